@@ -1,0 +1,32 @@
+"""Estimators: pure functions of a model and data, or of two samples; nothing is changed by them."""
+
+from variate.evaluation.evidence import elbo, importance_weights, log_evidence
+from variate.evaluation.latent import (
+    Surgery,
+    active_units,
+    aggregate_gap,
+    elbo_surgery,
+    kl_per_dimension,
+    mutual_information,
+    posterior_means,
+    total_correlation,
+)
+from variate.evaluation.samples import MMD, TwoSample, mmd, two_sample
+
+__all__ = [
+    "MMD",
+    "Surgery",
+    "TwoSample",
+    "active_units",
+    "aggregate_gap",
+    "elbo",
+    "elbo_surgery",
+    "importance_weights",
+    "kl_per_dimension",
+    "log_evidence",
+    "mmd",
+    "mutual_information",
+    "posterior_means",
+    "total_correlation",
+    "two_sample",
+]

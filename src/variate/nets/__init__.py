@@ -1,0 +1,5 @@
+"""Networks, tensor -> tensor; none of them knows a probability."""
+
+from variate.nets.mlp import MLP
+
+__all__ = ["MLP"]

@@ -1,0 +1,5 @@
+"""The table kind: rows of columns of mixed kinds, with gaps."""
+
+from variate.table.estimator import TableVAE
+
+__all__ = ["TableVAE"]

@@ -1,0 +1,118 @@
+"""variate's loop on the same network, with everything on as it comes.
+
+That is: moving average of the weights, gradient clipping, learning-rate schedule, the held-out
+validations that a run of this length makes by default, and the best weights kept. `wall` and `cpu`
+are the whole loop, from `Started` to `Finished`. The validations, which have no counterpart in a
+minimal loop, are timed beside: they lie between a `Step` event and the `Validated` that follows.
+
+This module does not know what it is compared with.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from harness.loops import RATE, Job
+from harness.network import HIDDEN, LATENT, PIXELS
+from harness.timing import Stopwatch, Taken
+from variate.evaluation import elbo
+from variate.models import VAE
+from variate.models.likelihoods import Bernoulli
+from variate.models.posteriors import DiagonalGaussian
+from variate.models.priors import StandardNormal
+from variate.objectives import ELBO
+from variate.training import Saved, Started, Step, Validated, train
+
+__all__ = ["model", "run"]
+
+
+def model(seed: int, hidden: tuple[int, int] = HIDDEN) -> VAE:
+    """The network of `network.py`, of variate's parts."""
+    torch.manual_seed(seed)
+    first, second = hidden
+    made = VAE(
+        nn.Sequential(
+            nn.Linear(PIXELS, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(),
+            DiagonalGaussian(LATENT),
+        ),
+        nn.Sequential(
+            nn.Linear(LATENT, second), nn.ReLU(), nn.Linear(second, first), nn.ReLU(),
+            Bernoulli((PIXELS,)),
+        ),
+        StandardNormal(LATENT),
+    )  # fmt: skip
+    made(torch.zeros(1, PIXELS))  # gives the lazy layers their shapes
+    return made
+
+
+def run(job: Job, hidden: tuple[int, int] = HIDDEN, **options: Any) -> dict[str, Any]:
+    """Train with variate and report as the other loops do, and its validations beside.
+
+    `steps` and `saves` hold the seconds that each step and each checkpoint took (wall, CPU),
+    `start` those from the call of `train` to the first step's end, `total` those from the call to
+    the end. `hidden` replaces the network's widths; the other options are `train`'s.
+    """
+    vae = model(job.seed, hidden)
+    events = train(
+        vae, ELBO(), job.train, validation=job.held_out, epochs=job.epochs, batch_size=job.batch,
+        learning_rate=RATE, seed=job.seed, device="cpu", **options,
+    )  # fmt: skip
+    timed = _Timed()
+    for event in events:
+        timed.note(event)
+    return timed.report() | {
+        "parameters": sum(p.numel() for p in vae.parameters()),
+        "elbo": float(elbo(vae, job.held_out, draws=4).mean()),
+    }
+
+
+class _Timed:
+    """Splits the time of a run by its events."""
+
+    def __init__(self) -> None:
+        self.call = Stopwatch()
+        self.loop = self.call
+        self.last = Taken(0.0, 0.0)
+        self.start: Taken | None = None
+        self.steps: list[Taken] = []
+        self.validations: list[Taken] = []
+        self.saves: list[Taken] = []
+        self.saved_bytes = 0
+        self.items = 0
+
+    def note(self, event: Any) -> None:
+        """What came since the last event belongs to this one."""
+        now = self.call.taken()
+        passed = Taken(now.wall - self.last.wall, now.cpu - self.last.cpu)
+        self.last = now
+        if isinstance(event, Started):
+            self.loop = Stopwatch()
+        elif isinstance(event, Step):
+            self.start = self.start or now
+            self.steps.append(passed)
+            self.items = event.items
+        elif isinstance(event, Validated):
+            self.validations.append(passed)
+        elif isinstance(event, Saved):
+            self.saves.append(passed)
+            self.saved_bytes = event.size
+
+    def report(self) -> dict[str, Any]:
+        """The times of the run, in seconds."""
+        assert self.start is not None
+        whole = self.loop.taken()
+        validating = Taken(*(sum(column) for column in zip(*self.validations, strict=True)))
+        return {
+            "items": self.items,
+            "wall": whole.wall,
+            "cpu": whole.cpu,
+            "validations": len(self.validations),
+            "validating_wall": validating.wall,
+            "validating_cpu": validating.cpu,
+            "start": self.start.wall,
+            "total": self.last.wall,
+            "steps": self.steps,
+            "saves": self.saves,
+            "saved_bytes": self.saved_bytes,
+        }

@@ -1,0 +1,36 @@
+"""The child's side of a comparison: fit a table in memory or from disk, and measure it.
+
+    python -m harness.table_fit memory|streamed TRAIN.parquet TEST.parquet SEED EPOCHS BATCH
+
+prints one line of JSON: the held-out ELBO in nats per row, wall and CPU seconds of the fit.
+In memory a frame is given, from disk a path; a file that would fit into memory after all is
+streamed because the limit is lowered here.
+
+This module does not know what is compared.
+"""
+
+import json
+import sys
+
+import pyarrow.parquet as pq
+
+from harness.timing import Stopwatch
+from variate.table import TableVAE, estimator
+
+__all__ = ["main"]
+
+
+def main(way: str, train: str, test: str, seed: int, epochs: int, batch: int) -> None:
+    """Fit and measure."""
+    estimator.LARGE = 0
+    data = pq.read_table(train) if way == "memory" else train
+    watch = Stopwatch()
+    model = TableVAE(epochs=epochs, batch_size=batch, seed=seed).fit(data)
+    taken = watch.taken()
+    elbo = model.evaluate(pq.read_table(test), draws=16)["elbo"]
+    print(json.dumps({"elbo": elbo, "wall": taken.wall, "cpu": taken.cpu}))
+
+
+if __name__ == "__main__":
+    _way, _train, _test, *_numbers = sys.argv[1:]
+    main(_way, _train, _test, *map(int, _numbers))

@@ -1,0 +1,67 @@
+"""variate: variational autoencoders for tables, images, text, music and series.
+
+Everything public is reached from here and imported when first touched, so that
+`import variate` costs nothing and torch is loaded only when it is needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from variate._version import __version__
+
+if TYPE_CHECKING:
+    from variate import errors, evaluation, objectives
+    from variate.estimator import Encoding, Evaluation
+    from variate.kinds import fit, load
+    from variate.models import VAE, likelihoods, posteriors, priors
+    from variate.table import TableVAE
+    from variate.training import train
+
+__all__ = [
+    "VAE",
+    "Encoding",
+    "Evaluation",
+    "TableVAE",
+    "__version__",
+    "errors",
+    "evaluation",
+    "fit",
+    "likelihoods",
+    "load",
+    "objectives",
+    "posteriors",
+    "priors",
+    "train",
+]
+
+_HOMES = {
+    "Encoding": "variate.estimator",
+    "Evaluation": "variate.estimator",
+    "TableVAE": "variate.table",
+    "VAE": "variate.models",
+    "fit": "variate.kinds",
+    "load": "variate.kinds",
+    "train": "variate.training",
+}
+_ROOMS = {
+    "errors": "variate.errors",
+    "evaluation": "variate.evaluation",
+    "likelihoods": "variate.models.likelihoods",
+    "objectives": "variate.objectives",
+    "posteriors": "variate.models.posteriors",
+    "priors": "variate.models.priors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name in _ROOMS:
+        return import_module(_ROOMS[name])
+    raise AttributeError(f"module 'variate' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

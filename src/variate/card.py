@@ -1,0 +1,37 @@
+"""The model card: what a model is, was trained on, and how good it is, for people.
+
+This module does not know any kind of data, nor where the card is kept.
+"""
+
+from typing import Any
+
+__all__ = ["model_card"]
+
+
+def model_card(kind: str, facts: dict[str, Any], latent: int) -> str:
+    """The card of a model, in Markdown.
+
+    Args:
+        kind: The kind of data.
+        facts: An estimator's `facts_`.
+        latent: Its number of latent dimensions.
+    """
+    lines = [
+        f"# A {kind} model made by variate {facts['variate']}",
+        "",
+        f"- trained on: {facts['source']}, {facts['training_rows']:,} rows",
+        f"- latent dimensions: {latent}",
+        f"- training stopped: {facts.get('stopped', 'not known')}, "
+        f"after {facts.get('steps', 0):,} steps and {facts.get('seconds', 0.0):,.1f} s",
+    ]
+    held_out = facts.get("held_out", {})
+    if held_out.get("elbo") is not None:
+        lines += [
+            f"- measured on {held_out['rows']:,} rows that training never saw, per row:",
+            f"  - log-likelihood: {held_out['log_likelihood']:.3f} nats "
+            f"(importance-weighted bound, {held_out['draws']} draws)",
+            f"  - ELBO: {held_out['elbo']:.3f} nats",
+            f"  - KL: {held_out['kl']:.3f} nats",
+            f"  - active units: {held_out['active_units']} of {latent}",
+        ]
+    return "\n".join([*lines, ""])

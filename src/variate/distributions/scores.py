@@ -1,0 +1,196 @@
+r"""T: the monotone maps from a column's own units to scores, and back.
+
+A network predicts best what looks like a standard normal, so every numeric column has a map T from
+raw values to scores, given by knots (v_0, t_0), ..., (v_M, t_M), both strictly increasing: linear
+between the knots and extended linearly beyond the first and the last. A density f over scores is
+then a density over raw values,
+
+    p(x) = f(T(x)) T'(x),
+
+and a distribution function F over scores gives a recorded value, which stands for the cell
+(a, b] of width one step around it, the probability
+
+    P(x) = F(T(b)) - F(T(a)).
+
+Both are written here as the mass of a cell of scores (a density where it is a point, of width zero)
+plus an offset that does not depend on the parameters (`cells`): log T'(x) for a point, nothing for
+a probability, and -log step for the density of a continuous quantity that was recorded to a
+resolution of one step.
+
+All of it is float64 until the difference is formed, because T is steep where values are dense.
+
+This module does not know the distribution over scores, nor how the knots were chosen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Size, Tensor, nn
+
+from variate.distributions.grid import cell, on_grid, snap
+
+__all__ = ["Cells", "Numeric", "ScoreMaps"]
+
+_NARROWEST = 1e-30  # of a cell in scores, so that its width survives in float32
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A numeric column.
+
+    Attributes:
+        values: Knots in raw units, strictly increasing, two or more.
+        scores: T of the knots, strictly increasing, as many.
+        step: The resolution if the column lies on the grid origin + k·step, else None.
+        density: With a step, whether the log-probability is divided by the step, so that it is
+            that of a continuous quantity, in nats per raw unit. Without a step it always is.
+        origin: Any value on the grid.
+
+    Raises:
+        ValueError: The knots do not define a strictly increasing map, or the step is not positive.
+    """
+
+    values: tuple[float, ...]
+    scores: tuple[float, ...]
+    step: float | None = None
+    density: bool = False
+    origin: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check that the knots define T."""
+        v = torch.tensor(self.values, dtype=torch.float64)
+        t = torch.tensor(self.scores, dtype=torch.float64)
+        if v.shape != t.shape or len(v) < 2:
+            raise ValueError(
+                f"a numeric column needs two knots or more and a score for each; "
+                f"got {len(v)} values and {len(t)} scores"
+            )
+        slope = t.diff() / v.diff()
+        if not bool(((v.diff() > 0) & (slope > 0) & torch.isfinite(slope)).all()):
+            raise ValueError(
+                "the values and the scores of a numeric column must both increase strictly "
+                "and be finite"
+            )
+        if self.step is not None and not 0 < self.step < float("inf"):
+            raise ValueError(f"the step of a column must be positive and finite; got {self.step}")
+
+
+class Cells(NamedTuple):
+    """What of a numeric column's likelihood does not depend on the parameters, each `[..., N]`.
+
+    Attributes:
+        lower: T of the cell's lower edge.
+        width: T of its upper edge minus `lower`, without cancellation; zero for a point.
+        offset: What is added to the log of the cell's mass (of the density at a point), in nats.
+    """
+
+    lower: Tensor
+    width: Tensor
+    offset: Tensor
+
+
+class ScoreMaps(nn.Module):
+    """T and its inverse for N columns at once; the last dimension of every argument is N.
+
+    Shorter columns are padded to the longest. Nothing is learned and nothing is saved: the buffers
+    follow from the columns, which whoever builds the module must keep.
+    """
+
+    segments: Tensor  # of each segment its left knot, score and slope, [3, N·M]
+    first: Tensor  # where a column's segments begin in it, [N, 1] as are the rest
+    value_breaks: Tensor  # knots between segments, [N, M - 1], padded with infinity
+    score_breaks: Tensor
+    step: Tensor
+    origin: Tensor
+    gridded: Tensor
+    grid_offset: Tensor
+
+    def __init__(self, columns: Sequence[Numeric]) -> None:
+        super().__init__()
+        most = max((len(column.values) - 1 for column in columns), default=1)
+        tables = [
+            _padded([c.values[:-1] for c in columns], most, 0.0),
+            _padded([c.scores[:-1] for c in columns], most, 0.0),
+            _padded([_slopes(c) for c in columns], most, 1.0),
+        ]
+        step = _padded([[c.step or 1.0] for c in columns], 1, 1.0)
+        density = torch.tensor([c.density for c in columns], dtype=torch.bool)
+        gridded = torch.tensor([c.step is not None for c in columns], dtype=torch.bool)
+        buffers = {
+            "segments": torch.stack(tables).flatten(1),
+            "first": torch.arange(len(columns)).unsqueeze(-1) * most,
+            "value_breaks": _padded([c.values[1:-1] for c in columns], most - 1, torch.inf),
+            "score_breaks": _padded([c.scores[1:-1] for c in columns], most - 1, torch.inf),
+            "step": step,
+            "origin": _padded([[c.origin] for c in columns], 1, 0.0),
+            "gridded": gridded.unsqueeze(-1),
+            "grid_offset": torch.where(density.unsqueeze(-1), -step.log(), 0.0),
+        }
+        for name, buffer in buffers.items():
+            self.register_buffer(name, buffer, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """T(x), float64; NaN stays NaN."""
+        return _rows(self._map(_columns(x))[0], x.shape)
+
+    def inverse(self, score: Tensor) -> Tensor:
+        """The raw values that have these scores, on the grid where the column has one, float64."""
+        t = _columns(score)
+        index = torch.searchsorted(self.score_breaks, t) + self.first
+        value, start, slope = self.segments[:, index]
+        x = value + (t - start) / slope
+        x = torch.where(self.gridded, snap(x, self.step, self.origin), x)
+        return _rows(x, score.shape)
+
+    def cells(self, x: Tensor) -> Cells:
+        """The cells of scores that stand for the values x, which must not be NaN, float64."""
+        values = _columns(x)
+        edges = torch.where(self.gridded, torch.stack(cell(values, self.step, self.origin)), values)
+        score, slope, segment = self._map(torch.cat([*edges], -1))
+        lower, upper = score.chunk(2, -1)
+        left, right = segment.chunk(2, -1)
+        slope = slope.chunk(2, -1)[0]
+        # inside one segment the width is exact even where the scores would cancel
+        width = torch.where(left == right, slope * self.step, upper - lower)
+        width = torch.where(self.gridded, width.clamp_min(_NARROWEST), 0.0)
+        offset = torch.where(self.gridded, self.grid_offset, slope.log())
+        return Cells(*(_rows(part, x.shape) for part in (lower, width, offset)))
+
+    def supports(self, x: Tensor) -> Tensor:
+        """Whether each value is finite and on its column's grid, bool; false for NaN."""
+        values = _columns(x)
+        inside = on_grid(values, self.step, self.origin)
+        inside = torch.where(self.gridded, inside, torch.isfinite(values))
+        return _rows(inside, x.shape)
+
+    def _map(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """T(x), its slope and the segment that x `[N, -1]` lies in."""
+        segment = torch.searchsorted(self.value_breaks, x) + self.first
+        value, start, slope = self.segments[:, segment]
+        return start + (x - value) * slope, slope, segment
+
+
+def _columns(x: Tensor) -> Tensor:
+    """x `[..., N]` as one row for each column, float64 `[N, -1]`."""
+    return x.movedim(-1, 0).unsqueeze(-1).flatten(1).double().contiguous()
+
+
+def _rows(columns: Tensor, shape: Size) -> Tensor:
+    """The inverse of `_columns`, `[..., N]`; a column remains contiguous in memory."""
+    return columns.reshape(shape[-1], *shape[:-1]).movedim(0, -1)
+
+
+def _slopes(column: Numeric) -> list[float]:
+    """T' on each segment."""
+    knots = zip(column.values, column.values[1:], column.scores, column.scores[1:], strict=False)
+    return [(t1 - t0) / (v1 - v0) for v0, v1, t0, t1 in knots]
+
+
+def _padded(rows: Sequence[Sequence[float]], width: int, fill: float) -> Tensor:
+    """The rows as one float64 table of the given width."""
+    table = torch.full((len(rows), width), fill, dtype=torch.float64)
+    for i, row in enumerate(rows):
+        table[i, : len(row)] = torch.tensor(row, dtype=torch.float64)
+    return table

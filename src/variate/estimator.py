@@ -1,0 +1,473 @@
+"""Estimator: the verbs, written once for every kind of data.
+
+A kind brings a codec (raw data <-> x), a network (encoder, decoder, prior) and the measures and
+pictures of its kind. Everything else is here: fit, sample, reconstruct, encode, transform, decode,
+vary, interpolate, score, evaluate, save, load.
+
+scikit-learn's rules hold: the constructor stores its arguments untouched, `fit` learns and
+returns self, what is learned ends in an underscore.
+
+Three disjoint sets of rows are kept apart: the training rows move the weights, the validation
+rows choose the moment to stop, and the held-out rows do neither. The figures that `fit` reports
+come from the held-out rows alone.
+
+This module does not know any kind of data.
+"""
+
+import copy
+import hashlib
+import json
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from variate import bundle, verbs
+from variate._version import __version__
+from variate.card import model_card
+from variate.codec import Codec
+from variate.errors import ModelFileError, OptionError
+from variate.evaluation import active_units, elbo, kl_per_dimension, log_evidence
+from variate.models import VAE, posteriors, priors
+from variate.objectives import ELBO, WarmUp
+from variate.preparation import Prepared
+from variate.progress import watch
+from variate.randomness import isolated
+from variate.report import Report, Section, headline
+from variate.specification import describe, revive
+from variate.training import Finished, Started, Validated, interruptible, tensorboard, train
+
+__all__ = ["Encoding", "Estimator", "Evaluation"]
+
+HELD_OUT_ROWS = 2_000  # enough for a standard error of some hundredths of a nat
+
+
+class Encoding(NamedTuple):
+    """The posterior of N items: `mean` and `scale` (standard deviation), each `[N, D]`."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a model on data, in nats per item, and the report that shows them."""
+
+    figures: dict[str, Any]
+    report: Report
+
+    def __getitem__(self, name: str) -> Any:
+        return self.figures[name]
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the report as one self-contained page."""
+        return self.report.to_html(path)
+
+
+class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
+    """What all kinds share. A kind names itself in `kind` and writes the abstract methods."""
+
+    kind: ClassVar[str]
+
+    latent: int | None
+    beta: float
+    objective: Any
+    posterior: Any
+    prior: Any
+    epochs: int | None
+    minutes: float | None
+    batch_size: int
+    learning_rate: float
+    seed: int
+    device: str | None
+    precision: str
+    verbose: bool
+
+    # -- what a kind writes ---------------------------------------------------------------------
+
+    @abstractmethod
+    def _prepare(self, X: Any) -> Prepared:
+        """Validate raw data, fit the codec and split the rows."""
+
+    @abstractmethod
+    def _rows(self, X: Any) -> Tensor:
+        """Raw data, as it comes in after fitting -> x."""
+
+    @abstractmethod
+    def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
+        """Encoder, decoder and prior for the data that the codec describes."""
+
+    @abstractmethod
+    def _blank(self, codec: Codec) -> Tensor:
+        """One row of valid x `[1, *event]`, to give lazy layers their shapes."""
+
+    @abstractmethod
+    def _point(self, likelihood: Distribution) -> Tensor:
+        """The one x that stands for p(x|z), `[S, B, *event]`."""
+
+    @abstractmethod
+    def _default_latent(self, codec: Codec) -> int:
+        """The number of latent dimensions when none is asked for."""
+
+    @abstractmethod
+    def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
+        """The figures that only this kind has, and the sections of a report that show them."""
+
+    @classmethod
+    @abstractmethod
+    def _codec_from(cls, state: dict[str, Any]) -> Codec:
+        """The codec that a model file describes."""
+
+    # -- learning -------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,  # noqa: ARG002 - scikit-learn's signature
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        logdir: str | Path | None = None,
+    ) -> Self:
+        """Learn from data.
+
+        Args:
+            X: The data: a frame, an array, a path.
+            y: Ignored; there for scikit-learn.
+            checkpoint: Where to keep a checkpoint while training; removed at the end.
+            resume: Continue from the checkpoint if there is one.
+            logdir: A folder for TensorBoard event files.
+
+        Returns:
+            self. After Ctrl-C the best model so far is kept and KeyboardInterrupt goes on.
+
+        Raises:
+            DataError: The data cannot be used.
+            OptionError: An argument cannot be used.
+            TrainingError: Training cannot go on.
+        """
+        self._check_options()
+        prepared = self._prepare(X)
+        with isolated(self.seed):
+            self.model_ = self._build(prepared.codec, prepared.example)
+        events: Iterator[Any] = train(
+            self.model_,
+            self._objective(),
+            prepared.training,
+            validation=prepared.validation,
+            epochs=self.epochs,
+            minutes=self.minutes,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            seed=self.seed,
+            device=self.device,
+            precision=self.precision,
+            checkpoint=checkpoint,
+            resume=resume,
+            fingerprint=self._fingerprint(prepared),
+        )
+        if logdir is not None:
+            events = tensorboard(events, logdir)
+        if threading.current_thread() is threading.main_thread():
+            events = interruptible(events)
+        self.codec_ = prepared.codec
+        self.history_: list[dict[str, Any]] = []
+        self.facts_: dict[str, Any] = self._origin(X, prepared)
+        interrupt: KeyboardInterrupt | None = None
+        try:
+            for event in watch(events, show=self.verbose):
+                self._remember(event)
+        except KeyboardInterrupt as error:
+            interrupt = error
+        self.model_.eval()
+        if prepared.held_out is not None:
+            x = prepared.held_out[:HELD_OUT_ROWS]
+            self.facts_["held_out"] = {"rows": len(x)} | self._figures(x, draws=64, seed=self.seed)
+        if interrupt is not None:
+            self.facts_["stopped"] = "interrupted"
+            raise interrupt
+        return self
+
+    def _check_options(self) -> None:
+        for name in ("latent", "epochs", "minutes", "batch_size", "learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise OptionError(f"{name} must be greater than 0, got {value!r}.")
+        if not self.beta >= 0:
+            raise OptionError(f"beta must be at least 0 (1 is the ELBO), got {self.beta!r}.")
+        if self.epochs is not None and self.minutes is not None:
+            raise OptionError("give epochs or minutes, not both: each is the whole budget.")
+        if self.objective is not None and self.beta != 1.0:
+            raise OptionError(
+                "beta belongs to the default objective; with an objective of your own, "
+                "give it there, for example objective=ELBO(beta=4.0)."
+            )
+
+    def _build(self, codec: Codec, example: Tensor) -> VAE:
+        latent = self._latent(codec)
+        posterior = copy.deepcopy(self.posterior) or posteriors.DiagonalGaussian(latent)
+        prior = copy.deepcopy(self.prior) or priors.StandardNormal(latent)
+        model = self._network(codec, posterior, prior)
+        model(self._blank(codec))
+        if isinstance(prior, priors.Vamp):
+            prior.start(model.encoder, example)
+        return model
+
+    def _latent(self, codec: Codec) -> int:
+        given = {
+            name: part.latent
+            for name, part in (("posterior", self.posterior), ("prior", self.prior))
+            if part is not None
+        }
+        if self.latent is not None:
+            given["latent"] = self.latent
+        if len(set(given.values())) > 1:
+            raise OptionError(f"the latent dimensions differ: {given}; they must be the same.")
+        return next(iter(given.values()), None) or self._default_latent(codec)
+
+    def _objective(self) -> nn.Module:
+        if self.objective is not None:
+            return copy.deepcopy(self.objective)
+        return ELBO(beta=WarmUp(self.beta))
+
+    def _fingerprint(self, prepared: Prepared) -> str:
+        parameters = {name: repr(value) for name, value in self.get_params(deep=False).items()}
+        parameters.pop("verbose", None)
+        text = json.dumps([parameters, prepared.codec.state()], sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode())
+        digest.update(prepared.example.numpy().tobytes())
+        return digest.hexdigest()
+
+    def _origin(self, X: Any, prepared: Prepared) -> dict[str, Any]:
+        training = prepared.training
+        return {
+            "source": str(X) if isinstance(X, str | Path) else type(X).__name__,
+            "training_rows": len(training) if isinstance(training, Tensor) else training.items,
+            "validation_rows": 0 if prepared.validation is None else len(prepared.validation),
+            "variate": __version__,
+            "torch": torch.__version__,
+        }
+
+    def _remember(self, event: Any) -> None:
+        if isinstance(event, Started):
+            self.facts_["parameters"] = event.parameters
+            self.facts_["processes"] = event.processes
+        elif isinstance(event, Validated):
+            self.history_.append({"step": event.step, "figure": event.figure, **event.terms})
+        elif isinstance(event, Finished):
+            self.facts_ |= {
+                "stopped": event.reason,
+                "steps": event.step,
+                "best_step": event.best_step,
+                "seconds": round(event.seconds, 3),
+                "cpu_seconds": round(event.cpu_seconds, 3),
+            }
+
+    # -- the verbs ------------------------------------------------------------------------------
+
+    def sample(self, n: int = 1, *, temperature: float = 1.0, seed: int | None = None) -> Any:
+        """Draw n new items: z ~ p(z), then x ~ p(x|z).
+
+        Args:
+            n: How many.
+            temperature: 1 samples the model; less makes both draws more typical.
+            seed: Makes the draws repeatable.
+
+        Raises:
+            OptionError: n < 1 or temperature <= 0.
+        """
+        check_is_fitted(self)
+        _at_least("n", n, 1)
+        if not temperature > 0:
+            raise OptionError(f"temperature must be greater than 0, got {temperature!r}.")
+        x = verbs.sample(self.model_, n, temperature=temperature, seed=seed)
+        return self.codec_.decode(x)
+
+    def encode(self, X: Any) -> Encoding:
+        """The posterior q(z|x) of each item: its mean and standard deviation, `[N, D]`."""
+        check_is_fitted(self)
+        mean, scale = verbs.encode(self.model_, self._rows(X))
+        return Encoding(mean.numpy(), scale.numpy())
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The posterior means `[N, D]`: scikit-learn's transformer."""
+        return self.encode(X).mean
+
+    def decode(self, z: Any) -> Any:
+        """The likelihood's central value at each code of z `[N, D]`.
+
+        Raises:
+            OptionError: z does not have one column per latent dimension.
+        """
+        check_is_fitted(self)
+        codes = torch.as_tensor(np.array(z, dtype=np.float64))
+        if codes.ndim != 2 or codes.shape[1] != self.latent_:
+            raise OptionError(
+                f"z must have the shape [N, {self.latent_}], got {list(codes.shape)}."
+            )
+        return self.codec_.decode(verbs.decode(self.model_, codes, self._point))
+
+    def reconstruct(self, X: Any) -> Any:
+        """What the model makes of each item: the likelihood's central value at its mean code."""
+        return self.decode(self.encode(X).mean)
+
+    def vary(self, X: Any, n: int = 8, *, strength: float = 0.5, seed: int | None = None) -> Any:
+        """n variations of each item: its code moved by `strength` prior standard deviations.
+
+        Returns:
+            n items for each one given, in its order. A strength of 0 is the reconstruction.
+        """
+        _at_least("n", n, 1)
+        _at_least("strength", strength, 0)
+        mean = torch.from_numpy(self.encode(X).mean)
+        return self.decode(verbs.vary(self.model_, mean, n, strength=strength, seed=seed))
+
+    def interpolate(self, a: Any, b: Any, steps: int = 9) -> Any:
+        """Items on the way from a to b (one item each), both ends included.
+
+        Raises:
+            OptionError: a or b is not one item, or steps < 2.
+        """
+        _at_least("steps", steps, 2)
+        start, end = self.encode(a).mean, self.encode(b).mean
+        if len(start) != 1 or len(end) != 1:
+            raise OptionError(f"a and b must be one item each, got {len(start)} and {len(end)}.")
+        spherical = isinstance(self.model_.prior, priors.StandardNormal)
+        ends = torch.from_numpy(start[0]), torch.from_numpy(end[0])
+        return self.decode(verbs.way(*ends, steps, spherical=spherical))
+
+    def score_samples(self, X: Any, *, draws: int = 64) -> np.ndarray:
+        """Log p(x) of each item in nats, `[N]`: the importance-weighted bound with `draws` draws.
+
+        Every item sees the same noise (common random numbers, from the constructor's `seed`), so
+        an item's score does not depend on which other items are scored with it.
+        """
+        check_is_fitted(self)
+        _at_least("draws", draws, 1)
+        if not self._has_density():
+            raise OptionError(
+                "a deterministic autoencoder has no density, so there is no log p(x) to score; "
+                "fit with a posterior that has one (the default), or use reconstruct."
+            )
+        return verbs.score(self.model_, self._rows(X), draws=draws, seed=self.seed).numpy()
+
+    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002 - scikit-learn's signature
+        """The mean of `score_samples`: nats per item, higher is better."""
+        return float(self.score_samples(X).mean())
+
+    def evaluate(self, X: Any, *, draws: int = 64, seed: int = 0) -> Evaluation:
+        """Measure the model on data that it has not seen.
+
+        Returns:
+            The figures (`elbo`, `log_likelihood`, `kl`, `active_units` in nats per item, then what
+            this kind measures) and a report with pictures.
+        """
+        check_is_fitted(self)
+        x = self._rows(X)
+        figures = {"rows": len(x)} | self._figures(x, draws=draws, seed=seed)
+        own, sections = self._measure(x, seed)
+        report = Report(
+            title=f"A {self.kind} model of {self.facts_['source']}",
+            subtitle=f"measured on {len(x):,} items, seed {seed}, variate {__version__}",
+            sections=(*headline(figures, self.history_), *sections),
+        )
+        return Evaluation(figures | own, report)
+
+    def _figures(self, x: Tensor, *, draws: int, seed: int) -> dict[str, Any]:
+        """The figures that every kind has, per item and in nats."""
+        if not self._has_density():
+            return {"elbo": None, "log_likelihood": None, "kl": None, "active_units": None}
+        kl = kl_per_dimension(self.model_, x)
+        evidence = log_evidence(self.model_, x, draws=draws, seed=seed)
+        bound = elbo(self.model_, x, draws=4, seed=seed)
+        return {
+            "elbo": float(bound.mean()),
+            "log_likelihood": float(evidence.mean()),
+            "log_likelihood_error": float(evidence.std() / len(x) ** 0.5) if len(x) > 1 else None,
+            "draws": draws,
+            "kl": float(kl.sum()),
+            "kl_per_dimension": kl.tolist(),
+            "active_units": int(active_units(self.model_, x)),
+        }
+
+    # -- the model file -------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model file (one zip: JSON, safetensors, a card; no pickle), atomically.
+
+        Raises:
+            OptionError: An argument is an object of your own, which no model file can keep.
+            OutputError: The file cannot be written.
+        """
+        check_is_fitted(self)
+        manifest = {
+            "kind": self.kind,
+            "variate": __version__,
+            "parameters": describe(self.get_params(deep=False)),
+            "codec": self.codec_.state(),
+            "facts": self.facts_,
+            "history": self.history_,
+            "features": getattr(self, "n_features_in_", None),
+            "names": _listed(getattr(self, "feature_names_in_", None)),
+        }
+        weights = {name: value.contiguous() for name, value in self.model_.state_dict().items()}
+        return bundle.write(path, manifest, weights, self.card())
+
+    @classmethod
+    def _from_file(cls, path: Path, manifest: dict[str, Any], weights: dict[str, Tensor]) -> Self:
+        """The estimator that a model file describes."""
+        try:
+            self = cls(**revive(manifest["parameters"]))
+            self.codec_ = self._codec_from(manifest["codec"])
+            self.facts_, self.history_ = manifest["facts"], manifest["history"]
+            if manifest["features"] is not None:
+                self.n_features_in_ = manifest["features"]
+            if manifest["names"] is not None:
+                self.feature_names_in_ = np.array(manifest["names"], dtype=object)
+            with isolated(0):
+                self.model_ = self._build(self.codec_, self._blank(self.codec_))
+            self.model_.load_state_dict(weights)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise ModelFileError(
+                f"{path} is damaged: what it says of the model does not fit together "
+                f"({type(error).__name__}: {error}). Fit and save the model again."
+            ) from error
+        self.model_.eval()
+        return self
+
+    def card(self) -> str:
+        """What the model is and how good it is, for people (Markdown)."""
+        return model_card(self.kind, self.facts_, self.latent_)
+
+    # -- small things ---------------------------------------------------------------------------
+
+    @property
+    def latent_(self) -> int:
+        """The number of latent dimensions."""
+        return int(self.model_.prior.latent)  # type: ignore[arg-type]
+
+    def _has_density(self) -> bool:
+        """Whether there is an evidence to bound: a point mass as posterior has no density."""
+        return not isinstance(self.posterior, posteriors.Delta)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.latent_
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if not value >= least:
+        raise OptionError(f"{name} must be at least {least}, got {value!r}.")
+
+
+def _listed(names: Any) -> list[str] | None:
+    return None if names is None else [str(name) for name in names]

@@ -1,0 +1,99 @@
+"""The kinds of data, and the two functions that choose among them: fit and load.
+
+A kind is imported when it is asked for. This module does not know what a kind does.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from variate import bundle
+from variate.errors import DataError, ModelFileError, OptionError
+from variate.estimator import Estimator
+
+__all__ = ["KINDS", "fit", "kind_of", "load"]
+
+KINDS = {"table": ("variate.table", "TableVAE")}
+
+TABLE_SUFFIXES = (
+    ".csv", ".csv.gz", ".tsv", ".parquet", ".jsonl", ".ndjson", ".arrow", ".feather",
+)  # fmt: skip
+
+
+def fit(data: Any, *, kind: str | None = None, **arguments: Any) -> Any:
+    """Fit the model that suits the data.
+
+    Args:
+        data: A frame (pandas, polars, pyarrow), an array `[N, C]`, or the path of a table.
+        kind: "table"; None finds out.
+        **arguments: The constructor's, such as `minutes=3` (see `TableVAE`).
+
+    Returns:
+        The fitted estimator.
+
+    Raises:
+        DataError: The data cannot be used.
+        OptionError: There is no such kind, or no such argument.
+
+    Examples:
+        >>> import numpy as np
+        >>> import variate as vt
+        >>> model = vt.fit(np.random.default_rng(0).normal(size=(100, 3)), epochs=2, latent=2)
+        >>> model.sample(3, seed=0).shape
+        (3, 3)
+    """
+    estimator = estimator_class(kind or kind_of(data))
+    try:
+        model = estimator(**arguments)
+    except TypeError as error:
+        known = ", ".join(sorted(estimator._get_param_names()))
+        raise OptionError(f"{error}. {estimator.__name__} takes: {known}.") from None
+    return model.fit(data)
+
+
+def load(path: str | Path) -> Any:
+    """Load a model file, whatever its kind.
+
+    Raises:
+        ModelFileError: It cannot be read. Nothing in it is ever executed.
+    """
+    manifest, weights, _ = bundle.read(path)
+    if manifest["kind"] not in KINDS:
+        raise ModelFileError(
+            f"{path} holds a model of the kind {manifest['kind']!r}; this variate knows "
+            f"{', '.join(KINDS)}. Install a variate that has that kind."
+        )
+    return estimator_class(manifest["kind"])._from_file(Path(path), manifest, weights)
+
+
+def estimator_class(kind: str) -> type[Estimator]:
+    """The estimator of a kind.
+
+    Raises:
+        OptionError: There is no such kind.
+    """
+    if kind not in KINDS:
+        raise OptionError(f"there is no kind {kind!r}; there is: {', '.join(KINDS)}.")
+    module, name = KINDS[kind]
+    found: type[Estimator] = getattr(import_module(module), name)
+    return found
+
+
+def kind_of(data: Any) -> str:
+    """The kind of data: a path by its ending, anything else as a table.
+
+    Raises:
+        DataError: A path whose ending says nothing, or that is not there.
+    """
+    if not isinstance(data, str | Path):
+        return "table"
+    path = Path(data)
+    if not path.exists():
+        raise DataError(f"{path} does not exist.")
+    parquet_folder = path.is_dir() and any(path.glob("*.parquet"))
+    if parquet_folder or path.name.lower().endswith(TABLE_SUFFIXES):
+        return "table"
+    raise DataError(
+        f"{path}: the ending does not say what kind of data this is; "
+        f"tables end in {', '.join(TABLE_SUFFIXES)}."
+    )

@@ -1,0 +1,176 @@
+r"""Priors: modules without input that return p(z), batch shape [], event shape [*latent].
+
+    StandardNormal   N(0, I)
+    Mixture          Σ_k π_k N(m_k, diag s_k²),  all learned
+    Vamp             1/K Σ_k q(z|u_k),  u_k pseudo-inputs in the space of the data
+    RelaxedUniform   independent relaxed categories, all equally likely
+
+The KL averaged over the data is smallest, for a given encoder, where the prior is the aggregate
+posterior 1/N Σ_n q(z|x_n). That one is too dear and too well fitted; the mixture of posteriors at
+K pseudo-inputs is what it comes down to (VampPrior; Tomczak & Welling 2018). Where a prior has no
+closed-form KL, `Latent.kl` takes log q - log p of the draws. Flows are in `models.flows`.
+
+This module does not know the data, nor the decoder.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import (
+    Categorical,
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    Normal,
+)
+from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
+
+from variate.distributions import gaussian
+from variate.errors import OptionError
+
+__all__ = ["Mixture", "RelaxedUniform", "StandardNormal", "Vamp"]
+
+
+class StandardNormal(nn.Module):
+    """N(0, I).
+
+    Args:
+        latent: How many dimensions z has.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(latent), persistent=False)
+        self.register_buffer("scale", torch.ones(latent), persistent=False)
+
+    def forward(self) -> Distribution:
+        """p(z), batch shape `[]`, event shape `[latent]`."""
+        return Independent(
+            Normal(self.mean, self.scale, validate_args=False), 1, validate_args=False
+        )
+
+
+class Mixture(nn.Module):
+    """A mixture of diagonal normals, all of it learned.
+
+    Args:
+        latent: How many dimensions z has.
+        components: K, how many normals; their means start as draws of a standard normal.
+    """
+
+    def __init__(self, latent: int, components: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.mean = nn.Parameter(torch.randn(components, latent))
+        self.raw_scale = nn.Parameter(torch.zeros(components, latent))
+
+    def forward(self) -> Distribution:
+        """p(z), batch shape `[]`, event shape `[latent]`."""
+        scale = gaussian.bounded_scale(self.raw_scale)
+        normal = Normal(self.mean, scale, validate_args=False)
+        return _mixture(self.logits, Independent(normal, 1, validate_args=False))
+
+
+class Vamp(nn.Module):
+    """The mixture of the posteriors at K pseudo-inputs (Tomczak & Welling 2018).
+
+    The pseudo-inputs start as rows of the training data, in `start`; that must be called once
+    before use, and before a saved state is loaded (then with any x of the right shape).
+
+    The encoder is that of the model. It is held here without being a submodule, so that its
+    parameters are listed and saved once; a deep copy of the whole model refers to the copied
+    encoder.
+
+    Args:
+        latent: How many dimensions z has.
+        components: K, how many pseudo-inputs.
+        learned: Whether the pseudo-inputs move with training. Only floating-point data without
+            missing values can; other data (codes, NaN) keep the rows that they started with.
+    """
+
+    def __init__(self, latent: int, components: int, *, learned: bool = False) -> None:
+        super().__init__()
+        self.latent = latent
+        self.components = components
+        self.learned = learned
+        self._encoder: tuple[nn.Module, ...] = ()  # a tuple: not registered as a submodule
+
+    @torch.no_grad()
+    def start(self, encoder: nn.Module, x: Tensor, *, seed: int = 0) -> None:
+        """Refer to the model's encoder, and take K rows of x `[N, *event]` as pseudo-inputs.
+
+        Args:
+            encoder: The encoder of the same model.
+            x: Training data; where it has fewer rows than K, rows are repeated.
+            seed: Which rows are taken.
+
+        Raises:
+            OptionError: The pseudo-inputs are to be learned, but x is not floating-point or has
+                missing values.
+        """
+        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+        index = order[torch.arange(self.components) % len(x)]
+        inputs = x[index.to(x.device)].clone()
+        if self.learned and not (inputs.is_floating_point() and bool(inputs.isfinite().all())):
+            raise OptionError(
+                "Vamp(learned=True) needs floating-point data without missing or infinite values, "
+                f"but its pseudo-inputs are rows of {inputs.dtype} data, "
+                f"{int((~inputs.isfinite()).sum())} of their values not finite; "
+                "use Vamp(learned=False), which keeps the rows as they are"
+            )
+        self._encoder = (encoder,)
+        if self.learned:
+            self.inputs = nn.Parameter(inputs)
+        else:
+            self.register_buffer("inputs", inputs)
+
+    def forward(self) -> Distribution:
+        """p(z), batch shape `[]`, event shape `[latent]`.
+
+        Raises:
+            ValueError: `start` was not called, or the encoder has another latent shape.
+        """
+        if not self._encoder:
+            raise ValueError("Vamp has no encoder yet: call its start(encoder, x) once before use")
+        posterior: Distribution = self._encoder[0](self.inputs)
+        if posterior.event_shape != (self.latent,):
+            raise ValueError(
+                f"Vamp(latent={self.latent}) was given an encoder whose latents have the shape "
+                f"{list(posterior.event_shape)}, but [{self.latent}] was expected"
+            )
+        return _mixture(torch.zeros(self.components, device=self.inputs.device), posterior)
+
+
+class RelaxedUniform(nn.Module):
+    """Relaxed categories, all equally likely: the prior of `posteriors.RelaxedCategorical`.
+
+    Args:
+        groups: How many categorical variables z has.
+        categories: K, how many values each has.
+        temperature: τ of the prior; it need not be that of the posterior.
+
+    Raises:
+        OptionError: The temperature is not positive.
+    """
+
+    logits: Tensor
+    temperature: Tensor
+
+    def __init__(self, groups: int, categories: int, temperature: float = 0.5) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise OptionError(f"temperature must be positive, but is {temperature!r}")
+        self.register_buffer("logits", torch.zeros(groups, categories), persistent=False)
+        self.register_buffer("temperature", torch.tensor(float(temperature)), persistent=False)
+
+    def forward(self) -> Distribution:
+        """p(z) of the logarithms, batch shape `[]`, event shape `[groups, categories]`."""
+        relaxed = ExpRelaxedCategorical(self.temperature, logits=self.logits, validate_args=False)
+        return Independent(relaxed, 1, validate_args=False)
+
+
+def _mixture(logits: Tensor, components: Distribution) -> Distribution:
+    weights = Categorical(logits=logits, validate_args=False)
+    return MixtureSameFamily(weights, components, validate_args=False)

@@ -1,0 +1,71 @@
+"""Files that are written whole or not at all.
+
+A file is written beside its destination under another name, brought to the disk, and then renamed
+over the destination, which POSIX does in one step. A full disk, a crash or Ctrl-C therefore leaves
+what was there before, and never half a file.
+
+This module does not know what is written.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from variate.errors import OutputError
+
+__all__ = ["replacing"]
+
+ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space or write elsewhere",
+    errno.EDQUOT: "the disk quota is used up; free some space or write elsewhere",
+    errno.ENOENT: "the folder does not exist; make it first",
+    errno.ENOTDIR: "its parent is not a folder",
+    errno.EISDIR: "it is a folder; name a file",
+    errno.EACCES: "the folder may not be written to; choose another",
+    errno.EPERM: "the folder may not be written to; choose another",
+    errno.EROFS: "the file system is read-only; write elsewhere",
+    errno.ENAMETOOLONG: "its name is too long",
+}
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
+    """A binary file that takes the place of `path` when the block ends without an exception.
+
+    A symbolic link is followed, so that the file it points at is replaced and the link stays.
+
+    Raises:
+        OutputError: The file cannot be written; what was at `path` is untouched.
+    """
+    target = Path(os.path.realpath(path))
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with open(draft, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, target)
+        _sync_folder(target.parent)
+    except OutputError:
+        raise
+    except OSError as error:
+        reason = ADVICE.get(error.errno or 0, error.strerror or str(error))
+        raise OutputError(f"cannot write {path}: {reason}.") from error
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name to the disk, where the system can (Windows cannot)."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,50 @@
+"""Data made ready for training: a fitted codec and three disjoint sets of rows.
+
+The training rows move the weights, the validation rows choose the moment to stop, and the held-out
+rows do neither: figures that are reported come from them alone.
+
+This module does not know any kind of data.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from variate.codec import Codec
+from variate.training import Source
+
+__all__ = ["Prepared", "split"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data made ready for training.
+
+    Attributes:
+        codec: Fitted on the data.
+        training: The rows that move the weights: resident, or a source that streams them.
+        example: Some training rows `[n, *event]`.
+        validation: The rows that choose when to stop, or None if there are too few.
+        held_out: The rows that are only ever measured, or None if there are too few.
+    """
+
+    codec: Codec
+    training: Tensor | Source
+    example: Tensor
+    validation: Tensor | None
+    held_out: Tensor | None
+
+
+def split(x: Tensor, seed: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Training, validation and held-out rows: a tenth (at most 10,000) for each of the latter.
+
+    With fewer than 20 rows there is nothing to spare, and both are None.
+    """
+    rows = len(x)
+    if rows < 20:
+        return x, None, None
+    spare = min(rows // 10, 10_000)
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+    validation, held_out = order[:spare], order[spare : 2 * spare]
+    return x[order[2 * spare :].sort().values], x[validation], x[held_out]

@@ -1,0 +1,79 @@
+"""bfloat16 where it is safe: inside the networks, and nowhere else.
+
+Matrix products in bfloat16 run up to four times as fast; a density or a divergence computed in it
+has two or three correct digits. So autocast is on only while the model's `forward` runs, the
+parameters and the optimiser stay in float32, and every distribution that a module of the model
+returns has its parameters widened to float32 before anybody draws from it or asks for a density.
+Evaluation mode is left alone: held-out figures are float32 throughout.
+
+This module does not know which modules the model has.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from variate.errors import OptionError
+
+__all__ = ["chosen_precision", "mixed_precision"]
+
+
+def chosen_precision(precision: str, device: torch.device) -> str:
+    """What `precision` comes to on a device: "auto" is bfloat16 on a GPU that has it.
+
+    On the CPU it is float32: bfloat16 pays only on a few processors, and only at large batches.
+
+    Raises:
+        OptionError: It is none of "float32", "bfloat16", "auto".
+    """
+    if precision not in {"float32", "bfloat16", "auto"}:
+        raise OptionError(
+            f"precision='{precision}' is unknown; choose 'float32', 'bfloat16' or 'auto'"
+        )
+    if precision != "auto":
+        return precision
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return "bfloat16" if fast else "float32"
+
+
+@contextmanager
+def mixed_precision(model: nn.Module, device: torch.device, precision: str) -> Iterator[None]:
+    """The model computes in `precision` inside this block, whenever it is in training mode."""
+    if precision == "float32":
+        yield
+        return
+    autocast = torch.autocast(device.type, dtype=torch.bfloat16)
+
+    def enter(module: nn.Module, args: Any) -> None:  # noqa: ARG001 - the signature of a hook
+        if module.training:
+            autocast.__enter__()
+
+    def leave(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
+        if module.training:
+            autocast.__exit__(None, None, None)
+
+    def widen(module: nn.Module, args: Any, output: Any) -> Any:  # noqa: ARG001
+        return _widened(output) if isinstance(output, Distribution) else None
+
+    with ExitStack() as hooks:
+        for module in model.modules():
+            hooks.callback(module.register_forward_hook(widen).remove)
+        hooks.callback(model.register_forward_pre_hook(enter).remove)
+        hooks.callback(model.register_forward_hook(leave, always_call=True).remove)
+        yield
+
+
+def _widened(distribution: Distribution) -> Distribution:
+    """The same distribution with every bfloat16 tensor in it made float32."""
+    wide = copy.copy(distribution)
+    for name, value in vars(distribution).items():
+        if isinstance(value, Tensor) and value.dtype == torch.bfloat16:
+            setattr(wide, name, value.float())
+        elif isinstance(value, Distribution):
+            setattr(wide, name, _widened(value))
+    return wide

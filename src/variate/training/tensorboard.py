@@ -1,0 +1,60 @@
+"""The curves of a run as TensorBoard event files.
+
+    for event in tensorboard(train(...), "runs/first"):
+        ...
+
+A consumer of events like any other: it passes on what it sees. Steps are written a few times per
+second at most, because reading a loss waits for the device.
+
+This module does not know what is trained.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from variate.errors import MissingExtraError
+from variate.training.events import Event, Step, Validated
+
+__all__ = ["tensorboard"]
+
+_SECONDS = 0.5
+
+
+def tensorboard(events: Iterable[Event], folder: str | Path) -> Iterator[Event]:
+    """Write the figures of the events to `folder`, and pass the events on.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        need = "writing TensorBoard files"
+        raise MissingExtraError(need, "tensorboard", "tensorboard") from error
+    written = float("-inf")
+    with SummaryWriter(str(folder)) as writer:
+        for event in events:
+            if isinstance(event, Step) and event.seconds - written >= _SECONDS:
+                written = event.seconds
+                _write_step(writer, event)
+            elif isinstance(event, Validated):
+                _write_validated(writer, event)
+            yield event
+
+
+def _write_step(writer: Any, event: Step) -> None:
+    writer.add_scalar("training/learning_rate", event.learning_rate, event.step)
+    for name, term in {"loss": event.loss.total, **event.loss.terms}.items():
+        if term.ndim == 0:
+            writer.add_scalar(f"training/{name}", float(term), event.step)
+
+
+def _write_validated(writer: Any, event: Validated) -> None:
+    writer.add_scalar("held-out/figure", event.figure, event.step)
+    for name, value in event.terms.items():
+        if isinstance(value, float):
+            writer.add_scalar(f"held-out/{name}", value, event.step)
+        else:
+            for i, part in enumerate(value):
+                writer.add_scalar(f"held-out/{name}/{i}", part, event.step)

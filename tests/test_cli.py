@@ -1,0 +1,261 @@
+"""The command line: every verb, every format, every stated error."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from inspect import signature
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tables import people
+
+from variate import TableVAE, cli, load
+from variate.table import files
+
+QUICK = ["--epochs", "2", "--latent", "3", "--hidden", "16", "--hidden", "16", "--quiet"]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process: (exit status, standard output, standard error)."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["variate", *map(str, words)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    frame = people()
+    files.write(frame, folder / "people.csv")
+    TableVAE(latent=3, hidden=(16,), epochs=3).fit(folder / "people.csv").save(folder / "m.variate")
+    return folder
+
+
+def test_fit_writes_a_model_and_reports_held_out_figures(run, folder, tmp_path):
+    out = tmp_path / "people.variate"
+    status, said, _ = run("fit", folder / "people.csv", "--out", out, "--json", *QUICK)
+    facts = json.loads(said)
+    assert status == 0
+    assert facts["model"] == str(out)
+    assert facts["held_out"]["elbo"] <= facts["held_out"]["log_likelihood"] + 1e-6
+    assert load(out).latent_ == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["people.variate"]
+
+
+def test_every_constructor_argument_is_an_option():
+    objects = {"objective", "prior", "posterior"}  # these are Python objects
+    renamed = {"columns": "column", "verbose": "quiet"}
+    given = signature(TableVAE).parameters
+    wanted = {renamed.get(name, name) for name in given if name not in objects}
+    options = signature(cli.fit).parameters
+    assert wanted <= set(options)
+    for name in set(given) & set(options):
+        assert options[name].default == given[name].default, name
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
+def test_sample_in_every_format(run, folder, tmp_path, ending):
+    out = tmp_path / f"new{ending}"
+    status, _, _ = run("sample", folder / "m.variate", "-n", 20, "--seed", 0, "--out", out)
+    made = files.read(out)
+    assert status == 0
+    assert made.num_rows == 20
+    assert made.column_names == list(people().columns)
+
+
+def test_sample_without_out_is_csv_on_standard_output(run, folder):
+    _, first, _ = run("sample", folder / "m.variate", "-n", 3, "--seed", 1)
+    _, again, _ = run("sample", folder / "m.variate", "-n", 3, "--seed", 1)
+    assert first == again
+    assert len(first.splitlines()) == 4
+    assert first.splitlines()[0].replace('"', "").split(",") == list(people().columns)
+
+
+def test_score_keeps_the_rows_and_ends_in_log_likelihood(run, folder, tmp_path):
+    out = tmp_path / "scores.csv"
+    status, _, _ = run("score", folder / "m.variate", folder / "people.csv", "--out", out)
+    scored = files.read(out)
+    assert status == 0
+    assert scored.column_names == [*people().columns, "log_likelihood"]
+    want = load(folder / "m.variate").score_samples(folder / "people.csv")
+    np.testing.assert_array_equal(scored["log_likelihood"].to_numpy(), want)
+
+
+def test_encode_writes_means_and_scales(run, folder, tmp_path):
+    out = tmp_path / "codes.parquet"
+    status, _, _ = run("encode", folder / "m.variate", folder / "people.csv", "--out", out)
+    codes = files.read(out)
+    assert status == 0
+    assert codes.column_names == ["z1", "z2", "z3", "scale1", "scale2", "scale3"]
+    mean, scale = load(folder / "m.variate").encode(folder / "people.csv")
+    np.testing.assert_array_equal(codes["z2"].to_numpy(), mean[:, 1])
+    np.testing.assert_array_equal(codes["scale3"].to_numpy(), scale[:, 2])
+
+
+def test_reconstruct_vary_interpolate(run, folder, tmp_path):
+    model, data = folder / "m.variate", folder / "people.csv"
+    assert run("reconstruct", model, data, "--out", tmp_path / "r.csv")[0] == 0
+    assert files.read(tmp_path / "r.csv").num_rows == 400
+    assert run("vary", model, data, "--item", 3, "-n", 5, "--out", tmp_path / "v.csv")[0] == 0
+    assert files.read(tmp_path / "v.csv").num_rows == 5
+    way = ("interpolate", model, data, "--from", 0, "--to", 7, "--steps", 4)
+    status, said, _ = run(*way, "--json")
+    assert status == 0
+    assert len(json.loads(said)["rows"]) == 4
+
+
+def test_evaluate_prints_the_contracts_figures_and_writes_a_report(run, folder, tmp_path):
+    words = ("evaluate", folder / "m.variate", folder / "people.csv", "--draws", 8)
+    status, said, _ = run(*words, "--out", tmp_path / "r.html", "--json")
+    figures = json.loads(said)
+    assert status == 0
+    assert {"elbo", "log_likelihood", "kl", "active_units"} <= set(figures)
+    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+
+
+def test_info_shows_the_schema(run, folder):
+    status, said, _ = run("info", folder / "m.variate")
+    assert status == 0
+    assert all(name in said for name in people().columns)
+    status, said, _ = run("info", folder / "m.variate", "--json")
+    assert json.loads(said)["kind"] == "table"
+
+
+def test_column_kinds_can_be_overridden(run, folder, tmp_path):
+    out = tmp_path / "m.variate"
+    words = ("fit", folder / "people.csv", "--out", out, "--column", "age=category", *QUICK)
+    assert run(*words)[0] == 0
+    kinds = {column.name: column.kind for column in load(out).codec_.schema.columns}
+    assert kinds["age"] == "category"
+
+
+# -- stated errors -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [["fitt"], ["sample"], ["sample", "m", "--nope"], ["vary", "m"]])
+def test_wrong_usage_is_2(run, words):
+    status, _, said = run(*words)
+    assert status == 2
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("verb", ["sample", "info", "encode", "score", "evaluate", "vary"])
+def test_a_model_that_is_not_there(run, folder, tmp_path, verb):
+    data = [] if verb in ("sample", "info") else [folder / "people.csv"]
+    status, _, said = run(verb, tmp_path / "none.variate", *data)
+    assert status == 1
+    assert "none.variate" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("empty.csv", "", "empty"),
+        ("header.csv", "a,b\n", "no rows"),
+        ("broken.csv", "a,b\n1,2\n3,4,5\n6,7\n", "line 3"),
+        ("twice.csv", "a,a\n1,2\n3,4\n", "'a'"),
+        ("one.csv", "a,b\n1,2\n", "1 row"),
+        ("constant.csv", "a\n1\n1\n1\n", "constant"),
+    ],
+)
+def test_a_data_file_that_cannot_be_used(run, tmp_path, name, text, says):
+    path = tmp_path / name
+    path.write_text(text)
+    status, _, said = run("fit", path, "--out", tmp_path / "m.variate", *QUICK)
+    assert status == 1
+    assert says in said
+    assert name in said
+    assert "Traceback" not in said
+
+
+def test_the_wrong_encoding_says_where(run, tmp_path):
+    path = tmp_path / "latin.csv"
+    path.write_bytes("name,n\nBär,1\nKuh,2\n".encode("latin-1"))
+    status, _, said = run("fit", path, *QUICK)
+    assert status == 1
+    assert "line 2" in said
+
+
+def test_a_data_file_that_is_not_there(run, tmp_path):
+    status, _, said = run("fit", tmp_path / "none.csv")
+    assert (status, "does not exist" in said) == (1, True)
+
+
+def test_an_unknown_ending_lists_the_known_ones(run, folder, tmp_path):
+    status, _, said = run("sample", folder / "m.variate", "--out", tmp_path / "new.xls")
+    assert status == 1
+    assert ".parquet" in said
+
+
+def test_a_folder_that_is_not_there_is_found_out_before_training(run, folder, tmp_path):
+    started = time.monotonic()
+    status, _, said = run("fit", folder / "people.csv", "--out", tmp_path / "no" / "m.variate")
+    assert (status, "does not exist" in said) == (1, True)
+    assert time.monotonic() - started < 5
+
+
+def test_a_row_that_is_not_there(run, folder):
+    words = ("vary", folder / "m.variate", folder / "people.csv", "--item", 4000)
+    status, _, said = run(*words)
+    assert (status, "0 to 399" in said) == (2, True)
+
+
+# -- stopping and going on -----------------------------------------------------------------------
+
+
+def start(*words, cwd):
+    command = [sys.executable, "-c", "from variate.cli import main; main()", *map(str, words)]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+    return subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path, process):
+    for _ in range(600):
+        if path.exists() or process.poll() is not None:
+            return
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_best_model_and_says_how_to_go_on(folder, tmp_path):
+    out = tmp_path / "m.variate"
+    process = start("fit", folder / "people.csv", "--out", out, "--epochs", 100_000, cwd=tmp_path)
+    for line in process.stderr:
+        if "%" in line or "nats" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    said = process.stderr.read()
+    assert process.wait(60) == 1
+    assert "--resume" in said
+    assert "Traceback" not in said
+    assert load(out).facts_["stopped"] == "interrupted"
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path):
+    words = ["fit", folder / "people.csv", *QUICK[2:], "--epochs", 400, "--seed", 4]
+    whole, killed = tmp_path / "whole.variate", tmp_path / "killed.variate"
+    assert start(*words, "--out", whole, cwd=tmp_path).wait(300) == 0
+    process = start(*words, "--out", killed, cwd=tmp_path)
+    wait_for(Path(f"{killed}.checkpoint"), process)
+    process.kill()
+    process.wait()
+    assert not killed.exists(), "the run was over before it was killed"
+    assert start(*words, "--out", killed, "--resume", cwd=tmp_path).wait(300) == 0
+    first, second = load(whole).model_.state_dict(), load(killed).model_.state_dict()
+    assert all(first[name].equal(second[name]) for name in first)
