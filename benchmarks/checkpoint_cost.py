@@ -37,7 +37,7 @@ def main() -> None:
     images = (torch.from_numpy(part).float() for part in (train, held_out))
     job = Job(*images, batch=options.batch, epochs=None, seed=0)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        for hidden in (HIDDEN, WIDE):
+        for hidden in (HIDDEN,) if options.quick else (HIDDEN, WIDE):
             report(record, hidden, *measure(job, hidden, options, Path(folder)))
     record.write(options)
 
@@ -46,8 +46,8 @@ def arguments() -> argparse.Namespace:
     made = parser(__doc__.partition("\n\n")[0], images=True)
     made.add_argument("--rows", type=int, default=60_000, help="training images")
     made.add_argument("--batch", type=int, default=512, help="batch size")
-    made.add_argument("--seconds", type=float, default=40.0, help="the budget of a run")
-    made.add_argument("--rounds", type=int, default=3, help="rounds")
+    made.add_argument("--seconds", type=float, default=60.0, help="the budget of a run")
+    made.add_argument("--rounds", type=int, default=2, help="rounds")
     made.add_argument("--threads", type=int, default=1, help="threads")
     made.add_argument("--folder", type=Path, help="where the checkpoints go (a temporary folder)")
     options = made.parse_args()

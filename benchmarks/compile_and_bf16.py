@@ -129,9 +129,10 @@ def report(
         gaps = [a["elbo"] - b["elbo"] for a, b in zip(told, runs[PLAIN], strict=True)]
         error = stdev(gaps) / math.sqrt(len(gaps)) if len(gaps) > 1 else math.nan
         pays = [break_even(seconds, median(wall)) for seconds in startup[way]]
+        when = ["–", "–"] if way == PLAIN else [_minutes(t) for t in pays]
         rows.append([
             way, show(speed[0], 0), show(wall), show(cpu),
-            *(f"{seconds:.1f}" for seconds in startup[way]), *(_minutes(t) for t in pays),
+            *(f"{seconds:.1f}" for seconds in startup[way]), *when,
             f"{mean(run['elbo'] for run in told):.2f}", f"{mean(gaps):+.2f} ± {error:.2f}",
         ])  # fmt: skip
         results[way] = {

@@ -60,7 +60,7 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--folder", type=Path, help="where the files go (a temporary folder)")
     options = made.parse_args()
     if options.quick:
-        options.gigabytes, options.minutes = min(options.gigabytes, 0.2), 0.25
+        options.gigabytes, options.minutes = min(options.gigabytes, 0.25), 0.25
         options.megabytes, options.seeds = min(options.megabytes, 5.0), 2
         options.batch, options.epochs = 256, 2
     return options

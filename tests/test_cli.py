@@ -219,9 +219,16 @@ def test_a_row_that_is_not_there(run, folder):
 
 
 def start(*words, cwd):
-    command = [sys.executable, "-c", "from variate.cli import main; main()", *map(str, words)]
+    script = "from variate import cli, estimator; estimator.CHECKPOINT_SECONDS = 0.1; cli.main()"
+    command = [sys.executable, "-c", script, *map(str, words)]
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
     return subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def finish(*words, cwd):
+    with start(*words, cwd=cwd) as process:
+        said = process.stderr.read()
+    assert process.returncode == 0, said
 
 
 def wait_for(path, process):
@@ -234,13 +241,14 @@ def wait_for(path, process):
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_best_model_and_says_how_to_go_on(folder, tmp_path):
     out = tmp_path / "m.variate"
-    process = start("fit", folder / "people.csv", "--out", out, "--epochs", 100_000, cwd=tmp_path)
-    for line in process.stderr:
-        if "%" in line or "nats" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    said = process.stderr.read()
-    assert process.wait(60) == 1
+    words = ("fit", folder / "people.csv", *QUICK[2:-1], "--out", out, "--epochs", 100_000)
+    with start(*words, cwd=tmp_path) as process:
+        for line in process.stderr:
+            if "nats" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait(60) == 1
     assert "--resume" in said
     assert "Traceback" not in said
     assert load(out).facts_["stopped"] == "interrupted"
@@ -250,12 +258,11 @@ def test_ctrl_c_keeps_the_best_model_and_says_how_to_go_on(folder, tmp_path):
 def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path):
     words = ["fit", folder / "people.csv", *QUICK[2:], "--epochs", 400, "--seed", 4]
     whole, killed = tmp_path / "whole.variate", tmp_path / "killed.variate"
-    assert start(*words, "--out", whole, cwd=tmp_path).wait(300) == 0
-    process = start(*words, "--out", killed, cwd=tmp_path)
-    wait_for(Path(f"{killed}.checkpoint"), process)
-    process.kill()
-    process.wait()
+    finish(*words, "--out", whole, cwd=tmp_path)
+    with start(*words, "--out", killed, cwd=tmp_path) as process:
+        wait_for(Path(f"{killed}.checkpoint"), process)
+        process.kill()
     assert not killed.exists(), "the run was over before it was killed"
-    assert start(*words, "--out", killed, "--resume", cwd=tmp_path).wait(300) == 0
+    finish(*words, "--out", killed, "--resume", cwd=tmp_path)
     first, second = load(whole).model_.state_dict(), load(killed).model_.state_dict()
     assert all(first[name].equal(second[name]) for name in first)

@@ -1,21 +1,27 @@
 """The pages tell the truth: every code block runs, every link leads somewhere, the tree is real.
 
 The blocks of a page run in order, in one empty folder and one namespace: `python` blocks here,
-and those lines of `sh` blocks that start with `variate` in a shell. Beside the blocks lies
-`people.csv`, the reader's own file. A block after the comment `<!-- no-run -->` is not run.
+and those lines of `sh` blocks that start with `variate`: the README's in a shell, as a reader runs
+them, the others here, which spares the start of torch. Beside the blocks lies `people.csv`, the
+reader's own file. A block after the comment `<!-- no-run -->` is not run.
 """
 
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 import types
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from variate.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -65,8 +71,8 @@ def people(rows: int = 400) -> pd.DataFrame:
     )
 
 
-def run_command(command: str, where: str) -> None:
-    """Run a shell command in the current folder, with this environment's `variate` first."""
+def run_in_shell(command: str, where: str) -> None:
+    """Run a command as a reader does, with this environment's `variate` first on the path."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         command,
@@ -81,6 +87,22 @@ def run_command(command: str, where: str) -> None:
     assert done.returncode == 0, f"{where}: `{command}` ended with {done.returncode}:\n{said}"
 
 
+def run_here(command: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a command in this process, which has torch loaded already."""
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    terminate = signal.getsignal(signal.SIGTERM)
+    status: object = 0
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            main()
+    except SystemExit as leaving:
+        status = leaving.code or 0
+    finally:
+        signal.signal(signal.SIGTERM, terminate)
+    assert status == 0, f"{where}: `{command}` ended with {status}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -93,7 +115,11 @@ def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
             exec(compile(padded, str(page), "exec", dont_inherit=True), vars(namespace))
         elif block.language in ("sh", "console"):
             for command in commands_of(block.code):
-                run_command(command, f"{page.name}:{block.line}")
+                where = f"{page.name}:{block.line}"
+                if page == README:
+                    run_in_shell(command, where)
+                else:
+                    run_here(command, where, monkeypatch)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

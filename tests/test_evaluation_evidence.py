@@ -72,7 +72,7 @@ def test_the_sums_are_those_of_all_draws_and_no_others(
 
 
 @pytest.mark.parametrize("draws", [1, 10, 37])
-@pytest.mark.parametrize(("chunk", "rows"), [(3, N), (16, 5), (1, 1), (10, 8)])
+@pytest.mark.parametrize(("chunk", "rows"), [(3, N), (16, 5), (10, 8), (1, 11)])
 def test_chunks_do_not_change_the_value(
     spy: Spy, x: Tensor, draws: int, chunk: int, rows: int
 ) -> None:

@@ -260,6 +260,12 @@ def test_fewer_points_still_mix_all_items() -> None:
     model = channel(torch.eye(4).double(), torch.ones(4).double())
     x = 1e3 * normal(300, 4, seed=1)
     assert mutual_information(model, x, points=11) == pytest.approx(math.log(300), abs=1e-9)
+    # where the draws differ the mean is over as many as asked for, of different items
+    near = channel(torch.eye(1).double(), torch.ones(1).double())
+    x = torch.arange(300, dtype=torch.float64)[:, None]
+    gaps = [aggregate_gap(near, x, points=points) for points in (1, 30, 300, 10_000)]
+    assert len(set(gaps)) == 3
+    assert gaps[2] == gaps[3]
 
 
 def test_a_hierarchy_has_no_aggregate_of_known_densities() -> None:

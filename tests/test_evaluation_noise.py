@@ -50,24 +50,28 @@ class FlowPosterior(nn.Module):
         return self.flow(x)
 
 
-class Stochastic(nn.Module):
-    """Not a distribution of torch's: noise of its own, by `randn_like`."""
+class Own(Normal):
+    """Not a sampler of torch's: it asks for noise in its own way."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(EVENT, LATENT)
+    def __init__(self, loc: Tensor, noise: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__(loc, torch.full_like(loc, 0.5))
+        self.noise = noise
 
-    def forward(self, x: Tensor) -> Distribution:
-        return OwnNormal(self.linear(x), torch.ones(()))
-
-
-class OwnNormal(Normal):
     def rsample(self, sample_shape):
-        loc = self.loc.expand(self._extended_shape(sample_shape))
-        return loc + self.scale * torch.randn_like(loc)
+        shape = self._extended_shape(sample_shape)
+        return self.noise(self.loc.expand(shape), self.scale.expand(shape))
 
     def log_prob(self, value):
         return super().log_prob(value).sum(-1)
+
+
+OWN = {
+    "randn_like": lambda loc, scale: loc + scale * torch.randn_like(loc),
+    "randn": lambda loc, scale: loc + scale * torch.randn(loc.shape, dtype=loc.dtype),
+    "torch.normal": torch.normal,
+    "normal_": lambda loc, scale: loc - 1 + torch.empty_like(loc).normal_(1.0, 0.5),
+    "uniform_": lambda loc, scale: loc + torch.empty_like(loc).uniform_(-1.0, 3.0),
+}
 
 
 def normal(h: Tensor) -> Distribution:
@@ -102,8 +106,7 @@ ENCODERS = {
     "low rank": lambda: Head(3 * LATENT, low_rank),
     "relaxed categorical": lambda: Head(LATENT, relaxed),
     "flow": FlowPosterior,
-    "randn_like": Stochastic,
-}
+} | {name: lambda noise=noise: Head(LATENT, lambda h: Own(h, noise)) for name, noise in OWN.items()}
 
 
 def make(encoder: Callable[[], nn.Module]) -> VAE:
@@ -213,11 +216,15 @@ def test_networks_with_a_dropout_that_is_off_are_not_random(x: Tensor) -> None:
     assert model.training
 
 
-def test_a_dropout_that_stays_on_is_noticed(x: Tensor) -> None:
+@pytest.mark.parametrize(
+    "dropout",
+    [nn.functional.dropout, lambda h: torch.native_dropout(h, 0.5, True)[0]],
+    ids=["functional", "native"],
+)
+def test_a_dropout_that_stays_on_is_noticed(x: Tensor, dropout: Callable[[Tensor], Tensor]) -> None:
     class Forced(nn.Module):
         def forward(self, x: Tensor) -> Distribution:
-            h = nn.functional.dropout(torch.ones(len(x), LATENT).double(), 0.5, training=True)
-            return normal(h)
+            return normal(dropout(torch.ones(len(x), LATENT).double()))
 
     with pytest.raises(TypeError, match="common=False"):
         log_evidence(make(Forced), x, common=True)

@@ -21,14 +21,14 @@ def test_the_same_law_cannot_be_told_apart():
 
 
 def test_other_laws_can_be_told_apart():
-    a = normal(400, 3, seed=1)
-    assert two_sample(a, normal(400, 3, seed=2, shift=3.0)).auc > 0.99
-    middling = two_sample(a, normal(400, 3, seed=2, shift=0.7))
+    a = normal(300, 3, seed=1)
+    assert two_sample(a, normal(300, 3, seed=2, shift=3.0)).auc > 0.99
+    middling = two_sample(a, normal(300, 3, seed=2, shift=0.7))
     assert middling.auc - 0.5 > 5 * middling.error
     # the same columns, but no longer dependent
-    x = normal(500, 1, seed=3)
-    pair = np.hstack([x, x + 0.1 * normal(500, 1, seed=4)])
-    broken = np.hstack([normal(500, 1, seed=5), pair[:, 1:]])
+    x = normal(300, 1, seed=3)
+    pair = np.hstack([x, x + 0.1 * normal(300, 1, seed=4)])
+    broken = np.hstack([normal(300, 1, seed=5), pair[:, 1:]])
     assert two_sample(pair, broken).auc > 0.9
 
 
@@ -54,12 +54,12 @@ def test_the_area_and_its_error_are_those_of_its_u_statistic():
 
 def test_the_error_covers_the_half():
     errors = [
-        two_sample(normal(60, 2, seed=s), normal(60, 2, seed=100 + s), folds=2) for s in range(30)
+        two_sample(normal(60, 2, seed=s), normal(60, 2, seed=100 + s), folds=2) for s in range(25)
     ]
     z = np.array([(each.auc - 0.5) / each.error for each in errors])
-    # 30 standard normals: their mean within 4/√30, their spread within a chi-squared's 4 sigma
-    assert abs(z.mean()) < 0.73
-    assert 0.5 < z.std() < 1.5
+    # 25 standard normals: their mean within 4/√25, their spread within a chi-squared's 4 sigma
+    assert abs(z.mean()) < 0.8
+    assert 0.4 < z.std() < 1.6
 
 
 def test_mmd_is_the_definition():

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
+from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 
 from variate.errors import OptionError
 from variate.inference import Latent, rsample
 from variate.models import posteriors, priors
 from variate.models.flows import InverseAutoregressiveTransform, autoregressive_net
+from variate.specification import describe, revive
 
 HEADS: dict[str, Callable[[], nn.Module]] = {
     "diagonal": lambda: posteriors.DiagonalGaussian(3),
@@ -22,7 +24,7 @@ HEADS: dict[str, Callable[[], nn.Module]] = {
     "autoregressive-1d": lambda: posteriors.InverseAutoregressive(1, 2, hidden=(8,), context=4),
     "relaxed": lambda: posteriors.RelaxedCategorical(2, 3, 0.7),
 }
-EVENTS = {"relaxed": (2, 3), "autoregressive-1d": (1,)}
+EVENTS = {"relaxed": (6,), "autoregressive-1d": (1,)}
 NORMAL = {"diagonal", "low-rank"}
 
 
@@ -53,15 +55,6 @@ def test_contract(name: str) -> None:
         assert parameter.grad is not None, key
         assert parameter.grad.isfinite().all(), key
         assert parameter.grad.abs().max() > 0, key
-
-
-@pytest.mark.parametrize("name", HEADS)
-def test_the_width_of_the_features_is_learned_and_the_state_is_loaded(name: str) -> None:
-    head, features = build(name)
-    other = HEADS[name]().double()
-    other.load_state_dict(head.state_dict())
-    z = head(features).sample()
-    torch.testing.assert_close(other(features).log_prob(z), head(features).log_prob(z))
 
 
 @pytest.mark.parametrize("name", [n for n in HEADS if n != "relaxed"])
@@ -238,34 +231,53 @@ def test_a_relaxed_category_is_stable_in_float32(temperature: float) -> None:
     assert z.isfinite().all()
     assert log_q.isfinite().all()
     assert all(p.grad.isfinite().all() for p in head.parameters())
-    torch.testing.assert_close(z.exp().sum(-1), torch.ones(20, 50, 4), atol=1e-4, rtol=0)
+    points = posteriors.Simplex()(z).unflatten(-1, (4, 10))
+    torch.testing.assert_close(points.sum(-1), torch.ones(20, 50, 4), atol=1e-4, rtol=0)
     exact = copy.deepcopy(head).double()(features.double()).log_prob(z.double())
     # float32 in, so τ y_k is known to 1e-7 of y_k: compare relative to the size of the sum.
     assert ((log_q - exact).abs() < 1e-3 + 1e-5 * exact.abs()).all()
     if temperature < 0.1:
-        assert (z.exp() == 0).any()  # on the simplex itself the density would be lost
+        assert (points == 0).any()  # on the simplex itself the density would be lost
 
 
-def test_a_relaxed_pair_is_the_logistic_law() -> None:
-    """Two categories: the log-odds of the relaxed draw are (l_1 - l_2 + logistic) / τ."""
-    tau, odds = 0.6, 0.8
-    head = posteriors.RelaxedCategorical(1, 2, tau)
+def relaxed(logits: Tensor, temperature: float) -> Distribution:
+    """q(z|x) of one item whose logits `[G, K]` are given."""
+    head = posteriors.RelaxedCategorical(*logits.shape, temperature)
     head(torch.zeros(1, 1))
     head.double()
     with torch.no_grad():
         head.linear.weight.zero_()
-        head.linear.bias.copy_(torch.tensor([odds, 0.0]))
-    q = head(torch.zeros(1, 1, dtype=torch.float64))
+        head.linear.bias.copy_(logits.flatten())
+    return head(torch.zeros(1, 1, dtype=torch.float64))
+
+
+def test_a_relaxed_category_has_the_density_of_torch() -> None:
+    logits = torch.randn(2, 4, dtype=torch.float64)
+    q = relaxed(logits, 0.6)
+    z = q.sample((30,))
+    tau = torch.tensor(0.6, dtype=torch.float64)
+    each = ExpRelaxedCategorical(tau, logits=logits).log_prob(z.unflatten(-1, (2, 4)))
+    torch.testing.assert_close(q.log_prob(z), each.sum(-1))
+
+
+def test_a_relaxed_pair_is_the_logistic_law() -> None:
+    """Two categories: the log-odds u of a draw are (l_1 - l_2 + logistic) / τ."""
+    tau, odds = 0.6, 0.8
+    q = relaxed(torch.tensor([[odds, 0.0]]), tau)
     u = torch.linspace(-4, 4, 9, dtype=torch.float64)
-    y = torch.stack([nn.functional.logsigmoid(u), nn.functional.logsigmoid(-u)], -1)
+    y = nn.functional.logsigmoid(torch.stack([u, -u], -1)).reshape(9, 1, 2)
     a = tau * u - odds
     log_logistic = -a - 2 * nn.functional.softplus(-a) + math.log(tau)
-    # y_1 = log σ(u): dy_1 = (1 - σ(u)) du, and the density is over y up to that choice of chart.
-    found = q.log_prob(y.reshape(9, 1, 1, 2)).flatten()
-    torch.testing.assert_close(found, log_logistic)
+    torch.testing.assert_close(q.log_prob(y).flatten(), log_logistic)
+
+    z = q.sample((20_000,))
+    drawn = (tau * (z[..., 0] - z[..., 1]) - odds).flatten()
+    mean, variance = drawn.mean().item(), drawn.var().item()
+    assert mean == pytest.approx(0.0, abs=5 * math.sqrt(variance / len(drawn)))
+    assert variance == pytest.approx(math.pi**2 / 3, rel=0.05)
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan])
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
 def test_a_temperature_must_be_positive(temperature: float) -> None:
     with pytest.raises(OptionError, match="temperature must be positive"):
         posteriors.RelaxedCategorical(2, 3, temperature)
@@ -273,8 +285,11 @@ def test_a_temperature_must_be_positive(temperature: float) -> None:
         priors.RelaxedUniform(2, 3, temperature)
 
 
-def test_the_simplex_is_a_decoders_first_line() -> None:
-    z = torch.log_softmax(torch.randn(2, 5, 3, 4), -1)
-    flat = posteriors.Simplex()(z)
-    assert flat.shape == (2, 5, 12)
-    torch.testing.assert_close(flat.sum(-1), torch.full((2, 5), 3.0))
+@pytest.mark.parametrize("name", HEADS)
+def test_a_model_file_can_keep_the_head(name: str) -> None:
+    head, features = build(name)
+    other = revive(describe(HEADS[name]())).double()
+    other.load_state_dict(head.state_dict())
+    assert other.latent == math.prod(EVENTS.get(name, (3,)))
+    z = head(features).sample()
+    torch.testing.assert_close(other(features).log_prob(z), head(features).log_prob(z))

@@ -1,5 +1,6 @@
 """One contract over every objective, for models of ours and for a user's plain modules."""
 
+import inspect
 from collections.abc import Callable
 
 import pytest
@@ -18,7 +19,7 @@ from variate import objectives
 from variate.inference import Inference, Latent, Loss, Moment
 from variate.models import likelihoods, posteriors, priors
 from variate.models.vae import VAE
-from variate.objectives.penalties import mean_covariance
+from variate.specification import describe, revive
 
 LATENT, EVENT = 3, 6
 
@@ -33,7 +34,7 @@ OBJECTIVES: dict[str, Callable[[], nn.Module]] = {
     "dreg": lambda: objectives.DReG(5),
     "stl": lambda: objectives.StickTheLanding(samples=2),
     "tc": lambda: objectives.TotalCorrelation(6.0),
-    "dip-i": lambda: objectives.DIP(2.0, 3.0, mean_covariance),
+    "dip-i": lambda: objectives.DIP(2.0, 3.0, objectives.MeanCovariance()),
     "dip-ii": lambda: objectives.DIP(2.0, 3.0),
     "factor": lambda: objectives.Factor(5.0, LATENT, hidden=(16,)),
     "mmd": lambda: objectives.MMD(10.0, beta=0.5),
@@ -160,12 +161,29 @@ def test_a_single_item_is_enough(name: str) -> None:
     assert all(p.grad is None or p.grad.isfinite().all() for p in vae.parameters())
 
 
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_model_file_can_keep_the_objective_and_its_repr_says_what_it_is(name: str) -> None:
+    vae, objective, x = build("ours", name)
+    other = revive(describe(objective))
+    other.load_state_dict(objective.state_dict())
+    assert repr(other) == repr(objective)
+    assert all(
+        f"{key}=" in repr(objective) for key in inspect.signature(type(objective)).parameters
+    )
+    totals = []
+    for each in (objective, other):
+        torch.manual_seed(4)
+        totals.append(each(vae, x, Moment(0.3, items=100)).total)
+    assert torch.equal(totals[0], totals[1])
+
+
 def test_the_deterministic_autoencoder_has_no_kl_and_no_elbo() -> None:
     encoder = nn.Sequential(nn.Linear(EVENT, 8), posteriors.Delta(LATENT))
     decoder = nn.Sequential(likelihoods.Gaussian(EVENT, likelihoods.FixedScale(1.0)))
     vae = VAE(encoder, decoder, priors.StandardNormal(LATENT))
     x = torch.randn(12, EVENT)
-    loss = objectives.Reconstruction()(vae, x, Moment())
+    objective = revive(describe(objectives.Reconstruction()))
+    loss = objective(vae, x, Moment())
     loss.total.backward()
     assert set(loss.terms) == {"log_likelihood"}
     mean = vae.decoder(vae.encoder(x).mean[None]).mean[0]

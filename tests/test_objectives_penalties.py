@@ -11,12 +11,8 @@ from variate import objectives
 from variate.inference import Inference, Latent, Moment
 from variate.models import likelihoods, posteriors, priors
 from variate.models.vae import VAE
-from variate.objectives.penalties import (
-    aggregate_covariance,
-    log_aggregate,
-    mean_covariance,
-    mmd,
-)
+from variate.objectives import AggregateCovariance, MeanCovariance
+from variate.objectives.penalties import log_aggregate, mmd
 
 N, D = 5_000, 10
 
@@ -123,18 +119,18 @@ def test_a_coupled_posterior_has_no_factors() -> None:
     for objective in (objectives.TotalCorrelation(), objectives.DIP()):
         with pytest.raises(TypeError, match="factorises over the latent dimensions"):
             objective(model, x, Moment())
-    objectives.DIP(covariance=mean_covariance)(model, x, Moment())
+    objectives.DIP(covariance=MeanCovariance())(model, x, Moment())
 
 
 def test_dip_is_the_formula_of_the_paper() -> None:
     x = torch.randn(200, 3, dtype=torch.float64) @ torch.randn(3, 3, dtype=torch.float64)
     model = Codes(0.6)
     means = torch.cov(x.mT, correction=0)
-    torch.testing.assert_close(mean_covariance(model.posterior(x)), means)
+    torch.testing.assert_close(MeanCovariance()(model.posterior(x)), means)
     both = means + 0.36 * torch.eye(3, dtype=torch.float64)
-    torch.testing.assert_close(aggregate_covariance(model.posterior(x)), both)
+    torch.testing.assert_close(AggregateCovariance()(model.posterior(x)), both)
 
-    for function, c in ((mean_covariance, means), (aggregate_covariance, both)):
+    for function, c in ((MeanCovariance(), means), (AggregateCovariance(), both)):
         terms = objectives.DIP(2.0, 5.0, function)(model, x, Moment()).terms
         wanted = sum(
             (2.0 * (c[i, i] - 1) ** 2 if i == j else 5.0 * c[i, j] ** 2)

@@ -16,14 +16,16 @@ import numpy as np
 __all__ = ["binary_images"]
 
 
-def binary_images(folder: Path | None, rows: int) -> tuple[str, np.ndarray, np.ndarray]:
-    """The name of the data, `rows` images to train on and 2,000 others, as 0 and 1 in uint8.
+def binary_images(
+    folder: Path | None, rows: int, others: int = 2_000
+) -> tuple[str, np.ndarray, np.ndarray]:
+    """The name of the data, `rows` images to train on and `others` beside, 0 and 1 in uint8.
 
     Raises:
         SystemExit: A folder is named, but has no MNIST.
     """
     if folder is None:
-        return "digits, enlarged and repeated", *_digits(rows)
+        return "digits, enlarged and repeated", *_digits(rows, others)
     file = folder / "images" / "mnist_train_x.npy.xz"
     if not file.exists():
         raise SystemExit(
@@ -31,7 +33,7 @@ def binary_images(folder: Path | None, rows: int) -> tuple[str, np.ndarray, np.n
             "or neither, and scikit-learn's digits stand in"
         )
     train, held_out = _mnist(file), _mnist(file.with_name("mnist_test_x.npy.xz"))
-    return "MNIST at 0.5", train[np.arange(rows) % len(train)], held_out[:2_000]
+    return "MNIST at 0.5", train[np.arange(rows) % len(train)], held_out[:others]
 
 
 def _mnist(file: Path) -> np.ndarray:
@@ -40,10 +42,10 @@ def _mnist(file: Path) -> np.ndarray:
     return (images.reshape(len(images), -1) > 127).astype(np.uint8)
 
 
-def _digits(rows: int) -> tuple[np.ndarray, np.ndarray]:
+def _digits(rows: int, others: int) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
     small = (load_digits().images > 8).astype(np.uint8)  # intensities 0 to 16
     images = small.repeat(4, axis=1).repeat(4, axis=2)[:, 2:30, 2:30].reshape(len(small), -1)
     train, held_out = images[300:], images[:300]
-    return train[np.arange(rows) % len(train)], held_out[np.arange(2_000) % len(held_out)]
+    return train[np.arange(rows) % len(train)], held_out[np.arange(others) % len(held_out)]

@@ -24,7 +24,7 @@ from variate.models.priors import StandardNormal
 from variate.objectives import ELBO
 from variate.training import Saved, Started, Step, Validated, train
 
-__all__ = ["model", "run"]
+__all__ = ["model", "run", "without_validations"]
 
 
 def model(seed: int, hidden: tuple[int, int] = HIDDEN) -> VAE:
@@ -50,8 +50,8 @@ def run(job: Job, hidden: tuple[int, int] = HIDDEN, **options: Any) -> dict[str,
     """Train with variate and report as the other loops do, and its validations beside.
 
     `steps` and `saves` hold the seconds that each step and each checkpoint took (wall, CPU),
-    `start` those from the call of `train` to the first step's end, `total` those from the call to
-    the end. `hidden` replaces the network's widths; the other options are `train`'s.
+    `total` those from the call of `train` to the end. `hidden` replaces the network's widths; the
+    other options are `train`'s.
     """
     vae = model(job.seed, hidden)
     events = train(
@@ -67,6 +67,11 @@ def run(job: Job, hidden: tuple[int, int] = HIDDEN, **options: Any) -> dict[str,
     }
 
 
+def without_validations(run: dict[str, Any]) -> dict[str, Any]:
+    """A report of `run` whose `wall` and `cpu` are those of everything but the validations."""
+    return run | {time: run[time] - run[f"validating_{time}"] for time in ("wall", "cpu")}
+
+
 class _Timed:
     """Splits the time of a run by its events."""
 
@@ -74,7 +79,6 @@ class _Timed:
         self.call = Stopwatch()
         self.loop = self.call
         self.last = Taken(0.0, 0.0)
-        self.start: Taken | None = None
         self.steps: list[Taken] = []
         self.validations: list[Taken] = []
         self.saves: list[Taken] = []
@@ -89,7 +93,6 @@ class _Timed:
         if isinstance(event, Started):
             self.loop = Stopwatch()
         elif isinstance(event, Step):
-            self.start = self.start or now
             self.steps.append(passed)
             self.items = event.items
         elif isinstance(event, Validated):
@@ -100,7 +103,6 @@ class _Timed:
 
     def report(self) -> dict[str, Any]:
         """The times of the run, in seconds."""
-        assert self.start is not None
         whole = self.loop.taken()
         validating = Taken(*(sum(column) for column in zip(*self.validations, strict=True)))
         return {
@@ -110,7 +112,6 @@ class _Timed:
             "validations": len(self.validations),
             "validating_wall": validating.wall,
             "validating_cpu": validating.cpu,
-            "start": self.start.wall,
             "total": self.last.wall,
             "steps": self.steps,
             "saves": self.saves,

@@ -27,6 +27,7 @@ from io import SEEK_END, BufferedReader
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -85,7 +86,7 @@ def write(path: str | Path, manifest: Manifest, weights: Mapping[str, Tensor], c
     document = {"format": FORMAT, "variate": __version__} | manifest
     contents = (
         json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1).encode(),
-        save_tensors({name: value.detach().cpu().clone() for name, value in weights.items()}),
+        save_tensors({name: _own(value) for name, value in weights.items()}),
         card.encode(),
     )
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -124,6 +125,11 @@ def read(
     for migrate in migrations[manifest["format"] - 1 :]:
         manifest, weights = migrate(manifest, weights)
     return manifest, weights, card
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A copy that shares its memory with no other tensor, as safetensors asks."""
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def _member(name: str) -> zipfile.ZipInfo:

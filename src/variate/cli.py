@@ -87,7 +87,6 @@ def fit(
     if processes and "WORLD_SIZE" not in os.environ:
         _relaunch(processes)
     from variate.kinds import estimator_class, kind_of
-    from variate.training import processes as group
 
     _writable(out)
     estimator = estimator_class(kind or kind_of(data))(
@@ -96,16 +95,19 @@ def fit(
         seed=seed, device=device, precision=precision, verbose=not quiet,
     )  # fmt: skip
     checkpoint = out.with_name(out.name + ".checkpoint")
+    resume = resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        estimator.fit(data, checkpoint=checkpoint, resume=resume, logdir=tensorboard)
+        estimator.fit(
+            data, checkpoint=checkpoint, resume=resume, logdir=tensorboard, processes=processes
+        )
     except KeyboardInterrupt:
         if hasattr(estimator, "history_"):
             estimator.save(out)
             _say(f"interrupted: the best model so far is in {out}")
         _say(f"to go on: {_resume_command()}")
         raise SystemExit(1) from None
-    if group.rank() == 0:
+    if estimator.facts_["rank"] == 0:  # of a group of processes, the first one writes
         estimator.save(out)
         _report({"model": str(out), **estimator.facts_}, json=json)
 
@@ -125,7 +127,7 @@ def info(model: Model, /, *, json: Json = False) -> None:
         })  # fmt: skip
         return
     _print(fitted.card())
-    _print(str(fitted.codec_))
+    _print(str(fitted.codec_.schema))
 
 
 @app.command
@@ -163,11 +165,13 @@ def encode(model: Model, data: Data, /, *, out: Out = None, json: Json = False) 
 
     Example: `variate encode people.variate people.csv --out codes.parquet`
     """
+    import pyarrow as pa
+
     _writable(out)
     mean, scale = _load(model).encode(data)
     codes = {f"z{d + 1}": mean[:, d] for d in range(mean.shape[1])}
     codes |= {f"scale{d + 1}": scale[:, d] for d in range(scale.shape[1])}
-    _deliver(codes, out, json=json)
+    _deliver(pa.table(codes), out, json=json)
 
 
 @app.command
@@ -282,9 +286,11 @@ def demo(
 
 def main() -> None:
     """Run the command line; every stated error is one line on standard error."""
+    # Threads that wait by spinning cost a machine that is shared more than they save.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.showwarning = _show_warning
     try:
-        app(exit_on_error=False, print_error=False)
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _say(f"usage: {error}")
         _say("`variate --help` and `variate VERB --help` show how it is used.")

@@ -44,10 +44,19 @@ from variate.progress import watch
 from variate.randomness import isolated
 from variate.report import Report, Section, headline
 from variate.specification import describe, revive
-from variate.training import Finished, Started, Validated, interruptible, tensorboard, train
+from variate.training import (
+    Finished,
+    Started,
+    Validated,
+    interruptible,
+    remove_checkpoint,
+    tensorboard,
+    train,
+)
 
 __all__ = ["Encoding", "Estimator", "Evaluation"]
 
+CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at the least; they cost under 2 % anyway
 HELD_OUT_ROWS = 2_000  # enough for a standard error of some hundredths of a nat
 
 
@@ -137,6 +146,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         checkpoint: str | Path | None = None,
         resume: bool = False,
         logdir: str | Path | None = None,
+        processes: int | None = None,
     ) -> Self:
         """Learn from data.
 
@@ -146,6 +156,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             checkpoint: Where to keep a checkpoint while training; removed at the end.
             resume: Continue from the checkpoint if there is one.
             logdir: A folder for TensorBoard event files.
+            processes: How many processes there must be; None for as many as torchrun started.
 
         Returns:
             self. After Ctrl-C the best model so far is kept and KeyboardInterrupt goes on.
@@ -172,7 +183,9 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             device=self.device,
             precision=self.precision,
             checkpoint=checkpoint,
+            checkpoint_seconds=CHECKPOINT_SECONDS,
             resume=resume,
+            processes=processes,
             fingerprint=self._fingerprint(prepared),
         )
         if logdir is not None:
@@ -195,6 +208,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         if interrupt is not None:
             self.facts_["stopped"] = "interrupted"
             raise interrupt
+        if checkpoint is not None and self.facts_["rank"] == 0:
+            remove_checkpoint(checkpoint)
         return self
 
     def _check_options(self) -> None:
@@ -217,9 +232,9 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         posterior = copy.deepcopy(self.posterior) or posteriors.DiagonalGaussian(latent)
         prior = copy.deepcopy(self.prior) or priors.StandardNormal(latent)
         model = self._network(codec, posterior, prior)
-        model(self._blank(codec))
         if isinstance(prior, priors.Vamp):
             prior.start(model.encoder, example)
+        model(self._blank(codec))  # gives lazy layers their shapes
         return model
 
     def _latent(self, codec: Codec) -> int:
@@ -261,6 +276,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         if isinstance(event, Started):
             self.facts_["parameters"] = event.parameters
             self.facts_["processes"] = event.processes
+            self.facts_["rank"] = event.rank
         elif isinstance(event, Validated):
             self.history_.append({"step": event.step, "figure": event.figure, **event.terms})
         elif isinstance(event, Finished):
@@ -309,7 +325,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             OptionError: z does not have one column per latent dimension.
         """
         check_is_fitted(self)
-        codes = torch.as_tensor(np.array(z, dtype=np.float64))
+        codes = z if isinstance(z, Tensor) else torch.from_numpy(np.array(z, dtype=np.float64))
         if codes.ndim != 2 or codes.shape[1] != self.latent_:
             raise OptionError(
                 f"z must have the shape [N, {self.latent_}], got {list(codes.shape)}."

@@ -10,14 +10,11 @@ from typing import Any
 from variate import bundle
 from variate.errors import DataError, ModelFileError, OptionError
 from variate.estimator import Estimator
+from variate.table import files
 
 __all__ = ["KINDS", "fit", "kind_of", "load"]
 
 KINDS = {"table": ("variate.table", "TableVAE")}
-
-TABLE_SUFFIXES = (
-    ".csv", ".csv.gz", ".tsv", ".parquet", ".jsonl", ".ndjson", ".arrow", ".feather",
-)  # fmt: skip
 
 
 def fit(data: Any, *, kind: str | None = None, **arguments: Any) -> Any:
@@ -90,10 +87,9 @@ def kind_of(data: Any) -> str:
     path = Path(data)
     if not path.exists():
         raise DataError(f"{path} does not exist.")
-    parquet_folder = path.is_dir() and any(path.glob("*.parquet"))
-    if parquet_folder or path.name.lower().endswith(TABLE_SUFFIXES):
+    if files.suffix_of(path) is not None or (path.is_dir() and any(path.glob("**/*.parquet"))):
         return "table"
     raise DataError(
-        f"{path}: the ending does not say what kind of data this is; "
-        f"tables end in {', '.join(TABLE_SUFFIXES)}."
+        f"{path}: the ending does not say what kind of data this is; tables end in "
+        f"{', '.join(files.SUFFIXES)}."
     )

@@ -30,7 +30,7 @@ from variate.training.events import Finished, Started, Step, Validated
 __all__ = ["watch"]
 
 REFRESH = 0.2  # seconds between two updates of the bar
-LINES = 10  # plain lines of a run, at the least
+LINES = 10  # parts of the budget, each ending with a plain line
 LULL = 1.0  # seconds between two plain lines, at the least
 BEST_LULL = 5.0  # seconds of silence before a new best figure is worth a line of its own
 WINDOW = 1.0  # seconds over which the throughput is averaged
@@ -58,10 +58,11 @@ def watch(events: Iterator[Any], *, show: bool) -> Iterator[Any]:
 @contextmanager
 def _display(*, show: bool) -> Iterator[Callable[[Any], None]]:
     """What is told of each event: to a bar, to plain lines, or to nobody."""
-    console = Console(stderr=True)
     if not show:
         yield lambda _: None
-    elif console.is_terminal:
+        return
+    console = Console(stderr=True)
+    if console.is_terminal:
         with _bar(console) as see:
             yield see
     else:
@@ -152,6 +153,7 @@ def _bar(console: Console) -> Iterator[Callable[[Any], None]]:
         console=console,
         auto_refresh=False,  # no thread beside training: the bar moves when a step is done
         transient=True,
+        redirect_stdout=False,  # what goes to standard output is the caller's
     )
     task = bar.add_task("", total=1.0, left="", figure="", rate="")
 
@@ -168,8 +170,14 @@ def _bar(console: Console) -> Iterator[Callable[[Any], None]]:
             _say(console, _end(event))
         elif isinstance(event, Step) and event.seconds - shown_at >= REFRESH:
             shown_at = event.seconds
-            texts = {"left": run.left_text(), "figure": run.figure_text(), "rate": run.rate_text()}
-            bar.update(task, completed=run.share, refresh=True, **texts)
+            bar.update(
+                task,
+                completed=run.share,
+                left=run.left_text(),
+                figure=run.figure_text(),
+                rate=run.rate_text(),
+                refresh=True,
+            )
 
     try:
         yield see
@@ -240,7 +248,7 @@ def _beginning(started: Started) -> str:
 def _end(finished: Finished) -> str:
     where = "held out" if finished.held_out else "training items"
     parts = [
-        f"{finished.reason} after {finished.step:,} steps",
+        f"stopped at step {finished.step:,}: {finished.reason}",
         f"{_clock(finished.seconds)} wall, {_clock(finished.cpu_seconds)} CPU",
         f"best {_nats(finished.best_figure)} nats/item ({where}) at step {finished.best_step:,}",
         f"{finished.skipped:,} steps skipped, their gradient was not finite"

@@ -23,6 +23,7 @@ from variate.distributions import temper
 from variate.evaluation import log_evidence
 from variate.models import VAE
 from variate.randomness import isolated
+from variate.training.processes import processes_of, share
 
 __all__ = ["BLOCK", "decode", "device_of", "encode", "sample", "score", "vary", "way"]
 
@@ -91,13 +92,19 @@ def way(start: Tensor, end: Tensor, steps: int, *, spherical: bool) -> Tensor:
 
 
 def score(model: VAE, x: Tensor, *, draws: int, seed: int) -> Tensor:
-    """Log p(x) `[N]` in nats, every item under the same noise (common random numbers)."""
+    """Log p(x) `[N]` in nats, every item under the same noise (common random numbers).
+
+    Under `torchrun` each process scores its share of the items, and all get all scores, in order.
+    """
     device = device_of(model)
-    parts = [
-        log_evidence(model, block.to(device), draws=draws, seed=seed, common=True)[:size].cpu()
-        for block, size in _blocks(x)
-    ]
-    return torch.cat(parts)
+    with processes_of(None, device, timeout=600.0) as group:
+        own = share(len(x), group.rank, group.world)
+        parts = [
+            log_evidence(model, block.to(device), draws=draws, seed=seed, common=True)[:size]
+            for block, size in _blocks(x[own.start : own.stop])
+        ]
+        scores = torch.cat(parts) if parts else torch.zeros(0, device=device, dtype=torch.float64)
+        return group.gather(scores.double(), len(x)).cpu() if group.world > 1 else scores.cpu()
 
 
 def device_of(model: VAE) -> torch.device:

@@ -75,6 +75,8 @@ class ZeroInflated(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-probability in nats, broadcast of `[*batch]` and the value's shape."""
+        if self._validate_args:
+            self._validate_sample(value)
         base = F.logsigmoid(-self.gate_logits) + self.base.log_prob(value)
         zero = torch.logaddexp(F.logsigmoid(self.gate_logits), base)
         return torch.where(value == 0, zero, base)

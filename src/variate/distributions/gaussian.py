@@ -104,6 +104,10 @@ class Delta(Distribution):
         """The point, `[*sample_shape, *batch, *event]`, with its gradient."""
         return self.value.expand(self._extended_shape(Size(sample_shape)))
 
+    def sample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
+        """The point, `[*sample_shape, *batch, *event]`, without its gradient."""
+        return self.rsample(sample_shape).detach()
+
     def log_prob(self, value: Tensor) -> Tensor:
         """Zero at the point and minus infinity elsewhere (the mass is a point mass)."""
         same = value == self.value

@@ -162,8 +162,8 @@ class LogisticMixture(Distribution):
         chosen = torch.multinomial(weights.reshape(-1, weights.shape[-1]), 1).reshape(*shape, 1)
         location = self.location.expand(weights.shape).gather(-1, chosen).squeeze(-1)
         scale = self.scale.expand(weights.shape).gather(-1, chosen).squeeze(-1)
-        tiny = torch.finfo(location.dtype).tiny
-        uniform = torch.rand_like(location).clamp_min(tiny)
+        # a zero stands for the cell between it and the generator's next number
+        uniform = torch.rand_like(location).clamp_min(torch.finfo(location.dtype).eps / 4)
         return location + scale * (uniform.log() - torch.log1p(-uniform))
 
 

@@ -27,12 +27,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Size, Tensor, nn
+from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
 from variate.distributions.gaussian import bounded_scale
 from variate.distributions.grid import LogisticMixture
-from variate.distributions.scores import Numeric, ScoreMaps
+from variate.distributions.scores import Numeric, ScoreMaps, Tables
 
 __all__ = ["Categorical", "Column", "Constant", "Numeric", "RowLayout", "Rows"]
 
@@ -61,7 +61,7 @@ class Constant:
 Column = Categorical | Numeric | Constant
 
 
-class RowLayout(nn.Module):
+class RowLayout(Tables):
     """Where each column's parameters lie in a network's output, and what they mean.
 
     Call it with raw `[..., P]`, P = `parameters_needed`, to get `Rows` of batch shape `[...]`.
@@ -74,16 +74,20 @@ class RowLayout(nn.Module):
         parameters_needed: P, how many outputs the network must have for each row.
         numeric: Positions of the numeric columns in the row.
         categorical: Positions of the categorical columns in the row.
+
+    Raises:
+        ValueError: There is no component.
     """
 
     start: Tensor
     levels: Tensor
-    filler: Tensor
     order: Tensor
     inverse: Tensor
 
     def __init__(self, columns: Sequence[Column], components: int = 5) -> None:
         super().__init__()
+        if components < 1:
+            raise ValueError(f"a mixture needs a component or more; got {components}")
         self.columns = tuple(columns)
         self.components = components
         levels = {i: c.levels for i, c in enumerate(columns) if isinstance(c, Categorical)}
@@ -101,16 +105,12 @@ class RowLayout(nn.Module):
 
         order = [*self.numeric, *coded]
         constant = [i for i, c in enumerate(columns) if isinstance(c, Constant)]
-        filler = [numbers[i].values[0] if i in numbers else 0.0 for i in order]
-        buffers = {
-            "start": torch.cat(start),
-            "levels": torch.tensor([levels[i] for i in coded], dtype=torch.long),
-            "filler": torch.tensor(filler, dtype=torch.float64),
-            "order": torch.tensor(order, dtype=torch.long),
-            "inverse": torch.tensor(order + constant, dtype=torch.long).argsort(),
-        }
-        for name, buffer in buffers.items():
-            self.register_buffer(name, buffer, persistent=False)
+        self.hold(
+            start=torch.cat(start),
+            levels=torch.tensor([levels[i] for i in coded], dtype=torch.long),
+            order=torch.tensor(order, dtype=torch.long),
+            inverse=torch.tensor(order + constant, dtype=torch.long).argsort(),
+        )
 
     def forward(self, raw: Tensor) -> "Rows":
         """The rows that raw `[..., P]` describes, computed in float32 or wider."""
@@ -190,7 +190,11 @@ class Rows(Distribution):
         return Rows(self.layout, mixture, levels)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-probability of the observed columns in nats, broadcast of batch and value."""
+        """Log-probability of the observed columns in nats, broadcast of batch and value.
+
+        The value must lie in the support, which `RowLayout.check` tells and this does not: a
+        number beside its grid is taken for the nearest one on it.
+        """
         return self._log_prob_arranged(value).sum(-1)
 
     def log_prob_columns(self, value: Tensor) -> Tensor:
@@ -223,7 +227,7 @@ class Rows(Distribution):
         """Log-probabilities in the layout's own order of columns, zero where unobserved."""
         arranged = self.layout.arranged(value)
         observed = ~torch.isnan(arranged)
-        x = torch.where(observed, arranged, self.layout.filler)
+        x = torch.where(observed, arranged, 0.0)
         numbers, codes = x.tensor_split((len(self.layout.numeric),), -1)
         # columns first in memory, as the parameters are
         log_p = [self._log_numbers(numbers).movedim(-1, 0), *self._log_codes(codes)]

@@ -22,16 +22,17 @@ All of it is float64 until the difference is formed, because T is steep where va
 This module does not know the distribution over scores, nor how the knots were chosen.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Size, Tensor, nn
 
 from variate.distributions.grid import cell, on_grid, snap
 
-__all__ = ["Cells", "Numeric", "ScoreMaps"]
+__all__ = ["Cells", "Numeric", "ScoreMaps", "Tables"]
 
 _NARROWEST = 1e-30  # of a cell in scores, so that its width survives in float32
 
@@ -49,7 +50,7 @@ class Numeric:
         origin: Any value on the grid.
 
     Raises:
-        ValueError: The knots do not define a strictly increasing map, or the step is not positive.
+        ValueError: The knots do not define a strictly increasing map, or step and origin no grid.
     """
 
     values: tuple[float, ...]
@@ -73,8 +74,10 @@ class Numeric:
                 "the values and the scores of a numeric column must both increase strictly "
                 "and be finite"
             )
-        if self.step is not None and not 0 < self.step < float("inf"):
+        if self.step is not None and not 0 < self.step < math.inf:
             raise ValueError(f"the step of a column must be positive and finite; got {self.step}")
+        if not math.isfinite(self.origin):
+            raise ValueError(f"the origin of a column's grid must be finite; got {self.origin}")
 
 
 class Cells(NamedTuple):
@@ -91,11 +94,32 @@ class Cells(NamedTuple):
     offset: Tensor
 
 
-class ScoreMaps(nn.Module):
+class Tables(nn.Module):
+    """A module of constant tables that follow from its constructor's arguments.
+
+    They move with the model to another device, are not saved with its weights, and keep their
+    precision when the model is cast: `model.bfloat16()` must not round the values of the data.
+    """
+
+    def hold(self, **tables: Tensor) -> None:
+        """Keep the tables as buffers."""
+        for name, table in tables.items():
+            self.register_buffer(name, table, persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """Apply nn.Module's `to`, `cuda`, `double` and so on, then undo the change of precision."""
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, table in before.items():
+            if table is not None:
+                self._buffers[name] = table.to(fn(table).device)
+        return self
+
+
+class ScoreMaps(Tables):
     """T and its inverse for N columns at once; the last dimension of every argument is N.
 
-    Shorter columns are padded to the longest. Nothing is learned and nothing is saved: the buffers
-    follow from the columns, which whoever builds the module must keep.
+    Shorter columns are padded to the longest.
     """
 
     segments: Tensor  # of each segment its left knot, score and slope, [3, N·M]
@@ -118,18 +142,16 @@ class ScoreMaps(nn.Module):
         step = _padded([[c.step or 1.0] for c in columns], 1, 1.0)
         density = torch.tensor([c.density for c in columns], dtype=torch.bool)
         gridded = torch.tensor([c.step is not None for c in columns], dtype=torch.bool)
-        buffers = {
-            "segments": torch.stack(tables).flatten(1),
-            "first": torch.arange(len(columns)).unsqueeze(-1) * most,
-            "value_breaks": _padded([c.values[1:-1] for c in columns], most - 1, torch.inf),
-            "score_breaks": _padded([c.scores[1:-1] for c in columns], most - 1, torch.inf),
-            "step": step,
-            "origin": _padded([[c.origin] for c in columns], 1, 0.0),
-            "gridded": gridded.unsqueeze(-1),
-            "grid_offset": torch.where(density.unsqueeze(-1), -step.log(), 0.0),
-        }
-        for name, buffer in buffers.items():
-            self.register_buffer(name, buffer, persistent=False)
+        self.hold(
+            segments=torch.stack(tables).flatten(1),
+            first=torch.arange(len(columns)).unsqueeze(-1) * most,
+            value_breaks=_padded([c.values[1:-1] for c in columns], most - 1, torch.inf),
+            score_breaks=_padded([c.scores[1:-1] for c in columns], most - 1, torch.inf),
+            step=step,
+            origin=_padded([[c.origin] for c in columns], 1, 0.0),
+            gridded=gridded.unsqueeze(-1),
+            grid_offset=torch.where(density.unsqueeze(-1), -step.log(), 0.0),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """T(x), float64; NaN stays NaN."""

@@ -89,6 +89,9 @@ class Flow(nn.Module):
 
     def __init__(self, latent: int, transforms: int = 4, hidden: Sequence[int] = (64, 64)) -> None:
         super().__init__()
+        self.latent = latent
+        self.transforms = transforms
+        self.hidden = hidden
         zuko = _zuko("The flow prior")
         flow = zuko.flows.NSF(latent, transforms=transforms, passes=2, hidden_features=hidden)
         self.transform = flow.transform
@@ -190,6 +193,8 @@ class FlowMatching(nn.Module):
         super().__init__()
         if steps < 1:
             raise OptionError(f"steps must be a positive whole number, but is {steps!r}")
+        self.latent = latent
+        self.hidden = hidden
         self.steps = steps
         self.register_buffer("location", torch.zeros(latent))
         self.register_buffer("scale", torch.ones(latent))

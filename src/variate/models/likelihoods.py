@@ -105,6 +105,7 @@ class Bernoulli(nn.Module):
 
     def __init__(self, event: Event) -> None:
         super().__init__()
+        self.event = event
         self.raw = _Raw(event)
 
     def forward(self, features: Tensor) -> td.Distribution:
@@ -122,6 +123,7 @@ class ContinuousBernoulli(nn.Module):
 
     def __init__(self, event: Event) -> None:
         super().__init__()
+        self.event = event
         self.raw = _Raw(event)
 
     def forward(self, features: Tensor) -> td.Distribution:
@@ -140,6 +142,8 @@ class Categorical(nn.Module):
 
     def __init__(self, event: Event, levels: int) -> None:
         super().__init__()
+        self.event = event
+        self.levels = levels
         self.raw = _Raw((*_sizes(event), levels))
 
     def forward(self, features: Tensor) -> td.Distribution:
@@ -159,7 +163,9 @@ class Ordinal(nn.Module):
 
     def __init__(self, event: Event, levels: int) -> None:
         super().__init__()
+        self.event = event
         self.raw = _Raw(event)
+        self.levels = levels
         even = torch.arange(1, levels) / levels
         gaps = torch.logit(even).diff(prepend=torch.zeros(1))
         gaps[1:] = torch.expm1(gaps[1:]).log()  # the inverse of softplus: equal probabilities at 0
@@ -190,7 +196,8 @@ class FixedScale(nn.Module):
         super().__init__()
         if not (value > 0 and math.isfinite(value)):
             raise OptionError(f"FixedScale's value must be positive and finite, but is {value!r}")
-        self.register_buffer("scale", torch.tensor(float(value)), persistent=False)
+        self.value = float(value)
+        self.register_buffer("scale", torch.tensor(self.value), persistent=False)
 
     def forward(self, mean: Tensor) -> td.Normal:
         """The normal of each dimension."""
@@ -201,6 +208,9 @@ class LearnedScale(nn.Module):
     """σ(z) of each dimension, from the features as the mean is, bounded from below."""
 
     needs = 1
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def forward(self, mean: Tensor, raw: Tensor) -> td.Normal:
         """The normal of each dimension."""
@@ -265,6 +275,7 @@ class Gaussian(nn.Module):
     ) -> None:
         super().__init__()
         self.scale = LearnedScale() if scale is None else scale
+        self.event = event
         self.raw = _Raw(event, 1 + self.scale.needs)
 
     def forward(self, features: Tensor) -> td.Distribution:
@@ -281,6 +292,7 @@ class Laplace(nn.Module):
 
     def __init__(self, event: Event) -> None:
         super().__init__()
+        self.event = event
         self.raw = _Raw(event, 2)
 
     def forward(self, features: Tensor) -> td.Distribution:
@@ -298,6 +310,7 @@ class StudentT(nn.Module):
 
     def __init__(self, event: Event) -> None:
         super().__init__()
+        self.event = event
         self.raw = _Raw(event, 2)
         self.raw_freedom = nn.Parameter(torch.full(_sizes(event), 4.0))  # ν starts at 5
 
@@ -318,6 +331,7 @@ class Poisson(nn.Module):
 
     def __init__(self, event: Event) -> None:
         super().__init__()
+        self.event = event
         self.raw = _Raw(event)
 
     def forward(self, features: Tensor) -> td.Distribution:
@@ -335,6 +349,7 @@ class NegativeBinomial(nn.Module):
 
     def __init__(self, event: Event) -> None:
         super().__init__()
+        self.event = event
         self.raw = _Raw(event)
         self.raw_dispersion = nn.Parameter(torch.zeros(_sizes(event)))  # r starts at 1
 

@@ -9,24 +9,17 @@ items before its parameters are counted, moved or optimised.
     DiagonalGaussian        z = μ + σ ε,                      ε ~ N(0, I)
     LowRankGaussian         z = μ + √d ε + W η,               η ~ N(0, I) of R dimensions
     InverseAutoregressive   z = f_K ∘ … ∘ f_1 (ε),            log q = log N(ε) - Σ log |∂f_k|
-    RelaxedCategorical      y = log softmax((l + g) / τ),     g Gumbel
+    RelaxedCategorical      z = log softmax((l + g) / τ),     g Gumbel
     Delta                   z = μ                             the deterministic autoencoder
 
-A relaxed category is a point of a simplex, whose coordinates underflow in float32 at low
-temperatures: e^{-200} is 0, and its density then a NaN. So z is held as its *logarithm* y, for
-which the density (Maddison et al. 2017, appendix C.3) stays finite,
-
-    log q(y) = log Γ(K) + (K-1) log τ + Σ_k (l_k - τ y_k) - K logsumexp_k (l_k - τ y_k)
-
-and the KL is unchanged, both q and p being densities of the same y. A decoder's first line is the
-exponential: `Simplex()`.
+A relaxed category is held as the logarithm of a point of a simplex (models.relaxed), so the first
+line of its decoder is the exponential, `Simplex()`.
 
 This module does not know the data, the prior, nor the objective.
 """
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import (
     Distribution,
@@ -36,11 +29,10 @@ from torch.distributions import (
     Transform,
     TransformedDistribution,
 )
-from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 
 from variate.distributions import gaussian
-from variate.errors import OptionError
 from variate.models.flows import InverseAutoregressiveTransform, autoregressive_net
+from variate.models.relaxed import RelaxedCategories, check_temperature
 
 __all__ = [
     "Delta",
@@ -61,6 +53,7 @@ class DiagonalGaussian(nn.Module):
 
     def __init__(self, latent: int) -> None:
         super().__init__()
+        self.latent = latent
         self.linear = nn.LazyLinear(2 * latent)
 
     def forward(self, features: Tensor) -> Distribution:
@@ -117,15 +110,19 @@ class InverseAutoregressive(nn.Module):
         self, latent: int, transforms: int = 2, hidden: Sequence[int] = (64, 64), context: int = 32
     ) -> None:
         super().__init__()
+        self.latent = latent
+        self.transforms = transforms
+        self.hidden = hidden
+        self.context = context
         self.base = DiagonalGaussian(latent)
-        self.context = nn.LazyLinear(context)
+        self.linear = nn.LazyLinear(context)
         self.nets = nn.ModuleList(
             autoregressive_net(latent, context, hidden, flip=bool(k % 2)) for k in range(transforms)
         )
 
     def forward(self, features: Tensor) -> Distribution:
         """q(z|x) from features `[B, F]`, event shape `[latent]`."""
-        context = self.context(features)
+        context = self.linear(features)
         flows: list[Transform] = [InverseAutoregressiveTransform(net, context) for net in self.nets]
         return TransformedDistribution(self.base(features), flows, validate_args=False)
 
@@ -133,41 +130,39 @@ class InverseAutoregressive(nn.Module):
 class RelaxedCategorical(nn.Module):
     """Groups of relaxed categories, held as logarithms (Maddison et al. 2017; Jang et al. 2017).
 
-    z is `[S, B, groups, categories]`, the logarithm of a point of a simplex per group.
-
     Args:
         groups: How many categorical variables z has.
-        categories: K, how many values each has.
-        temperature: τ; at low ones a draw is close to a single category. The paper's advice is
-            at most 1 / (K - 1).
+        categories: K, how many values each has; z has groups · K dimensions.
+        temperature: τ; at low ones a draw is close to a single category. The papers anneal or
+            choose it near 0.5, and advise at most 1 / (K - 1) for draws close to the corners.
 
     Raises:
-        OptionError: The temperature is not positive.
+        OptionError: The temperature is not positive and finite.
     """
-
-    temperature: Tensor
 
     def __init__(self, groups: int, categories: int, temperature: float = 0.5) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise OptionError(f"temperature must be positive, but is {temperature!r}")
-        self.shape = (groups, categories)
-        self.linear = nn.LazyLinear(groups * categories)
-        self.register_buffer("temperature", torch.tensor(float(temperature)), persistent=False)
+        self.groups = groups
+        self.categories = categories
+        self.temperature = check_temperature(temperature)
+        self.latent = groups * categories
+        self.linear = nn.LazyLinear(self.latent)
 
     def forward(self, features: Tensor) -> Distribution:
-        """q(z|x) from features `[B, F]`, event shape `[groups, categories]`."""
-        logits = self.linear(features).unflatten(-1, self.shape)
-        relaxed = ExpRelaxedCategorical(self.temperature, logits=logits, validate_args=False)
-        return Independent(relaxed, 1, validate_args=False)
+        """q(z|x) from features `[B, F]`, event shape `[groups · categories]`."""
+        logits = self.linear(features).unflatten(-1, (self.groups, self.categories))
+        return RelaxedCategories(logits, self.temperature)
 
 
 class Simplex(nn.Module):
     """The first line of a decoder of relaxed categories: their logarithms -> numbers in [0, 1]."""
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, z: Tensor) -> Tensor:
-        """`[S, B, groups, categories]` -> `[S, B, groups · categories]`."""
-        return z.exp().flatten(-2)
+        """The coordinates of the points, `[S, B, groups · categories]` as z is."""
+        return z.exp()
 
 
 class Delta(nn.Module):
@@ -179,6 +174,7 @@ class Delta(nn.Module):
 
     def __init__(self, latent: int) -> None:
         super().__init__()
+        self.latent = latent
         self.linear = nn.LazyLinear(latent)
 
     def forward(self, features: Tensor) -> Distribution:

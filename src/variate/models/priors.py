@@ -22,10 +22,10 @@ from torch.distributions import (
     MixtureSameFamily,
     Normal,
 )
-from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 
 from variate.distributions import gaussian
 from variate.errors import OptionError
+from variate.models.relaxed import RelaxedCategories, check_temperature
 
 __all__ = ["Mixture", "RelaxedUniform", "StandardNormal", "Vamp"]
 
@@ -42,6 +42,7 @@ class StandardNormal(nn.Module):
 
     def __init__(self, latent: int) -> None:
         super().__init__()
+        self.latent = latent
         self.register_buffer("mean", torch.zeros(latent), persistent=False)
         self.register_buffer("scale", torch.ones(latent), persistent=False)
 
@@ -62,6 +63,8 @@ class Mixture(nn.Module):
 
     def __init__(self, latent: int, components: int) -> None:
         super().__init__()
+        self.latent = latent
+        self.components = components
         self.logits = nn.Parameter(torch.zeros(components))
         self.mean = nn.Parameter(torch.randn(components, latent))
         self.raw_scale = nn.Parameter(torch.zeros(components, latent))
@@ -152,23 +155,22 @@ class RelaxedUniform(nn.Module):
         temperature: τ of the prior; it need not be that of the posterior.
 
     Raises:
-        OptionError: The temperature is not positive.
+        OptionError: The temperature is not positive and finite.
     """
 
     logits: Tensor
-    temperature: Tensor
 
     def __init__(self, groups: int, categories: int, temperature: float = 0.5) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise OptionError(f"temperature must be positive, but is {temperature!r}")
+        self.groups = groups
+        self.categories = categories
+        self.temperature = check_temperature(temperature)
+        self.latent = groups * categories
         self.register_buffer("logits", torch.zeros(groups, categories), persistent=False)
-        self.register_buffer("temperature", torch.tensor(float(temperature)), persistent=False)
 
     def forward(self) -> Distribution:
-        """p(z) of the logarithms, batch shape `[]`, event shape `[groups, categories]`."""
-        relaxed = ExpRelaxedCategorical(self.temperature, logits=self.logits, validate_args=False)
-        return Independent(relaxed, 1, validate_args=False)
+        """p(z) of the logarithms, batch shape `[]`, event shape `[groups · categories]`."""
+        return RelaxedCategories(self.logits, self.temperature)
 
 
 def _mixture(logits: Tensor, components: Distribution) -> Distribution:

@@ -2,7 +2,14 @@
 
 from variate.objectives.elbo import ELBO, Capacity, Constrained, FreeBits, Reconstruction
 from variate.objectives.importance import IWAE, DReG, StickTheLanding
-from variate.objectives.penalties import DIP, MMD, Factor, TotalCorrelation
+from variate.objectives.penalties import (
+    DIP,
+    MMD,
+    AggregateCovariance,
+    Factor,
+    MeanCovariance,
+    TotalCorrelation,
+)
 from variate.objectives.schedules import Constant, Cyclical, WarmUp
 
 __all__ = [
@@ -10,6 +17,7 @@ __all__ = [
     "ELBO",
     "IWAE",
     "MMD",
+    "AggregateCovariance",
     "Capacity",
     "Constant",
     "Constrained",
@@ -17,6 +25,7 @@ __all__ = [
     "DReG",
     "Factor",
     "FreeBits",
+    "MeanCovariance",
     "Reconstruction",
     "StickTheLanding",
     "TotalCorrelation",

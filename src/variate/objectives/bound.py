@@ -15,8 +15,8 @@ synchronisation.
 This module does not know which objective asks.
 """
 
+import inspect
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from variate.errors import OptionError
 from variate.inference import Inference
 
-__all__ = ["Halves", "check_samples", "halves", "infer", "scalar"]
+__all__ = ["Halves", "arguments", "check_samples", "halves", "infer", "scalar"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Halves:
     Attributes:
         inference: What the model said about the batch.
         log_likelihood: Mean log p(x|z) over draws and items: a scalar in nats.
+        kl: Mean KL(q‖p) over draws and items: a scalar in nats.
         groups: For each group of latents its KL(q‖p), mean over draws and items: per dimension,
             `[*latent]`, where such a split exists, else a scalar.
         penalty: Mean of the model's own extra costs, a scalar, or None.
@@ -41,14 +42,9 @@ class Halves:
 
     inference: Inference
     log_likelihood: Tensor
+    kl: Tensor
     groups: tuple[Tensor, ...]
     penalty: Tensor | None
-
-    @cached_property
-    def kl(self) -> Tensor:
-        """Mean KL(q‖p), a scalar in nats per item."""
-        kls = [group.sum() for group in self.groups]
-        return sum(kls[1:], start=kls[0])
 
     @property
     def elbo(self) -> Tensor:
@@ -74,19 +70,25 @@ class Halves:
         return {name: value.detach() for name, value in terms.items()}
 
 
+def arguments(self: nn.Module) -> str:
+    """What an objective was made with, for its `extra_repr`."""
+    names = inspect.signature(type(self)).parameters
+    return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+
+
 def scalar(value: float | Tensor, like: Tensor) -> Tensor:
     """`value` on the device of `like`, filled in there: no copy, so no synchronisation."""
     return value if isinstance(value, Tensor) else torch.full_like(like, value)
 
 
-def check_samples(samples: int, least: int = 1) -> int:
-    """`samples`, if it is a whole number of draws and at least `least`.
+def check_samples(samples: int) -> int:
+    """`samples`, if it is a positive whole number of draws.
 
     Raises:
         OptionError: It is not.
     """
-    if samples < least or samples != int(samples):
-        raise OptionError(f"samples must be a whole number of at least {least}, but is {samples!r}")
+    if samples < 1 or samples != int(samples):
+        raise OptionError(f"samples must be a positive whole number, but is {samples!r}")
     return int(samples)
 
 
@@ -120,9 +122,11 @@ def halves(model: nn.Module, x: Tensor, samples: int = 1) -> Halves:
     groups = tuple(
         latent.kl().mean() if split is None else split.mean(0) for latent, split in splits
     )
+    kls = [group.sum() for group in groups]
+    kl = sum(kls[1:], start=kls[0])
     costs = [latent.penalty.mean() for latent in inference.latents if latent.penalty is not None]
     penalty = sum(costs[1:], start=costs[0]) if costs else None
-    return Halves(inference, log_likelihood.mean(), groups, penalty)
+    return Halves(inference, log_likelihood.mean(), kl, groups, penalty)
 
 
 def _raise(name: str, found: torch.Size, expected: str) -> None:

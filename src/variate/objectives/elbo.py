@@ -31,8 +31,8 @@ from torch import Tensor, nn
 
 from variate.errors import OptionError
 from variate.inference import Loss, Moment
-from variate.objectives.bound import check_samples, halves, infer, scalar
-from variate.objectives.schedules import Schedule, as_schedule, finite
+from variate.objectives.bound import arguments, check_samples, halves, infer, scalar
+from variate.objectives.schedules import Schedule, at, coefficient, finite
 
 __all__ = ["ELBO", "Capacity", "Constrained", "FreeBits", "Reconstruction"]
 
@@ -52,12 +52,14 @@ class ELBO(nn.Module):
 
     def __init__(self, beta: float | Schedule = 1.0, samples: int = 1) -> None:
         super().__init__()
-        self.beta = as_schedule("beta", beta)
+        self.beta = coefficient("beta", beta)
         self.samples = check_samples(samples)
+
+    extra_repr = arguments
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        beta = self.beta(moment.progress)
+        beta = at(self.beta, moment.progress)
         parts = halves(model, x, self.samples)
         return Loss(beta * parts.kl + parts.distortion, parts.terms(beta))
 
@@ -81,12 +83,14 @@ class FreeBits(nn.Module):
     ) -> None:
         super().__init__()
         self.nats_per_dimension = finite("nats_per_dimension", nats_per_dimension, 0.0)
-        self.beta = as_schedule("beta", beta)
+        self.beta = coefficient("beta", beta)
         self.samples = check_samples(samples)
+
+    extra_repr = arguments
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        beta = self.beta(moment.progress)
+        beta = at(self.beta, moment.progress)
         parts = halves(model, x, self.samples)
         floored = [
             # A scalar group stands for all of its dimensions, of which it has z[0, 0].numel().
@@ -111,13 +115,15 @@ class Capacity(nn.Module):
 
     def __init__(self, nats: float | Schedule, gamma: float = 1000.0, samples: int = 1) -> None:
         super().__init__()
-        self.nats = as_schedule("nats", nats)
+        self.nats = coefficient("nats", nats)
         self.gamma = finite("gamma", gamma, 0.0)
         self.samples = check_samples(samples)
 
+    extra_repr = arguments
+
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        nats = self.nats(moment.progress)
+        nats = at(self.nats, moment.progress)
         parts = halves(model, x, self.samples)
         excess = parts.kl - nats
         total = self.gamma * excess.abs() + parts.distortion
@@ -160,6 +166,8 @@ class Constrained(nn.Module):
         self.register_buffer("excess", torch.zeros(()))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
+    extra_repr = arguments
+
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:  # noqa: ARG002
         """The loss of a batch x `[B, *event]`."""
         parts = halves(model, x, self.samples)
@@ -187,6 +195,9 @@ class Reconstruction(nn.Module):
     A point has no density, so there is no KL and no ELBO to report: the only term is
     `log_likelihood`.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:  # noqa: ARG002
         """The loss of a batch x `[B, *event]`."""

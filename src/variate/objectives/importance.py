@@ -34,8 +34,8 @@ import torch
 from torch import Tensor, nn
 
 from variate.inference import Inference, Latent, Loss, Moment
-from variate.objectives.bound import check_samples, infer, scalar
-from variate.objectives.schedules import Schedule, as_schedule
+from variate.objectives.bound import arguments, check_samples, infer, scalar
+from variate.objectives.schedules import Schedule, at, coefficient
 
 __all__ = ["IWAE", "DReG", "StickTheLanding", "log_q_of_draws"]
 
@@ -53,6 +53,8 @@ class IWAE(nn.Module):
     def __init__(self, samples: int = 8) -> None:
         super().__init__()
         self.samples = check_samples(samples)
+
+    extra_repr = arguments
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:  # noqa: ARG002
         """The loss of a batch x `[B, *event]`."""
@@ -80,6 +82,8 @@ class DReG(nn.Module):
     def __init__(self, samples: int = 8) -> None:
         super().__init__()
         self.samples = check_samples(samples)
+
+    extra_repr = arguments
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:  # noqa: ARG002
         """The loss of a batch x `[B, *event]`."""
@@ -115,12 +119,14 @@ class StickTheLanding(nn.Module):
 
     def __init__(self, beta: float | Schedule = 1.0, samples: int = 1) -> None:
         super().__init__()
-        self.beta = as_schedule("beta", beta)
+        self.beta = coefficient("beta", beta)
         self.samples = check_samples(samples)
+
+    extra_repr = arguments
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        beta = self.beta(moment.progress)
+        beta = at(self.beta, moment.progress)
         inference, log_likelihood = infer(model, x, self.samples)
         log_ratio = log_likelihood.new_zeros(())
         for latent in inference.latents:

@@ -28,7 +28,8 @@ for the critic only, `Loss.total` for the model only, so they may be stepped in 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -38,17 +39,17 @@ from torch.distributions import Distribution, Independent
 from torch.func import functional_call
 
 from variate.inference import Loss, Moment
-from variate.objectives.bound import halves
-from variate.objectives.schedules import Schedule, as_schedule, finite
+from variate.objectives.bound import arguments, halves
+from variate.objectives.schedules import Schedule, at, coefficient, finite
 
 __all__ = [
     "DIP",
     "MMD",
+    "AggregateCovariance",
     "Factor",
+    "MeanCovariance",
     "TotalCorrelation",
-    "aggregate_covariance",
     "log_aggregate",
-    "mean_covariance",
     "mmd",
 ]
 
@@ -72,11 +73,13 @@ class TotalCorrelation(nn.Module):
 
     def __init__(self, beta: float | Schedule = 6.0) -> None:
         super().__init__()
-        self.beta = as_schedule("beta", beta)
+        self.beta = coefficient("beta", beta)
+
+    extra_repr = arguments
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        beta = self.beta(moment.progress)
+        beta = at(self.beta, moment.progress)
         parts = halves(model, x)
         tc, information = parts.kl.new_zeros(()), parts.kl.new_zeros(())
         for latent in parts.inference.latents:
@@ -126,14 +129,39 @@ def _factors(posterior: Distribution, need: str) -> Distribution:
     )
 
 
+@dataclass(frozen=True)
+class MeanCovariance:
+    """Cov[μ(x)] over the batch: DIP-VAE-I (Kumar et al. 2018, eq. 5)."""
+
+    def __call__(self, posterior: Distribution) -> Tensor:
+        """The covariance `[D, D]` of a batch of posteriors."""
+        means = posterior.mean.flatten(1)
+        centred = means - means.mean(0)
+        return centred.mT @ centred / len(means)
+
+
+@dataclass(frozen=True)
+class AggregateCovariance:
+    """Cov[z] = E[Σ(x)] + Cov[μ(x)] over the batch: DIP-VAE-II (Kumar et al. 2018, eq. 4)."""
+
+    def __call__(self, posterior: Distribution) -> Tensor:
+        """The covariance `[D, D]` of a batch of posteriors.
+
+        Raises:
+            TypeError: The posterior couples its dimensions, so that Σ(x) is not diagonal.
+        """
+        variance = _factors(posterior, "DIP-VAE-II").variance.flatten(1).mean(0)
+        return variance.diag() + MeanCovariance()(posterior)
+
+
 class DIP(nn.Module):
     """DIP-VAE: the covariance of the codes is drawn to the identity (Kumar et al. 2018).
 
     Args:
         diagonal: λ_d, the price of a variance away from 1.
         off_diagonal: λ_od, the price of a covariance.
-        covariance: Of what: `mean_covariance` (DIP-VAE-I) or `aggregate_covariance` (DIP-VAE-II),
-            a function of the posterior.
+        covariance: Of what: `MeanCovariance()` (DIP-VAE-I) or `AggregateCovariance()`
+            (DIP-VAE-II, the default).
 
     Raises:
         OptionError: A price is negative or not finite.
@@ -143,12 +171,14 @@ class DIP(nn.Module):
         self,
         diagonal: float = 10.0,
         off_diagonal: float = 10.0,
-        covariance: Callable[[Distribution], Tensor] | None = None,
+        covariance: MeanCovariance | AggregateCovariance | None = None,
     ) -> None:
         super().__init__()
         self.diagonal = finite("diagonal", diagonal, 0.0)
         self.off_diagonal = finite("off_diagonal", off_diagonal, 0.0)
-        self.covariance = aggregate_covariance if covariance is None else covariance
+        self.covariance = AggregateCovariance() if covariance is None else covariance
+
+    extra_repr = arguments
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:  # noqa: ARG002
         """The loss of a batch x `[B, *event]`."""
@@ -162,23 +192,6 @@ class DIP(nn.Module):
             penalty = penalty + self.diagonal * (variances - 1).square().sum()
         total = parts.kl + parts.distortion + penalty
         return Loss(total, parts.terms(1.0, penalty=penalty))
-
-
-def mean_covariance(posterior: Distribution) -> Tensor:
-    """Cov[μ(x)] over the batch, `[D, D]`: DIP-VAE-I (Kumar et al. 2018, eq. 5)."""
-    means = posterior.mean.flatten(1)
-    centred = means - means.mean(0)
-    return centred.mT @ centred / len(means)
-
-
-def aggregate_covariance(posterior: Distribution) -> Tensor:
-    """Cov[z] = E[Σ(x)] + Cov[μ(x)] over the batch, `[D, D]`: DIP-VAE-II (ibid., eq. 4).
-
-    Raises:
-        TypeError: The posterior couples its dimensions, so that Σ(x) is not diagonal.
-    """
-    variance = _factors(posterior, "DIP-VAE-II").variance.flatten(1).mean(0)
-    return variance.diag() + mean_covariance(posterior)
 
 
 class Factor(nn.Module):
@@ -201,10 +214,14 @@ class Factor(nn.Module):
     def __init__(self, gamma: float, latent: int, hidden: Sequence[int] = (256, 256, 256)) -> None:
         super().__init__()
         self.gamma = finite("gamma", gamma, 0.0)
+        self.latent = latent
+        self.hidden = hidden
         layers: list[nn.Module] = []
         for before, after in pairwise((latent, *hidden)):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
         self.critic = nn.Sequential(*layers, nn.Linear((latent, *hidden)[-1], 1))
+
+    extra_repr = arguments
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:  # noqa: ARG002
         """The loss of a batch x `[B, *event]`, and the critic's own."""
@@ -240,11 +257,13 @@ class MMD(nn.Module):
     def __init__(self, weight: float, beta: float | Schedule = 1.0) -> None:
         super().__init__()
         self.weight = finite("weight", weight, 0.0)
-        self.beta = as_schedule("beta", beta)
+        self.beta = coefficient("beta", beta)
+
+    extra_repr = arguments
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        beta = self.beta(moment.progress)
+        beta = at(self.beta, moment.progress)
         parts = halves(model, x)
         distance = parts.kl.new_zeros(())
         for latent in parts.inference.latents:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from variate.errors import OptionError
 
-__all__ = ["Constant", "Cyclical", "Schedule", "WarmUp", "as_schedule", "finite"]
+__all__ = ["Constant", "Cyclical", "Schedule", "WarmUp", "at", "coefficient", "finite"]
 
 Schedule = Callable[[float], float]
 
@@ -111,12 +111,15 @@ class Cyclical:
         return self.value * min(1.0, within / self.share)
 
 
-def as_schedule(name: str, value: float | Schedule) -> Schedule:
-    """`value` itself if it is a schedule, else `Constant(value)`.
+def coefficient(name: str, value: float | Schedule) -> float | Schedule:
+    """`value` as it is, if it is a schedule or a number that a loss can be weighed by.
 
     Raises:
-        OptionError: A number that is negative or not finite: a coefficient of a loss is neither.
+        OptionError: A number that is negative or not finite.
     """
-    if callable(value):
-        return value
-    return Constant(finite(name, value, 0.0))
+    return value if callable(value) else finite(name, value, 0.0)
+
+
+def at(coefficient: float | Schedule, progress: float) -> float:
+    """The value of a number or schedule when the share `progress` of the budget is spent."""
+    return coefficient(progress) if callable(coefficient) else coefficient

@@ -116,7 +116,7 @@ def _latent_section(figures: Mapping[str, Any]) -> Section:
 def _draw_kl(kl: np.ndarray, marked: int) -> Figure:
     order = np.argsort(-kl, kind="stable")
     count = len(kl)
-    figure, (ax,) = canvas(min(8.0, max(3.6, 1.6 + 0.22 * count)), 2.3)
+    figure, ax = canvas(min(8.0, max(3.6, 1.6 + 0.22 * count)), 2.3)
     colours = [MODEL if rank < marked else REAL for rank in range(count)]
     ax.bar(np.arange(count), kl[order], width=0.72, color=colours)
     labelled = count <= LABELLED
@@ -168,7 +168,7 @@ def _draw_kl_course(step: np.ndarray, kl: np.ndarray) -> Figure:
 
 
 def _curve(step: np.ndarray, value: np.ndarray, label: str) -> tuple[Figure, Axes]:
-    figure, (ax,) = canvas(3.5, 2.3)
+    figure, ax = canvas(3.5, 2.3)
     ax.plot(step, value, color=MODEL, linewidth=1.4)
     ax.set_xlabel("step")
     ax.set_ylabel(label)

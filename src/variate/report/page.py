@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from variate.errors import MissingExtraError
 from variate.output import replacing
+from variate.report.style import number
 from variate.report.svg import PIXELS_PER_INCH, inline
 
 if TYPE_CHECKING:
@@ -143,13 +144,9 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, Integral):
         return f"{int(value):,}".replace("-", "−")
-    if not isinstance(value, Real):
-        return str(value)
-    number = float(value)
-    if math.isnan(number):
-        return "–"
-    text = f"{number:,.0f}" if 1e3 <= abs(number) < 1e9 else f"{number:.4g}"
-    return text.replace("-", "−")
+    if isinstance(value, Real):
+        return "–" if math.isnan(value) else number(float(value))
+    return str(value)
 
 
 def _rows_of_pictures(pictures: Sequence[Picture]) -> list[dict[str, Any]]:

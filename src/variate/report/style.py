@@ -9,8 +9,9 @@ This module does not know what is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from variate.errors import MissingExtraError
@@ -23,13 +24,16 @@ __all__ = [
     "INK",
     "MODEL",
     "MUTED",
+    "OTHERS",
     "PAPER",
     "REAL",
     "RULE",
     "SERIES",
     "THEME",
     "canvas",
+    "number",
     "shorten",
+    "shorten_all",
     "styled",
 ]
 
@@ -39,7 +43,9 @@ MUTED = "#68707a"
 RULE = "#d9dcdf"
 REAL = "#b4bac1"  # what was observed
 MODEL = "#0072b2"  # what the model makes
-SERIES = (MODEL, "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6fd0")
+# Groups of points, the same on a light and a dark page, since points are pictures and stay as drawn
+SERIES = ("#0173b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a6fd0")
+OTHERS = "#9aa0a6"
 
 THEME = {
     PAPER: "--paper",
@@ -105,12 +111,12 @@ def styled() -> Iterator[None]:
         yield
 
 
-def canvas(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of width and height in inches, with a row of axes; to be called inside `styled`."""
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of width and height in inches, and its axes; to be called inside `styled`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+    return figure, figure.subplots()
 
 
 def shorten(text: object, most: int) -> str:
@@ -120,3 +126,23 @@ def shorten(text: object, most: int) -> str:
         return line
     head = (most - 1) * 2 // 3
     return f"{line[:head].rstrip()}…{line[len(line) - (most - 1 - head) :].lstrip()}"
+
+
+def shorten_all(texts: Sequence[object], most: int) -> list[str]:
+    """Labels of at most `most` characters; if two coincide, without what all texts begin with."""
+    short = [shorten(text, most) for text in texts]
+    if len(set(short)) < len(short):
+        whole = [str(text) for text in texts]
+        shared = len(
+            list(takewhile(lambda letters: len(set(letters)) == 1, zip(*whole, strict=False)))
+        )
+        if shared > 3:
+            short = [f"…{shorten(text[shared:], most - 1)}" for text in whole]
+    return short
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number of that many significant digits, thousands parted, with a true minus sign."""
+    whole = 1e3 <= abs(value) < 1e9
+    text = f"{value:,.0f}" if whole and digits <= 4 else f"{value:,.{digits}g}"
+    return text.replace("-", "−")

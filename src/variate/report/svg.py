@@ -36,8 +36,10 @@ def inline(figure: Figure, description: str) -> str:
     """The figure as an `<svg>` element, `description` for those who cannot see it."""
     buffer = io.StringIO()
     with styled(), warnings.catch_warnings():
-        # the page's font may have the glyphs that matplotlib's own lacks
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
+        # the page's font may have the glyphs that matplotlib's own lacks, and whoever reads a
+        # report cannot do anything about a label that is too long for its picture
+        for message in (r"Glyph .* missing", "constrained_layout not applied"):
+            warnings.filterwarnings("ignore", message=message, category=UserWarning)
         figure.savefig(buffer, format="svg", dpi=144, transparent=True, metadata={"Date": None})
     source = buffer.getvalue()
     source = _BLOCKS.sub("", source[source.index("<svg") :])

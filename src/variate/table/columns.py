@@ -34,7 +34,7 @@ from variate.table.storage import (
     value_type,
 )
 
-__all__ = ["decode", "encode", "on_scale", "snapped"]
+__all__ = ["decode", "deviation", "encode", "on_scale", "snapped"]
 
 Floats = NDArray[np.float64]
 
@@ -171,6 +171,23 @@ def _expect_finite(values: pa.Array, column: ColumnSchema) -> None:
             f"column {column.name!r} holds {values[row].as_py()} (infinity) in row {row} (counted "
             "from 0); replace it by the number that is meant or by a missing value."
         )
+
+
+def deviation(array: Any, column: ColumnSchema) -> int | None:
+    """The first row in which a constant or empty column is not as it was, or None."""
+    if column.kind == "missing":
+        row = pc.index(array.is_valid(), value=True).as_py()
+        return row if row >= 0 else None
+    assert column.value is not None
+    storage = parse_type(column.storage)
+    try:
+        values = convert(array, storage)
+    except LossyError as error:
+        return error.row or 0
+    usual = plain(scalar_array([column.value], storage))[0]
+    same = pc.equal(values, usual).fill_null(False)  # noqa: FBT003 - pyarrow's signature
+    row = pc.index(same, value=False).as_py()
+    return row if row >= 0 else None
 
 
 # -- x -> raw -----------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ rows maximises the ELBO of what was observed (Mattei & Frellsen 2019; Nazabal et
 This module does not know files' formats (see `files`), nor how training works.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,18 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from variate import verbs
 from variate.codec import Codec
-from variate.errors import OptionError
+from variate.errors import DataError, OptionError
 from variate.estimator import Estimator
 from variate.models import VAE
 from variate.nets import MLP
 from variate.preparation import Prepared, split
 from variate.report import Section
 from variate.table import files
+from variate.table.appraisal import appraise
 from variate.table.codec import TableCodec
+from variate.table.frames import is_frame
 from variate.table.network import RowDecoder, RowFeatures, layout_of
 from variate.table.stream import TableStream, is_large
 
@@ -137,6 +141,10 @@ class TableVAE(Estimator):
             raise OptionError(f"components must be at least 1, got {self.components!r}.")
 
     def _prepare(self, X: Any) -> Prepared:
+        with _naming(X):
+            return self._prepare_table(X)
+
+    def _prepare_table(self, X: Any) -> Prepared:
         if isinstance(X, str | Path) and is_large(X, LARGE):
             return self._prepare_stream(Path(X))
         codec = TableCodec(self.columns)
@@ -154,7 +162,8 @@ class TableVAE(Estimator):
         )
 
     def _rows(self, X: Any) -> Tensor:
-        return self.codec_.encode(self._received(X, reset=False))
+        with _naming(X):
+            return self.codec_.encode(self._received(X, reset=False))
 
     def _received(self, X: Any, *, reset: bool) -> Any:
         """Whatever was given, as something the codec reads: a frame or a checked array."""
@@ -162,7 +171,7 @@ class TableVAE(Estimator):
             X = files.read(X)
         if isinstance(X, Tensor):
             X = X.detach().cpu().numpy()
-        if files.is_frame(X):
+        if is_frame(X):
             if reset:
                 names = [str(name) for name in nw.from_native(X).columns]
                 self.n_features_in_ = len(names)
@@ -190,9 +199,27 @@ class TableVAE(Estimator):
     def _point(self, likelihood: Distribution) -> Tensor:
         return likelihood.central()
 
+    def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
+        mean, _ = verbs.encode(self.model_, x)
+        synthetic = verbs.sample(self.model_, len(x), temperature=1.0, seed=seed)
+        reconstructed = verbs.decode(self.model_, mean, self._point)
+        tables = (table.numpy() for table in (x, synthetic, reconstructed, mean))
+        return appraise(self.codec_.modelled, *tables, seed=seed)
+
     def _default_latent(self, codec: Codec) -> int:
         assert isinstance(codec, TableCodec)
         return min(16, max(2, 2 * len(codec.modelled)))
 
     def _codec_from(self, state: dict[str, Any]) -> Codec:
         return TableCodec.from_state(state)
+
+
+@contextmanager
+def _naming(X: Any) -> Iterator[None]:
+    """Whatever is wrong with the data of a file, the error names the file."""
+    try:
+        yield
+    except DataError as error:
+        if not isinstance(X, str | Path) or str(X) in str(error):
+            raise
+        raise type(error)(f"{X}: {error}") from error

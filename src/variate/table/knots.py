@@ -67,7 +67,9 @@ def _chosen(shares: Floats) -> NDArray[np.intp]:
     atoms = np.flatnonzero(shares >= ATOM)
     must = np.concatenate([[0, last], atoms, atoms - 1, atoms + 1])
     must = np.unique(must.clip(0, last))
-    rest = np.setdiff1d(np.arange(last + 1), must)
+    others = np.ones(last + 1, dtype=bool)
+    others[must] = False
+    rest = np.flatnonzero(others)
     if not len(rest):
         return must
     among_rest = _scores(shares[rest])

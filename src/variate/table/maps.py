@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from variate.report import Picture
-from variate.report.style import INK, MODEL, MUTED, REAL, SERIES, canvas, shorten, styled
+from variate.report.style import INK, MODEL, MUTED, OTHERS, SERIES, canvas, shorten_all, styled
 from variate.table.measures import associations
 from variate.table.pictures import Column, percent, title, write_ticks
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import PathCollection
     from matplotlib.colorbar import Colorbar
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 __all__ = ["association_maps", "latent_map"]
@@ -72,7 +73,7 @@ def association_maps(
         ),
         Picture(
             lambda: _draw_associations(maps()[1] - maps()[0], names, "synthetic − real"),
-            "The difference. Blue: too weak in the synthetic rows; orange: too strong; pale: as "
+            "The difference. Blue: too weak in the synthetic rows; orange: too strong; faint: as "
             "in the real ones.",
         ),
     )
@@ -108,11 +109,11 @@ def _draw_associations(matrix: np.ndarray, names: Sequence[str], title: str) -> 
     ticks = [-0.5, 0.0, 0.5] if signed else [0.0, 0.5, 1.0]
     count = len(names)
     side = max(WIDTH, 1.3 + 0.16 * count)
-    figure, (ax,) = canvas(side, side)
+    figure, ax = canvas(side, side)
     image = ax.imshow(
         matrix, cmap=LinearSegmentedColormap.from_list("ink", ink), vmin=ticks[0], vmax=ticks[-1]
     )
-    labels = [shorten(name, 18) for name in names]
+    labels = shorten_all(names, 18)
     size = 7.0 if count <= 15 else 6.2
     ax.set_xticks(np.arange(count), labels, rotation=90, fontsize=size)
     ax.set_yticks(np.arange(count), labels, fontsize=size)
@@ -137,10 +138,10 @@ def _draw_latent(codes: np.ndarray, values: np.ndarray, column: Column) -> Figur
     place, labels = _plane(codes)
     keep = np.random.default_rng(0).permutation(len(place))[:POINTS]  # no group on top
     place, values = place[keep], values[keep]
-    figure, (ax,) = canvas(WIDTH, 3.7)
+    figure, ax = canvas(WIDTH, 3.7)
     missing = np.isnan(values)
     x, y = place[missing].T
-    ax.scatter(x, y, s=9, facecolors="none", edgecolors=MUTED, linewidths=0.5, rasterized=True)
+    ax.scatter(x, y, s=9, facecolors="none", edgecolors=MUTED, linewidths=0.4, rasterized=True)
     if column.levels is None:
         _colour_by_number(figure, ax, place[~missing], values[~missing], column)
     else:
@@ -161,7 +162,7 @@ def _plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
         return np.concatenate([codes, height], axis=1), ("code", "spread at random")
     if codes.shape[1] == 2:
         return codes, ("code, dimension 0", "code, dimension 1")
-    centred = codes - codes.mean(axis=0)
+    centred = codes - codes.sum(axis=0) / max(1, len(codes))
     variance, directions = np.linalg.eigh(centred.T @ centred)
     variance, directions = variance[::-1], directions[:, ::-1]
     share = variance / max(variance.sum(), np.finfo(np.float64).tiny)
@@ -196,10 +197,18 @@ def _colour_by_number(
     values = values + column.origin
     low, high = np.quantile(values, [0.02, 0.98])
     points = _dots(ax, place, values)
-    points.set_cmap("viridis")
+    points.set_cmap(_middle_of("viridis"))
     points.set_clim(low, high if high > low else low + 1.0)
     bar = _bar(figure, ax, points, location="bottom")
     write_ticks(bar.ax.xaxis, column)
+
+
+def _middle_of(name: str) -> Colormap:
+    """A colour map without its ends, which would be lost on a dark page or on a light one."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps[name](np.linspace(0.22, 0.88, 256)))
 
 
 def _colour_by_level(
@@ -208,12 +217,13 @@ def _colour_by_level(
     counts = np.bincount(codes, minlength=len(levels))
     shown = np.argsort(-counts, kind="stable")[: len(SERIES)]
     shown = np.sort(shown[counts[shown] > 0])
-    colour = np.full(len(levels), REAL, dtype=object)
+    colour = np.full(len(levels), OTHERS, dtype=object)
     colour[shown] = SERIES[: len(shown)]
     _dots(ax, place, list(colour[codes]))
-    key = [(SERIES[i], shorten(levels[k], 20) or "(empty)") for i, k in enumerate(shown)]
+    names = shorten_all([levels[k] for k in shown], 20)
+    key = [(SERIES[i], name or "(empty)") for i, name in enumerate(names)]
     if counts.sum() > counts[shown].sum():
-        key.append((REAL, f"{np.count_nonzero(counts) - len(shown):,} others"))
+        key.append((OTHERS, f"{np.count_nonzero(counts) - len(shown):,} others"))
     marks = [ax.plot([], [], "o", color=c, markersize=4.5)[0] for c, _ in key]
     figure.legend(
         marks,

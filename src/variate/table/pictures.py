@@ -20,7 +20,17 @@ import numpy as np
 import pyarrow as pa
 
 from variate.report import Picture
-from variate.report.style import INK, MODEL, MUTED, REAL, canvas, shorten, styled
+from variate.report.style import (
+    INK,
+    MODEL,
+    MUTED,
+    REAL,
+    canvas,
+    number,
+    shorten,
+    shorten_all,
+    styled,
+)
 from variate.table.measures import Kind, column_shape_error
 from variate.table.schema import ColumnSchema
 from variate.table.storage import family, parse_type, scalar_array
@@ -70,7 +80,7 @@ class Column:
 
 
 def marginals(
-    real: np.ndarray, synthetic: np.ndarray, columns: Sequence[Column]
+    real: np.ndarray, synthetic: np.ndarray, columns: Sequence[Column], *, most: int = 48
 ) -> tuple[Picture, ...]:
     """One small picture for each column: its distribution in both tables.
 
@@ -78,26 +88,28 @@ def marginals(
         real: `[N, C]`.
         synthetic: `[M, C]`.
         columns: What the C columns are.
+        most: With more columns, the so many whose shape error is largest, in the table's order.
     """
     errors = column_shape_error(real, synthetic, [column.kind for column in columns])
+    shown = np.sort(np.argsort(-np.nan_to_num(errors), kind="stable")[:most])
     return tuple(
-        _marginal(real[:, c], synthetic[:, c], column, errors[c])
-        for c, column in enumerate(columns)
+        _marginal(real[:, c], synthetic[:, c], columns[c], float(errors[c])) for c in shown
     )
 
 
 def reconstruction(
-    real: np.ndarray, reconstructed: np.ndarray, columns: Sequence[Column]
+    real: np.ndarray, reconstructed: np.ndarray, columns: Sequence[Column], *, most: int = 24
 ) -> tuple[Picture, ...]:
-    """What the codes kept: a scatter plot for each number, one chart for all categories.
+    """What the codes kept: a scatter plot for each number, one chart for the categories.
 
     Args:
         real: `[N, C]`.
         reconstructed: The same rows, `[N, C]`.
         columns: What the C columns are.
+        most: The first so many numbers and categories are shown.
     """
-    numbers = [c for c, column in enumerate(columns) if column.levels is None]
-    categories = [c for c, column in enumerate(columns) if column.levels is not None]
+    numbers = [c for c, column in enumerate(columns) if column.levels is None][:most]
+    categories = [c for c, column in enumerate(columns) if column.levels is not None][:most]
     pictures = [_scatter(real[:, c], reconstructed[:, c], columns[c]) for c in numbers]
     if categories:
         names = [columns[c].name for c in categories]
@@ -135,17 +147,17 @@ def _edges(values: np.ndarray) -> np.ndarray:
     """Bins over the central 99 %: each holds as many whole numbers, wide ranges are logarithmic."""
     if not len(values):
         return np.array([0.0, 1.0])
-    low, high = np.quantile(values, [0.005, 0.995])
     least, most = values.min(), values.max()
-    if most - least <= 1.5 * (high - low) or low == high:  # no tails worth cutting
+    if least == most:
+        return least + np.array([-1.5, -0.5, 0.5, 1.5]) * max(1.0, 0.1 * abs(least))
+    low, high = np.quantile(values, [0.005, 0.995])
+    if low == high or most - least <= 1.5 * (high - low):  # no tails worth cutting
         low, high = least, most
     if np.all(values == np.round(values)):
         low, high = np.floor(low), np.ceil(high)
         width = max(1.0, np.ceil((high - low) / BINS))
         return low - 0.5 + width * np.arange(2 + (high - low) // width)
-    if low == high:
-        return low + np.array([-0.5, 0.5]) * max(abs(low), 1.0)
-    if least > 0 and high > 1e3 * low:
+    if least > 0 and high > 100 * np.median(values):
         return np.geomspace(low, high, BINS + 1)
     return np.linspace(low, high, BINS + 1)
 
@@ -158,17 +170,20 @@ def _outside(values: np.ndarray, edges: np.ndarray) -> float:
 def _draw_histogram(
     real: np.ndarray, synthetic: np.ndarray, column: Column, edges: np.ndarray
 ) -> Figure:
-    figure, (ax,) = canvas(WIDTH, 2.0)
+    figure, ax = canvas(WIDTH, 2.0)
     shares = [100 * np.histogram(v, edges)[0] / max(1, len(v)) for v in (real, synthetic)]
     ax.stairs(shares[0], edges, fill=True, color=REAL, label="real")
     ax.stairs(shares[1], edges, color=MODEL, linewidth=1.3, label="synthetic")
+    ax.set_ylim(bottom=0)
     _cut_spikes(ax, np.array(shares), edges)
     ax.set_xlim(edges[0], edges[-1])
-    if edges[0] > 0 and edges[-1] > 1e3 * edges[0]:
+    if not np.allclose(np.diff(edges), edges[1] - edges[0]):
         ax.set_xscale("log")
-    else:
-        write_ticks(ax.xaxis, column)
+    write_ticks(ax.xaxis, column, whole=column.tick is not None or (2 * edges % 2 == 1).all())
     _dress(figure, ax, column.name, ax.yaxis)
+    if not len(real) and not len(synthetic):
+        ax.set_xticks([])
+        ax.set_yticks([])
     return figure
 
 
@@ -182,12 +197,12 @@ def _cut_spikes(ax: Axes, shares: np.ndarray, edges: np.ndarray) -> None:
     if ordered[0] <= 1.5 * limit or rest < 10:
         return
     ax.set_ylim(0, limit)
-    for spike in spikes:
+    for line, spike in enumerate(spikes):
         late = spike > len(height) / 2
         ax.annotate(
             f"↑ {shares[0, spike]:.0f} % real, {shares[1, spike]:.0f} % synthetic",
             (edges[spike] if late else edges[spike + 1], limit),
-            xytext=(-3 if late else 3, -1),
+            xytext=(-3 if late else 3, -1 - 9 * line),
             textcoords="offset points",
             ha="right" if late else "left",
             va="top",
@@ -201,7 +216,7 @@ def _draw_levels(
     real: np.ndarray, synthetic: np.ndarray, name: str, levels: tuple[str, ...]
 ) -> Figure:
     labels, shares = _level_shares(real, synthetic, levels)
-    figure, (ax,) = canvas(WIDTH, 0.82 + 0.19 * len(labels))
+    figure, ax = canvas(WIDTH, 0.82 + 0.19 * len(labels))
     _paired_bars(ax, labels, shares)
     _dress(figure, ax, name, ax.xaxis)
     return figure
@@ -228,7 +243,7 @@ def _level_shares(
     shown = np.arange(len(levels))
     if len(levels) > LEVELS + 1:
         shown = np.argsort(-shares[0], kind="stable")[:LEVELS]
-    labels = [shorten(levels[k], 22) or "(empty)" for k in shown]
+    labels = [text or "(empty)" for text in shorten_all([levels[k] for k in shown], 22)]
     rows = [shares[:, shown]]
     if len(shown) < len(levels):
         labels.append(f"{len(levels) - len(shown):,} others")
@@ -278,27 +293,28 @@ def _scatter(real: np.ndarray, reconstructed: np.ndarray, column: Column) -> Pic
         caption += f" R²\N{NO-BREAK SPACE}{explained:.2f}."
         if column.tick is None:
             typical = np.median(np.abs(real - reconstructed))
-            caption += f" Median absolute error {typical:.3g}."
+            caption += f" Median absolute error {number(typical, 3)}."
     return Picture(lambda: _draw_scatter(real, reconstructed, column), caption.replace("-", "−"))
 
 
 @styled()
 def _draw_scatter(real: np.ndarray, reconstructed: np.ndarray, column: Column) -> Figure:
-    figure, (ax,) = canvas(WIDTH, 3.0)
+    figure, ax = canvas(WIDTH, 3.0)
     rng = np.random.default_rng(0)
     keep = rng.permutation(len(real))[:POINTS]
     points = np.stack([real[keep], reconstructed[keep]], axis=1)
     low, high = np.quantile(points, [0.005, 0.995]) if len(points) else (0.0, 1.0)
     room = 0.04 * (high - low) or 0.5
-    if np.all(points == np.round(points)) and high - low < 100:  # part those that coincide
+    whole = bool(np.all(points == np.round(points)))
+    if whole and high - low < 100:  # part those that coincide
         points = points + rng.uniform(-0.3, 0.3, points.shape)
         room = max(room, 0.5)
     ends = [low - room, high + room]
     ax.scatter(points[:, 0], points[:, 1], c=MODEL, s=7, alpha=0.3, linewidths=0, rasterized=True)
     ax.plot(ends, ends, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
     ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel="real", ylabel="reconstructed")
-    write_ticks(ax.xaxis, column)
-    write_ticks(ax.yaxis, column)
+    write_ticks(ax.xaxis, column, whole=whole)
+    write_ticks(ax.yaxis, column, whole=whole)
     title(figure, column.name)
     return figure
 
@@ -314,8 +330,8 @@ def _accuracy(real: np.ndarray, reconstructed: np.ndarray) -> tuple[float, float
 
 @styled()
 def _draw_accuracy(names: Sequence[str], shares: np.ndarray) -> Figure:
-    figure, (ax,) = canvas(5.2, 0.5 + 0.22 * len(names))
-    _paired_bars(ax, [shorten(name, 30) for name in names], 100 * shares.T)
+    figure, ax = canvas(5.2, 0.5 + 0.22 * len(names))
+    _paired_bars(ax, shorten_all(names, 30), 100 * shares.T)
     ax.set_xlim(0, 100)
     ax.xaxis.set_major_formatter("{x:g} %")
     ax.xaxis.grid(visible=True)
@@ -328,17 +344,30 @@ def _draw_accuracy(names: Sequence[str], shares: np.ndarray) -> Figure:
 
 def title(figure: Figure, name: str) -> None:
     """A column's name above its picture, flush with the caption below."""
-    figure.suptitle(shorten(name, 44), x=0.005, ha="left", fontsize=9, fontweight="bold")
+    text = shorten(name, 44) or "(no name)"
+    figure.suptitle(text, x=0.005, ha="left", fontsize=9, fontweight="bold")
 
 
-def write_ticks(axis: Axis, column: Column) -> None:
-    """A few ticks along an axis of the column's values, written as the column asks."""
-    from matplotlib.ticker import MaxNLocator
+def write_ticks(axis: Axis, column: Column, *, whole: bool = False) -> None:
+    """A few ticks along an axis of the column's values, written as the column asks.
 
-    axis.set_major_locator(MaxNLocator(nbins=5 if column.tick is None else 3))
-    if column.tick is not None:
-        tick = column.tick
-        axis.set_major_formatter(lambda value, _: tick(value))
+    Args:
+        axis: Whose view limits are set already.
+        column: What runs along it.
+        whole: Whether only whole numbers are to be marked.
+    """
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+    if axis.get_scale() == "log":
+        axis.set_minor_formatter(NullFormatter())
+    else:
+        low, high = axis.get_view_interval()
+        many_digits = max(abs(low), abs(high)) > 1e4 * (high - low)
+        most = 3 if column.tick is not None else 1 if many_digits else 5
+        steps = [1, 2, 2.5, 5, 10]
+        axis.set_major_locator(MaxNLocator(most, steps=steps, integer=whole, min_n_ticks=1))
+    tick = column.tick or (lambda value: number(value, 8))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
 
 
 def percent(share: float) -> str:

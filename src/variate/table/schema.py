@@ -14,6 +14,7 @@ This module does not know how a schema is inferred, nor how a column is encoded.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
@@ -153,13 +154,16 @@ class ColumnSchema:
         if self.kind == "datetime":
             ends = (self._shown(round(x) * self.ticks + self.origin) for x in (self.low, self.high))
             return " to ".join(ends) + f", by {self.unit}"
+        if self.step == 1.0:
+            return f"{round(self.low) + self.origin} to {round(self.high) + self.origin}"
         by = "" if self.step is None else f", step {self.step:g}"
         return f"{self.low + self.origin:.10g} to {self.high + self.origin:.10g}{by}"
 
     def _shown(self, value: Any) -> str:
         storage = pa.timestamp("s") if self.text else parse_type(self.storage)
         if family(storage) in ("moment", "instant", "clock"):
-            return str(scalar_array([int(value)], storage).cast(pa.string())[0])
+            text = str(scalar_array([int(value)], storage).cast(pa.string())[0])
+            return re.sub(r"\.0+(?=$|[+-])", "", text)
         return str(value)
 
 

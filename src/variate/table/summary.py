@@ -84,6 +84,7 @@ class Numbers:
         self._values: list[NDArray[Any]] = []
         self._keys: list[NDArray[np.float64]] = []
         self._kept = 0
+        self._highest = 1.0
 
     def add(self, values: NDArray[Any]) -> None:
         """Take in the numbers of a chunk: int64, uint64 or finite float64."""
@@ -99,9 +100,11 @@ class Numbers:
         elif self.divisor != 1:
             apart = np.abs((values - values.dtype.type(self.first)).astype(np.int64))
             self.divisor = math.gcd(self.divisor, int(np.gcd.reduce(apart)))
-        self._values.append(values)
-        self._keys.append(self._draws.random(len(values)))
-        self._kept += len(values)
+        keys = self._draws.random(len(values))
+        low = keys <= self._highest
+        self._values.append(values[low])
+        self._keys.append(keys[low])
+        self._kept += int(low.sum())
         if self._kept > 2 * self.limit:
             self._thin()
 
@@ -122,8 +125,9 @@ class Numbers:
 
     def _thin(self) -> None:
         keys, values = np.concatenate(self._keys), np.concatenate(self._values)
-        smallest = np.sort(np.argpartition(keys, self.limit)[: self.limit])
-        self._keys, self._values = [keys[smallest]], [values[smallest]]
+        self._highest = float(np.partition(keys, self.limit - 1)[self.limit - 1])
+        low = keys <= self._highest
+        self._keys, self._values = [keys[low]], [values[low]]
         self._kept = self.limit
 
 

@@ -108,7 +108,7 @@ class Best:
         if better:
             torch._foreach_copy_(self._kept, self._live())
             self.figure, self.step, self.terms = figure, step, terms
-        self.waited = 0 if better or not counts else self.waited + 1
+        self.waited = 0 if better else self.waited + counts
         return better
 
     @torch.no_grad()

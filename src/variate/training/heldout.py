@@ -22,6 +22,7 @@ from variate.training.processes import Processes
 __all__ = ["HeldOut", "Measured"]
 
 _NOISE = 4
+_ITEMS, _BAD = "/items", "/bad"  # names that no term has
 
 
 class Measured(NamedTuple):
@@ -70,9 +71,9 @@ class HeldOut:
         self.fresh = fresh
         self.items = items
         self._noise = noise
-        # too few items to share: every process measures all of them
-        self._processes = processes if len(x) >= processes.world else None
-        self._parts = max(-(-len(x) // part), 1 if self._processes is None else processes.world)
+        self._processes = processes
+        self._shared = len(x) >= processes.world  # else every process measures all of them
+        self._parts = max(-(-len(x) // part), processes.world if self._shared else 1)
 
     def rows(self, part: int) -> Tensor:
         """The numbers of the items in a part."""
@@ -92,49 +93,39 @@ class HeldOut:
         for module in modules:
             module.eval()
         try:
-            return self._mean(*self._sums())
+            return self._means()
         finally:
             for module, mode in zip(modules, modes, strict=True):
                 module.train(mode)
 
-    def _sums(self) -> tuple[Tensor, list[tuple[str, int]]]:
-        """Items times terms, summed over parts, flat; and the names and sizes of the terms.
-
-        First the number of items, then for each part whether its total is not finite.
-        """
-        rank, world = (
-            (0, 1)
-            if self._processes is None
-            else (
-                self._processes.rank,
-                self._processes.world,
-            )
-        )
-        sums: list[Tensor] = []
-        names: list[tuple[str, int]] = []
+    def _means(self) -> Measured:
+        who = self._processes
+        mine = range(who.rank, self._parts, who.world) if self._shared else range(self._parts)
         bad = torch.zeros(self._parts, dtype=torch.float64, device=self.x.device)
-        for part in range(rank, self._parts, world):
+        sums: dict[str, Tensor] = {"": bad.new_zeros(()), _ITEMS: bad.new_zeros(()), _BAD: bad}
+        for part in mine:
             loss = self.loss(part)
-            terms = {"": loss.total, **loss.terms}
-            names = [(name, term.numel() if term.ndim else 0) for name, term in terms.items()]
-            flat = torch.cat([term.detach().double().reshape(-1) for term in terms.values()])
             n = len(self.rows(part))
-            sums.append(torch.cat([flat.new_ones(1), flat]) * n)
-            bad[part] = (~torch.isfinite(loss.total)).double()
-        total = torch.cat([torch.stack(sums).sum(0), bad])
-        if self._processes is not None:
-            self._processes.sum(total)
-        return total, names
+            sums[_ITEMS] += n
+            bad[part] = ~torch.isfinite(loss.total)
+            for name, term in {"": loss.total, **loss.terms}.items():
+                sums[name] = sums.get(name, 0.0) + n * term.detach().double()
+        means = self._reduced(sums)
+        items, flags = means.pop(_ITEMS), means.pop(_BAD)
+        means = {name: value / items for name, value in means.items()}
+        figure = -float(means.pop(""))
+        terms = {name: v.tolist() if v.ndim else float(v) for name, v in means.items()}
+        first = flags.nonzero().flatten().tolist()
+        return Measured(figure, terms, first[0] if first else None)
 
-    def _mean(self, total: Tensor, names: list[tuple[str, int]]) -> Measured:
-        values = total.tolist()
-        bad = [part for part, flag in enumerate(values[len(values) - self._parts :]) if flag]
-        means = [value / values[0] for value in values[1 : len(values) - self._parts]]
-        terms: dict[str, float | list[float]] = {}
-        at = 0
-        for name, size in names:
-            terms[name] = means[at : at + size] if size else means[at]
-            at += max(size, 1)
-        figure = terms.pop("")
-        assert isinstance(figure, float)
-        return Measured(-figure, terms, bad[0] if bad else None)
+    def _reduced(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The sums over all processes, on the CPU."""
+        flat = torch.cat([value.reshape(-1) for value in sums.values()])
+        if self._shared:
+            self._processes.sum(flat)
+        self._processes.copy([flat])
+        pieces = flat.cpu().split([value.numel() for value in sums.values()])
+        return {
+            name: piece.reshape(-1) if value.ndim else piece.squeeze(0)
+            for (name, value), piece in zip(sums.items(), pieces, strict=True)
+        }

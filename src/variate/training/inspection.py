@@ -81,11 +81,14 @@ class Inspector:
 
     def _explain(self, step: int, progress: float) -> None:
         born = self._replay(step, progress)
+        votes = torch.tensor([float(born is not None)], device=self._processes.control)
+        self._processes.sum(votes)
         if born is not None:
-            rows = self._feed.rows(step)[list(born.rows)]
+            raise self._error(step, born)
+        if votes.item() > 0:
             raise NonFiniteError(
-                f"at step {step + 1} a NaN or an infinity was born {born}{_listed(rows)}. "
-                f"The step was not used. What to do: {advice(born)}"
+                f"at step {step + 1} a NaN or an infinity was born in another process, "
+                "whose message says where"
             )
         if self._streak >= _MANY:
             raise NonFiniteError(
@@ -111,14 +114,25 @@ class Inspector:
         with torch.no_grad():
             for buffer, value in zip(buffers, kept, strict=True):
                 buffer.copy_(value)
-        votes = torch.tensor([float(born is not None)], device=self._processes.control)
-        self._processes.sum(votes)
-        if born is None and votes.item() > 0:
-            raise NonFiniteError(
-                f"at step {step + 1} a NaN or an infinity was born in another process, "
-                "whose message says where"
-            )
         return born
+
+    def _error(self, step: int, born: Birth) -> NonFiniteError:
+        rows = self._feed.rows(step)[list(born.rows)]
+        return NonFiniteError(
+            f"at step {step + 1} a NaN or an infinity was born {born}{_listed(rows)}. "
+            f"The step was not used. What to do: {advice(born)}"
+        )
+
+    def explain(self, step: int, progress: float, error: ValueError) -> None:
+        """Explain a step at which a distribution refused its parameters.
+
+        Raises:
+            NonFiniteError: They were not finite, and it can be told since when.
+        """
+        if "invalid values" in str(error):  # torch's words
+            born = self._replay(step, progress)
+            if born is not None:
+                raise self._error(step, born) from error
 
     def warn_of_part(self, held_out: HeldOut, part: int, step: int) -> None:
         """Warn that a part of the items that weights are chosen by has no finite figure."""

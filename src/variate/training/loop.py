@@ -13,7 +13,8 @@ mode. To stop early, leave the loop; there is no callback and no trainer.
 This module does not know what the data are, nor what the objective maximises.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from collections.abc import Generator as Generates
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def train(  # noqa: PLR0913 - the signature is the configuration
     fingerprint: str = "",
     processes: int | None = None,
     timeout: float = 60.0,
-) -> Iterator[Event]:
+) -> Generates[Event, None, None]:
     """Train a model, and tell of each thing that happens.
 
     Args:
@@ -122,8 +123,8 @@ def train(  # noqa: PLR0913 - the signature is the configuration
         sample = feed.sample(_PROBE if validation is None else feed.size).to(group.device)
         probe = sample if validation is None else validation.to(group.device)
         model.to(group.device)
-        critic = first_look(model, objective, sample[: feed.size], feed.items, noise)
         _check_data(model, data, sample, validation, noise)
+        critic = first_look(model, objective, sample[: feed.size], feed.items, noise)
         precision = chosen_precision(precision, group.device)
         stack.enter_context(mixed_precision(model, group.device, precision))
         run = Run(
@@ -163,7 +164,7 @@ def train(  # noqa: PLR0913 - the signature is the configuration
         yield from _events(run)
 
 
-def _events(run: Run) -> Iterator[Event]:
+def _events(run: Run) -> Generates[Event, None, None]:
     """Everything that happens after the start; the state is whole at every `yield`."""
     stream = run.feed.batches(run.step)
     try:

@@ -102,9 +102,13 @@ def trace(
         torch.autograd.set_multithreading_enabled(False),
         tracer,
     ):
-        loss = compute()
-        ends = [loss.total] if loss.critic is None else [loss.total, loss.critic]
-        found = tracer.first(ends)
+        ends, found = [], None
+        try:
+            loss = compute()
+            ends = [loss.total] if loss.critic is None else [loss.total, loss.critic]
+            found = tracer.first(ends)
+        except ValueError:  # a distribution has refused its parameters
+            found = tracer.path(tracer.latest)
         if found is None and gradient:
             for end in ends:
                 end.backward(retain_graph=True)
@@ -129,6 +133,7 @@ class _Tracer(TorchDispatchMode):
 
     def __init__(self, leaves: dict[str, Tensor]) -> None:
         super().__init__()
+        self.latest: _Record | None = None
         self._stack: list[str] = []
         self._records = {
             _storage(tensor): _Record(name, tensor)
@@ -159,19 +164,24 @@ class _Tracer(TorchDispatchMode):
             node = torch._C._current_autograd_node()
             name = f"the operation '{func.overloadpacket.__name__}'"
             module = "" if node else ".".join(self._stack[-1:])
-            self._records[place] = _Record(
-                name, tensor, module, _line(node), node is not None, parents
-            )
+            self.latest = _Record(name, tensor, module, _line(node), node is not None, parents)
+            self._records[place] = self.latest
 
     def first(self, ends: Sequence[Tensor]) -> list[_Record] | None:
         """The records from the birth to the first of the ends that is not finite."""
         for end in ends:
             if _storage(end) in self._records and _is_bad(end):
-                path = [self._records[_storage(end)]]
-                while path[-1].parents:
-                    path.append(path[-1].parents[0])
-                return path[::-1]
+                return self.path(self._records[_storage(end)])
         return None
+
+    def path(self, end: _Record | None) -> list[_Record] | None:
+        """The records from the birth to `end`."""
+        if end is None:
+            return None
+        path = [end]
+        while path[-1].parents:
+            path.append(path[-1].parents[0])
+        return path[::-1]
 
     @contextmanager
     def names(self, modules: Sequence[tuple[str, nn.Module]]) -> Iterator[None]:

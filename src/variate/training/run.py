@@ -94,9 +94,13 @@ class Run:
         x = x.to(self.processes.device, non_blocking=True)
         rate = learning_rate(self.peak, self.progress)
         self._buffers.mark()
-        with self.noise.at(STEP_NOISE, self.step, self.processes.rank):
-            loss = self.compute(self.model, x, Moment(self.progress, self.feed.items))
-            self.descent.step(loss, rate, self.step)
+        try:
+            with self.noise.at(STEP_NOISE, self.step, self.processes.rank):
+                loss = self.compute(self.model, x, Moment(self.progress, self.feed.items))
+                self.descent.step(loss, rate, self.step)
+        except ValueError as error:
+            self.inspector.explain(self.step, self.progress, error)
+            raise
         self._buffers.settle()
         self.step += 1
         self.average.update(self.step)
@@ -140,8 +144,8 @@ class Run:
         begin = self.clock.seconds()
         with self.average.in_place():
             figure, terms, bad_part = self.held_out.measure()
-            counts = self.progress >= _PATIENT_FROM and self._warm(terms)
-            better = self.best.consider(self.step, figure, terms, counts=counts)
+            warm = self.processes.agree(float(self._warm(terms)))  # β may differ a little
+            better = self.best.consider(self.step, figure, terms, counts=warm > 0)
             if bad_part is not None:
                 self.inspector.warn_of_part(self.held_out, bad_part, self.step)
         seconds = self.clock.seconds()
@@ -161,8 +165,10 @@ class Run:
         )
 
     def _warm(self, terms: dict[str, float | list[float]]) -> bool:
-        """Whether β was in the last step what it is at the end, as far as the terms tell."""
+        """Whether every warm-up is over, as far as can be told: β is what it is at the end."""
         last = terms.get("beta")
+        if self.progress < _PATIENT_FROM:
+            return False
         if self.beta is None or not isinstance(last, float):
             return True
         return math.isclose(float(self.beta), last, rel_tol=1e-3, abs_tol=1e-6)

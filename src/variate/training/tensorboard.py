@@ -9,7 +9,8 @@ second at most, because reading a loss waits for the device.
 This module does not know what is trained.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator as Generates
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ __all__ = ["tensorboard"]
 _SECONDS = 0.5
 
 
-def tensorboard(events: Iterable[Event], folder: str | Path) -> Iterator[Event]:
+def tensorboard(events: Iterator[Event], folder: str | Path) -> Generates[Event, None, None]:
     """Write the figures of the events to `folder`, and pass the events on.
 
     Raises:
@@ -33,14 +34,18 @@ def tensorboard(events: Iterable[Event], folder: str | Path) -> Iterator[Event]:
         need = "writing TensorBoard files"
         raise MissingExtraError(need, "tensorboard", "tensorboard") from error
     written = float("-inf")
-    with SummaryWriter(str(folder)) as writer:
-        for event in events:
-            if isinstance(event, Step) and event.seconds - written >= _SECONDS:
-                written = event.seconds
-                _write_step(writer, event)
-            elif isinstance(event, Validated):
-                _write_validated(writer, event)
-            yield event
+    try:
+        with SummaryWriter(str(folder)) as writer:
+            for event in events:
+                if isinstance(event, Step) and event.seconds - written >= _SECONDS:
+                    written = event.seconds
+                    _write_step(writer, event)
+                elif isinstance(event, Validated):
+                    _write_validated(writer, event)
+                yield event
+    finally:
+        if isinstance(events, Generates):
+            events.close()
 
 
 def _write_step(writer: Any, event: Step) -> None:
