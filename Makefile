@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WHAT ?= table
+PYTEST ?=
+TESTS := $(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 4 --dist loadfile
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -31,10 +33,10 @@ demo: setup ## train on real data, show what the model can do, write a report an
 	@$(BIN)/variate demo $(WHAT)
 
 test: setup check ## everything that must hold: lint, types, import contract, tests, doctests, docs
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(TESTS) $(PYTEST)
 
 quick: setup ## the tests that take no more than a few seconds each
-	@$(BIN)/python -m pytest -m 'not slow' $(PYTEST)
+	@$(TESTS) -m 'not slow' $(PYTEST)
 
 check: setup ## lint, format, types and the import contract
 	$(call stage,lint,$(BIN)/ruff check .)

@@ -54,15 +54,15 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--minutes", type=float, default=3.0, help="training budget on it")
     made.add_argument("--megabytes", type=float, default=300.0, help="the comparison; 0: skip")
     made.add_argument("--seeds", type=int, default=3, help="seeds of the comparison")
-    made.add_argument("--epochs", type=int, default=1, help="epochs of the comparison")
+    made.add_argument("--epochs", type=float, default=0.25, help="epochs of the comparison")
     made.add_argument("--batch", type=int, default=1024, help="batch size of the comparison")
     made.add_argument("--group", type=int, default=DEFAULT_GROUP, help="rows of a row group")
     made.add_argument("--folder", type=Path, help="where the files go (a temporary folder)")
     options = made.parse_args()
     if options.quick:
         options.gigabytes, options.minutes = min(options.gigabytes, 0.25), 0.25
-        options.megabytes, options.seeds = min(options.megabytes, 5.0), 2
-        options.batch, options.epochs = 256, 2
+        options.megabytes, options.seeds = min(options.megabytes, 1.5), 2
+        options.batch, options.epochs = 256, 1.0
     return options
 
 
@@ -112,7 +112,7 @@ def same_result(record: Record, options: argparse.Namespace, folder: Path) -> No
     """Fit in memory and streamed, seed by seed, and compare held-out figures."""
     train, test = folder / "train.parquet", folder / "test.parquet"
     rows = write_table(train, options.megabytes, 1, options.group)
-    write_table(test, 1.0, 2)
+    write_table(test, 0.5, 2)
     print(f"comparing on {train.stat().st_size / 1e6:.0f} MB, {rows:,} rows", flush=True)
     told: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
     for seed in range(options.seeds):
@@ -124,7 +124,7 @@ def same_result(record: Record, options: argparse.Namespace, folder: Path) -> No
     elbos = {way: [run["elbo"] for run in runs] for way, runs in told.items()}
     gaps = [s - m for s, m in zip(elbos["streamed"], elbos["memory"], strict=True)]
     record.table(
-        f"{options.seeds} seeds, {options.epochs} epochs, batch {options.batch}",
+        f"{options.seeds} seeds, {options.epochs:g} epochs, batch {options.batch}",
         ["rows come from", "held-out ELBO", "seconds", "CPU seconds", "peak GB"],
         [[way, *(show([run[name] for run in told[way]], digits) for name, digits in
                  (("elbo", 3), ("wall", 0), ("cpu", 0), ("peak_gb", 2)))] for way in WAYS],

@@ -17,9 +17,8 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import pandas as pd
 import pytest
+from tables import people
 
 from variate.cli import main
 
@@ -53,22 +52,6 @@ def commands_of(code: str) -> list[str]:
     """The `variate` commands of a shell block, each with its continuation lines."""
     lines = code.replace("\\\n", " ").splitlines()
     return [line for line in lines if line.startswith("variate ")]
-
-
-def people(rows: int = 400) -> pd.DataFrame:
-    """A table such as a reader may have: mixed columns with gaps."""
-    rng = np.random.default_rng(0)
-    age = rng.integers(18, 80, rows)
-    income = np.round(rng.lognormal(7.5, 0.5, rows) + 10 * age, 2)
-    return pd.DataFrame(
-        {
-            "age": age,
-            "sex": rng.choice(["Female", "Male"], rows),
-            "income": np.where(rng.random(rows) < 0.1, np.nan, income),
-            "owner": rng.random(rows) < 1 / (1 + np.exp((45 - age) / 10)),
-            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1500, rows), "D"),
-        }
-    )
 
 
 def run_in_shell(command: str, where: str) -> None:

@@ -28,6 +28,7 @@ from variate.evaluation.latent import (
     total_correlation,
 )
 from variate.inference import Inference, Latent
+from variate.models import posteriors
 from variate.models.vae import VAE
 
 
@@ -246,6 +247,31 @@ def test_pairs_in_pieces_are_the_naive_sums(kind: type[nn.Module]) -> None:
         return
     exact = (log_joint - log_product).mean().item()
     assert surgery.total_correlation == pytest.approx(exact, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        lambda: posteriors.LowRankGaussian(4, 2),
+        lambda: posteriors.InverseAutoregressive(4, hidden=[8], context=5),
+        lambda: posteriors.RelaxedCategorical(2, 2),
+    ],
+    ids=["low rank", "flow", "categories"],
+)
+def test_pairs_of_our_posteriors_are_one_by_one(head) -> None:
+    n, x = 6, normal(6, 3, seed=1).float()
+    encoder = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), head())
+    encoder(x)
+    vae = VAE(encoder, Nothing(), Fixed(standard(4))).double()
+    model, x = Recorder(vae), 3 * x.double()
+    surgery = elbo_surgery(model, x, rows=4)
+    z = torch.cat([each.z[0] for each in model.latents])
+    with torch.no_grad():
+        each = torch.cat([vae.encoder(x[j : j + 1]).log_prob(z[:, None]) for j in range(n)], 1)
+    joint = each.logsumexp(1) - math.log(n)
+    exact = (each.diagonal() - joint).mean().item()
+    assert surgery.mutual_information == pytest.approx(exact, abs=1e-8)
+    assert abs(exact) > 1e-3
 
 
 def test_the_three_are_the_parts_of_the_surgery() -> None:

@@ -68,6 +68,7 @@ class Own(Normal):
 OWN = {
     "randn_like": lambda loc, scale: loc + scale * torch.randn_like(loc),
     "randn": lambda loc, scale: loc + scale * torch.randn(loc.shape, dtype=loc.dtype),
+    "two alike": lambda loc, scale: loc + scale * (torch.randn_like(loc) + torch.randn_like(loc)),
     "torch.normal": torch.normal,
     "normal_": lambda loc, scale: loc - 1 + torch.empty_like(loc).normal_(1.0, 0.5),
     "uniform_": lambda loc, scale: loc + torch.empty_like(loc).uniform_(-1.0, 3.0),
@@ -97,6 +98,13 @@ def relaxed(h: Tensor) -> Distribution:
 
 def gamma(h: Tensor) -> Distribution:
     return Independent(Gamma(h.exp(), torch.ones_like(h)), 1)
+
+
+def head(posterior: nn.Module) -> nn.Module:
+    """An encoder with one of the library's posteriors, its lazy layers made."""
+    encoder = nn.Sequential(nn.Linear(EVENT, 6), nn.Tanh(), posterior)
+    encoder(torch.zeros(2, EVENT))
+    return encoder
 
 
 ENCODERS = {

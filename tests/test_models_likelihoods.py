@@ -74,6 +74,15 @@ def test_extreme_features_have_a_finite_density_and_a_gradient(name: str) -> Non
         assert (slope.abs().sum(-1) > 0).all()
 
 
+@pytest.mark.parametrize("name", HEADS)
+def test_nothing_waits_for_the_device(name: str) -> None:
+    """On the meta device there are no values to wait for, and all tensors must be there."""
+    head = HEADS[name]()
+    head(torch.randn(S, B, F))
+    x = torch.ones(B, *EVENT, device="meta")
+    head.to("meta")(torch.randn(S, B, F, device="meta")).log_prob(x).sum().backward()
+
+
 DISCRETE = ("bernoulli", "categorical", "ordinal", "poisson", "negative-binomial")
 DISCRETE += ("zero-inflated-poisson", "zero-inflated-binomial")
 
@@ -218,3 +227,5 @@ def test_counts_have_the_moments_they_say() -> None:
         assert ((x.mean(0) - p.mean).abs() < 5 * error).all()
     p, r = binomial(features), binomial.raw_dispersion / (1 + binomial.raw_dispersion.abs() / 7)
     torch.testing.assert_close(p.variance, p.mean + p.mean.square() / r.exp())
+    (raw,) = binomial.raw(features)  # μ depends on z alone, whatever the dispersion
+    torch.testing.assert_close(p.mean, (raw / (1 + raw.abs() / 15)).exp())

@@ -165,6 +165,18 @@ def test_the_low_rank_posterior_has_the_covariance_it_says() -> None:
     assert ((found - dense).abs() < 0.03 * dense.abs().amax((1, 2), keepdim=True)).all()
 
 
+def test_a_low_rank_posterior_without_factors_is_the_diagonal_one() -> None:
+    head, features = build("low-rank")
+    diagonal, _ = build("diagonal")
+    with torch.no_grad():
+        head.linear.weight[6:] = 0.0
+        head.linear.bias[6:] = 0.0
+        diagonal.linear.weight.copy_(head.linear.weight[:6])
+        diagonal.linear.bias.copy_(head.linear.bias[:6])
+    z = torch.randn(6, 4, 3, dtype=torch.float64)
+    torch.testing.assert_close(head(features).log_prob(z), diagonal(features).log_prob(z))
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_an_autoregressive_flow_is_its_jacobian_and_its_inverse(flip: bool) -> None:
     net = autoregressive_net(4, 3, (16,), flip=flip).double()

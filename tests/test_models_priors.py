@@ -107,15 +107,17 @@ def model(prior: nn.Module, head: nn.Module | None = None) -> VAE:
     return VAE(encoder, decoder, prior)
 
 
+HEADS = {
+    "low-rank": lambda n: posteriors.LowRankGaussian(n, 1),
+    "autoregressive": lambda n: posteriors.InverseAutoregressive(n, 1, hidden=(8,)),
+}
+
+
 @pytest.mark.parametrize("head", [posteriors.DiagonalGaussian, "low-rank", "autoregressive"])
 @pytest.mark.parametrize("name", PRIORS)
 def test_every_prior_goes_with_every_posterior(name: str, head: object) -> None:
-    heads = {
-        "low-rank": lambda n: posteriors.LowRankGaussian(n, 1),
-        "autoregressive": lambda n: posteriors.InverseAutoregressive(n, 1, hidden=(8,)),
-    }
     prior = PRIORS[name]()
-    vae = model(prior, heads.get(head, head)(LATENT))
+    vae = model(prior, HEADS.get(head, head)(LATENT))
     x = torch.randn(12, EVENT)
     if isinstance(prior, priors.Vamp):
         prior.start(vae.encoder, x)
@@ -125,6 +127,20 @@ def test_every_prior_goes_with_every_posterior(name: str, head: object) -> None:
     assert loss.total.isfinite()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in vae.parameters())
     assert vae.generate(4).sample().shape == (1, 4, EVENT)
+
+
+@pytest.mark.parametrize("head", [posteriors.DiagonalGaussian, "low-rank", "autoregressive"])
+@pytest.mark.parametrize("name", PRIORS)
+def test_nothing_waits_for_the_device(name: str, head: object) -> None:
+    """On the meta device there are no values to wait for, and all tensors must be there."""
+    prior = PRIORS[name]()
+    vae = model(prior, HEADS.get(head, head)(LATENT))
+    x = torch.randn(12, EVENT)
+    if isinstance(prior, priors.Vamp):
+        prior.start(vae.encoder, x)
+    vae(x)
+    loss = objectives.ELBO(samples=2)(vae.to("meta"), x.to("meta"), Moment())
+    loss.total.backward()
 
 
 def test_vamp_is_the_mean_of_the_posteriors_at_its_rows() -> None:

@@ -153,6 +153,15 @@ def test_evaluation_needs_no_gradient_and_leaves_no_trace(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
+def test_nothing_waits_for_the_device(name: str) -> None:
+    """On the meta device there are no values to wait for, and all tensors must be there."""
+    vae, objective, x = build("ours", name)
+    loss = objective.to("meta")(vae.to("meta"), x.to("meta"), Moment(0.3, items=100))
+    loss.total.backward()
+    assert all(value.device.type == "meta" for value in loss.terms.values())
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_single_item_is_enough(name: str) -> None:
     vae, objective, x = build("ours", name)
     loss = objective(vae, x[:1], Moment(items=100))

@@ -3,16 +3,16 @@
     VariateError
     ├── OptionError (ValueError)        an argument or option has a value that cannot be used
     ├── DataError (ValueError)          the data cannot be used; names the file, column and row
-    │   ├── SchemaError                 the data does not match what the model was trained on
+    │   ├── SchemaError                 the data does not match the model's schema
     │   └── SupportError                a value lies outside the likelihood's support
     ├── TrainingError (RuntimeError)    training cannot go on
-    │   ├── NonFiniteError              a NaN or an infinity was born; names the step, rows and tensor
+    │   ├── NonFiniteError              a NaN or infinity was born; names step, rows and tensor
     │   ├── CheckpointError             a checkpoint cannot be read, or belongs to another run
     │   └── ProcessError                another number of processes than asked for
     ├── ModelFileError (OSError)        a model file cannot be read
     │   └── NewerFormatError            it was written by a newer variate
     ├── OutputError (OSError)           a result cannot be written
-    └── MissingExtraError (ImportError) an optional dependency is not installed
+    └── MissingExtraError (ImportError) an optional dependency is absent
 
     VariateWarning (UserWarning)
     ├── DataWarning                     a column was dropped, a value lies out of range

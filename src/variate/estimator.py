@@ -82,10 +82,12 @@ class Evaluation:
         return self.report.to_html(path)
 
 
-class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
+class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """What all kinds share. A kind names itself in `kind` and writes the abstract methods."""
 
     kind: ClassVar[str]
+    model_: VAE
+    codec_: Codec
 
     latent: int | None
     beta: float
@@ -112,8 +114,10 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """Raw data, as it comes in after fitting -> x."""
 
     @abstractmethod
-    def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
-        """Encoder, decoder and prior for the data that the codec describes."""
+    def _network(
+        self, codec: Codec, posterior: nn.Module, prior: nn.Module, example: Tensor
+    ) -> VAE:
+        """Encoder, decoder and prior for the data that the codec describes, some rows of it."""
 
     @abstractmethod
     def _blank(self, codec: Codec) -> Tensor:
@@ -131,9 +135,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
         """The figures that only this kind has, and the sections of a report that show them."""
 
-    @classmethod
     @abstractmethod
-    def _codec_from(cls, state: dict[str, Any]) -> Codec:
+    def _codec_from(self, state: dict[str, Any]) -> Codec:
         """The codec that a model file describes."""
 
     # -- learning -------------------------------------------------------------------------------
@@ -231,7 +234,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         latent = self._latent(codec)
         posterior = copy.deepcopy(self.posterior) or posteriors.DiagonalGaussian(latent)
         prior = copy.deepcopy(self.prior) or priors.StandardNormal(latent)
-        model = self._network(codec, posterior, prior)
+        model = self._network(codec, posterior, prior, example)
         if isinstance(prior, priors.Vamp):
             prior.start(model.encoder, example)
         model(self._blank(codec))  # gives lazy layers their shapes
@@ -252,7 +255,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def _objective(self) -> nn.Module:
         if self.objective is not None:
             return copy.deepcopy(self.objective)
-        return ELBO(beta=WarmUp(self.beta))
+        return ELBO(beta=WarmUp(self.beta, share=1 / 3))
 
     def _fingerprint(self, prepared: Prepared) -> str:
         parameters = {name: repr(value) for name, value in self.get_params(deep=False).items()}

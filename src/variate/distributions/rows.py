@@ -132,6 +132,24 @@ class RowLayout(Tables):
         constants = len(self.columns) - arranged.shape[-1]
         return F.pad(arranged, (0, constants)).index_select(-1, self.inverse)
 
+    @torch.no_grad()
+    def marginal(self, x: Tensor) -> Tensor:
+        """Raw parameters `[P]` that give categories their frequencies in the rows x `[N, C]`.
+
+        Half a row is added to each level, so that none is impossible. The scores of numbers are
+        close to a standard normal by their making, so their parameters are zero. A network that
+        has this as its last bias begins at the columns' marginals.
+        """
+        pieces = [torch.zeros(self.sizes[0])]
+        coded = iter(self.order[len(self.numeric) :].tolist())
+        for most, columns in self.shapes:
+            counts = torch.full((most, columns), 0.5)
+            for c in range(columns):
+                codes = x[:, next(coded)]
+                counts[:, c] += torch.bincount(codes[~codes.isnan()].long(), minlength=most)
+            pieces.append((counts / counts.sum(0)).log().flatten())
+        return torch.cat(pieces)
+
     def score(self, x: Tensor) -> Tensor:
         """T of the numeric columns of x `[..., C]`, float32 `[..., N]`; NaN stays NaN."""
         score: Tensor = self.maps(self.arranged(x)[..., : len(self.numeric)])

@@ -10,10 +10,12 @@ and the KL term of the ELBO, averaged over the items, splits (Hoffman & Johnson 
 
     mutual information   I_q(x; z)         = E[log q(z|x) - log q(z)]
     aggregate gap        KL(q(z)‖p(z))     = E[log q(z) - log p(z)]
-    total correlation    KL(q(z)‖Π q(z_d)) = E[log q(z) - Σ_d log q(z_d)]   a part of the gap
+    total correlation    KL(q(z)‖Π q(z_d)) = E[log q(z) - Σ_d log q(z_d)]
+
+(the last a part of the gap if p(z) factorises)
 
 with E over n uniform and z ~ q(z|x_n), one draw per item. The densities of the aggregate are not
-estimated from a batch, which needs weights that most public code gets wrong, but are the sums over
+estimated from a batch, which needs weights that are easily got wrong, but are the sums over
 all N items themselves, in pieces,
 
     log q(z) = logsumexp_n log q(z|x_n) - log N        log q(z_d) likewise

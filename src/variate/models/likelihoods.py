@@ -301,6 +301,15 @@ class Laplace(nn.Module):
         return self.raw.independent(td.Laplace(mean, bounded_scale(raw), validate_args=False))
 
 
+class _StudentT(td.StudentT):
+    """torch's, without the validation of its inner chi-square, which waits for the device."""
+
+    def __init__(self, freedom: Tensor, mean: Tensor, scale: Tensor) -> None:
+        self.df, self.loc, self.scale = torch.broadcast_tensors(freedom, mean, scale)
+        self._chi2 = td.Chi2(self.df, validate_args=False)
+        td.Distribution.__init__(self, self.df.shape, validate_args=False)
+
+
 class StudentT(nn.Module):
     """Real data with heavy tails; the degrees of freedom ν > 1 of each dimension are learned.
 
@@ -318,8 +327,7 @@ class StudentT(nn.Module):
         """p(x|z) from features `[S, B, F]`."""
         mean, raw = self.raw(features)
         freedom = 1 + bounded_scale(self.raw_freedom)
-        values = td.StudentT(freedom, mean, bounded_scale(raw), validate_args=False)
-        return self.raw.independent(values)
+        return self.raw.independent(_StudentT(freedom, mean, bounded_scale(raw)))
 
 
 class Poisson(nn.Module):

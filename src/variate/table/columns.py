@@ -39,7 +39,7 @@ __all__ = ["decode", "deviation", "encode", "on_scale", "snapped"]
 Floats = NDArray[np.float64]
 
 FAR = 10.0  # how many times the range a value may lie beyond it without a word
-LARGEST_WHOLE = 2**62
+LARGEST_WHOLE = 2**63 - 1
 
 
 def snapped(x: Floats, step: float) -> Floats:
@@ -56,7 +56,7 @@ def on_scale(values: NDArray[Any], origin: int | float, ticks: int) -> Floats:
     if values.dtype.kind not in "iu" or not origin:
         return rough / ticks
     apart = (values - values.dtype.type(origin)).astype(np.int64).astype(np.float64)
-    return np.where(np.abs(rough) < LARGEST_WHOLE, apart, rough) / ticks
+    return np.where(np.abs(rough) < 2.0**62, apart, rough) / ticks
 
 
 # -- raw -> x -----------------------------------------------------------------------------------
@@ -248,9 +248,14 @@ def _whole(x: Floats, column: ColumnSchema, storage: pa.DataType) -> NDArray[Any
     origin, ticks = int(column.origin), column.ticks
     least = max(-((origin - low) // ticks), -LARGEST_WHOLE)
     most = min((high - origin) // ticks, LARGEST_WHOLE)
-    inner = [math.nextafter(float(end), 0.0) if abs(end) > 2**53 else end for end in (least, most)]
-    whole = np.rint(x).clip(inner[0], inner[1]).astype(np.int64).astype(kind)
+    whole = np.rint(x).clip(_inner(least), _inner(most)).astype(np.int64).astype(kind)
     return whole * kind.type(ticks) + np.array(origin, dtype=kind)
+
+
+def _inner(end: int) -> float:
+    """The floating number at or just inside the end of a range around zero."""
+    near = float(end)
+    return math.nextafter(near, 0.0) if abs(int(near)) > abs(end) else near
 
 
 def _bounds(storage: pa.DataType) -> tuple[int, int]:

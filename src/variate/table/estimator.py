@@ -27,6 +27,7 @@ from torch.distributions import Distribution
 
 from variate import verbs
 from variate.codec import Codec
+from variate.distributions import Rows
 from variate.errors import DataError, OptionError
 from variate.estimator import Estimator
 from variate.models import VAE
@@ -54,7 +55,7 @@ class TableVAE(Estimator):
         latent: Latent dimensions; None chooses from the number of columns, at most 16.
         hidden: The widths of the hidden layers of encoder and decoder.
         components: Mixture components of a number's likelihood.
-        beta: The weight of the KL term; 1 is the ELBO. It is warmed up over the first tenth.
+        beta: The weight of the KL term; 1 is the ELBO. It is warmed up over the first third.
         objective: What is maximised instead, such as `vt.objectives.FreeBits(0.1)`.
         posterior: q(z|x), such as `vt.posteriors.LowRankGaussian(8, rank=2)`; None is diagonal.
         prior: p(z), such as `vt.priors.Mixture(8, components=10)`; None is standard normal.
@@ -86,6 +87,7 @@ class TableVAE(Estimator):
     """
 
     kind = "table"
+    codec_: TableCodec
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
@@ -101,7 +103,7 @@ class TableVAE(Estimator):
         epochs: int | None = None,
         minutes: float | None = None,
         batch_size: int = 256,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 4e-3,
         seed: int = 0,
         device: str | None = None,
         precision: str = "float32",
@@ -186,17 +188,22 @@ class TableVAE(Estimator):
             ensure_min_samples=2 if reset else 1,
         )
 
-    def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
+    def _network(
+        self, codec: Codec, posterior: nn.Module, prior: nn.Module, example: Tensor
+    ) -> VAE:
         assert isinstance(codec, TableCodec)
         layout = layout_of(codec.modelled, self.components)
         encoder = nn.Sequential(RowFeatures(layout), MLP(None, self.hidden), posterior)
-        return VAE(encoder, RowDecoder(prior.latent, layout, tuple(self.hidden)), prior)
+        decoder = RowDecoder(self._latent(codec), layout, tuple(self.hidden))
+        decoder.begin(example)
+        return VAE(encoder, decoder, prior)
 
     def _blank(self, codec: Codec) -> Tensor:
         assert isinstance(codec, TableCodec)
         return torch.zeros(1, len(codec.modelled), dtype=torch.float64)
 
     def _point(self, likelihood: Distribution) -> Tensor:
+        assert isinstance(likelihood, Rows)
         return likelihood.central()
 
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:

@@ -53,7 +53,10 @@ def is_frame(raw: Any) -> bool:
     """Whether something is a data frame of any library (an array or a list is not)."""
     if isinstance(raw, pa.RecordBatch):
         return True
-    return isinstance(nw.from_native(raw, pass_through=True), nw.DataFrame | nw.LazyFrame)
+    try:
+        return isinstance(nw.from_native(raw, pass_through=True), nw.DataFrame | nw.LazyFrame)
+    except nw.exceptions.DuplicateError:
+        return True
 
 
 def to_arrow(raw: Any) -> pa.Table:
@@ -80,7 +83,12 @@ def to_frame(raw: Any, ignore: Collection[str] = ()) -> Frame:
         raw = pa.Table.from_pylist(raw)
     if isinstance(raw, np.ndarray | list | tuple):
         return _from_array(raw)
-    frame = nw.from_native(raw, pass_through=True)
+    try:
+        frame = nw.from_native(raw, pass_through=True)
+    except nw.exceptions.DuplicateError:
+        names = raw.column_names if isinstance(raw, pa.Table) else raw.columns
+        _expect_distinct(list(map(str, names)))
+        raise
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     if not isinstance(frame, nw.DataFrame):

@@ -45,6 +45,10 @@ class RowFeatures(nn.Module):
         width: The size of a category's embedding.
     """
 
+    starts: Tensor
+    missing: Tensor
+    where: Tensor
+
     def __init__(self, layout: RowLayout, width: int = 8) -> None:
         super().__init__()
         self.layout = layout
@@ -84,6 +88,16 @@ class RowDecoder(nn.Module):
         self.body = MLP(latent, hidden)
         self.head = nn.Linear(hidden[-1], layout.parameters_needed)
         self.layout = layout
+
+    @torch.no_grad()
+    def begin(self, x: Tensor) -> None:
+        """Start from the marginals of some rows x `[n, C]`, with what z adds to them still small.
+
+        Training then spends no steps on finding the frequencies of the levels, and the KL is not
+        paid for what the marginals explain.
+        """
+        self.head.bias.copy_(self.layout.marginal(x))
+        self.head.weight.mul_(0.1)
 
     def forward(self, z: Tensor) -> Rows:
         """p(x|z)."""

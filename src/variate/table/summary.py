@@ -191,7 +191,7 @@ class ColumnSummary:
         declared: The levels that a dictionary declares, in its order.
         numbers: The numbers, by the form in which they are written (None: as numbers). A form
             that did not fit is gone.
-        misfit: The row and value at which the last form stopped to fit.
+        misfit: The row and value up to which some form did fit, if none fits now.
         lookalikes: What text looks like.
     """
 
@@ -208,7 +208,7 @@ class ColumnSummary:
         self._dictionary: pa.Array | None = None
         self.lookalikes = Lookalikes()
         self.misfit: tuple[int, str] | None = None
-        kept: tuple[str | None, ...] = forms
+        kept: tuple[str | None, ...] = forms if self.family == "text" else ()
         if self.family in ("integer", "real", *TEMPORAL):
             kept = (None,)
         self.numbers = {form: Numbers(_precision(storage), sample) for form in kept}
@@ -264,7 +264,8 @@ class ColumnSummary:
             where = pc.index(written.unreadable(values, numbers), value=True).as_py()
             if where >= 0:
                 del self.numbers[form]
-                self.misfit = (first_row + where, values[where].as_py())
+                if self.misfit is None or first_row + where > self.misfit[0]:
+                    self.misfit = (first_row + where, values[where].as_py())
                 return
         self.numbers[form].add(numbers.drop_null().to_numpy(zero_copy_only=False))
 

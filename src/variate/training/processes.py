@@ -81,14 +81,15 @@ class Processes:
             with _lost_peers():
                 dist.all_reduce(tensor)
 
+    @torch.no_grad()
     def copy(self, tensors: Iterable[Tensor]) -> None:
         """Replace the tensors by those of the first process."""
         if self.world > 1:
-            with _lost_peers():
-                for tensor in tensors:
-                    whole = tensor.contiguous()
+            for tensor in tensors:
+                whole = tensor.contiguous()
+                with _lost_peers():
                     dist.broadcast(whole, 0)
-                    tensor.copy_(whole)
+                tensor.copy_(whole)
 
     def agree(self, value: float) -> float:
         """The first process's value, for all."""
