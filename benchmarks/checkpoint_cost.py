@@ -102,7 +102,7 @@ def report(record: Record, hidden: tuple[int, int], without: Runs, writing: Runs
         ["items/s with", show(speeds[1], 0)],
         ["with / without", show(ratios(speeds[1], speeds[0]), 3)],
     ]
-    record.table(where, ["figure", "median (min-max)"], rows)
+    record.table(where, ["figure", "median (min..max)"], rows)
     for name, share in zip(("wall", "CPU"), shares, strict=True):
         what = f"share of the run, as often as it can, {where}, {name}"
         record.target(what, median(share), 0.02, least=False)

@@ -144,7 +144,7 @@ def report(
             "elbo_standard_error": _finite(error),
         }  # fmt: skip
     record.table(
-        f"{where}: median (min-max) over the rounds; ratios and differences to plain float32",
+        f"{where}: median (min..max) over the rounds; ratios and differences to plain float32",
         ["way", "items/s", "ratio wall", "ratio CPU", "start-up cold s", "warm s",
          "pays after, cold", "warm", "ELBO", "difference"],
         rows,

@@ -143,7 +143,7 @@ def report(record: Record, found: Rates, options: argparse.Namespace, threads: i
                 "share_wall": summary(shares[0]), "share_cpu": summary(shares[1]),
             }  # fmt: skip
     record.table(
-        f"batch {options.batch}, {threads} {plural}: median (min-max)",
+        f"batch {options.batch}, {threads} {plural}: median (min..max)",
         ["", "GFLOP/s", "GFLOP/CPU-s", "share wall", "share CPU"],
         rows,
     )

@@ -45,7 +45,7 @@ def main() -> None:
         [name, show(values, 0, 1000), show(ratios(values, bare), 1)]
         for name, values in taken.items()
     ]
-    record.table("median (min-max)", ["command", "ms", "ratio to nothing"], rows)
+    record.table("median (min..max)", ["command", "ms", "ratio to nothing"], rows)
     record.target("seconds of `variate --help`", median(taken["help"]), 0.3, least=False)
     record.target("seconds of `import variate`", median(taken["import"]), 0.1, least=False)
     record.results = {name: summary(values) for name, values in taken.items()}

@@ -133,7 +133,7 @@ def report(record: Record, runs: dict[str, list[dict[str, Any]]], batch: int, th
     ]  # fmt: skip
     plural = "thread" if threads == 1 else "threads"
     record.table(
-        f"batch {batch}, {threads} {plural}: median (min-max) of the rounds",
+        f"batch {batch}, {threads} {plural}: median (min..max) of the rounds",
         ["loop", "items/s", "items/CPU-s", "ratio wall", "ratio CPU", "ELBO"],
         rows,
     )

@@ -130,6 +130,11 @@ def test_an_event_has_positive_sizes(event: object) -> None:
         heads.Bernoulli(event)
 
 
+def test_an_order_has_two_levels_or_more() -> None:
+    with pytest.raises(OptionError, match="at least 2"):
+        heads.Ordinal(3, 1)
+
+
 def test_the_scale_of_a_gaussian_is_an_object() -> None:
     features = torch.randn(S, B, F)
     fixed = heads.Gaussian(4, heads.FixedScale(0.3))(features)

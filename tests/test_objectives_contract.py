@@ -224,6 +224,10 @@ def test_several_groups_of_latents_and_a_models_own_penalty() -> None:
         loss = make()(model, x, Moment())
         assert loss.total.isfinite(), name
         assert "kl_per_dimension" not in loss.terms
+    for make in (objectives.Reconstruction, lambda: objectives.IWAE(1), objectives.StickTheLanding):
+        loss = make()(model, x, Moment())
+        wanted = loss.terms.get("elbo", loss.terms["log_likelihood"])
+        assert torch.isclose(loss.total, 7.0 - wanted)
     loss = objectives.ELBO()(model, x, Moment())
     assert torch.isclose(loss.total, 7.0 - loss.terms["elbo"])
     with pytest.raises(TypeError, match="one group of latents, but the model has 2"):

@@ -39,9 +39,9 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
 
 
 def show(values: Sequence[float], digits: int = 2, scale: float = 1.0) -> str:
-    """A figure for people: `median (min-max)`."""
+    """A figure for people: `median (smallest..largest)`."""
     low, middle, high = (f"{f(values) * scale:,.{digits}f}" for f in (min, median, max))
-    return f"{middle} ({low}-{high})" if len(values) > 1 else middle
+    return f"{middle} ({low}..{high})" if len(values) > 1 else middle
 
 
 @dataclass

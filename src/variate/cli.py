@@ -8,6 +8,7 @@ This module does not know any mathematics: each verb reads, calls the verb of th
 """
 
 import json as json_module
+import logging
 import os
 import shlex
 import signal
@@ -84,8 +85,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     Example: `variate fit people.csv --minutes 3 --out people.variate`
     """
     out = out or Path(data.name.split(".")[0] + ".variate")
-    if processes and "WORLD_SIZE" not in os.environ:
-        _relaunch(processes)
+    if processes and processes > 1 and "WORLD_SIZE" not in os.environ:
+        _launch(processes)
     from variate.kinds import estimator_class, kind_of
 
     _writable(out)
@@ -96,7 +97,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     )  # fmt: skip
     checkpoint = out.with_name(out.name + ".checkpoint")
     resume = resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    if "WORLD_SIZE" not in os.environ:  # a group's launcher ends its processes by SIGTERM
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         estimator.fit(
             data, checkpoint=checkpoint, resume=resume, logdir=tensorboard, processes=processes
@@ -367,7 +369,8 @@ def _print(text: str) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    rank = os.environ.get("RANK")
+    sys.stderr.write(f"{text}\n" if rank is None else f"[process {rank}] {text}\n")
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -406,11 +409,19 @@ def _resume_command() -> str:
     return shlex.join(["variate", *words, "--resume"])
 
 
-def _relaunch(processes: int) -> None:
-    """Become torchrun with so many processes of this very command."""
-    command = [
-        sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}",
-        "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "--max-restarts=3",
-        "--no-python", sys.argv[0], *sys.argv[1:],
-    ]  # fmt: skip
-    os.execv(sys.executable, command)
+def _launch(processes: int) -> None:
+    """Run this very command in so many processes of this machine, and exit as they do."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=processes, max_restarts=0,
+        rdzv_backend="c10d", rdzv_endpoint="localhost:0",
+    )  # fmt: skip
+    try:
+        elastic_launch(config, sys.executable)("-m", "variate", *sys.argv[1:])
+    except ChildFailedError:
+        raise SystemExit(1) from None
+    raise SystemExit(0)

@@ -141,15 +141,26 @@ class InverseAutoregressiveTransform(Transform):
         super().__init__(cache_size=1)
         self.net = net
         self.context = context
+        self._last: tuple[Tensor, Tensor, Tensor] | None = None
 
     def _parts(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        context = self.context.expand(*noise.shape[:-1], -1)
-        mean, raw = self.net(torch.cat([noise, context], -1)).chunk(2, -1)
-        return mean, _GATE + (1 - _GATE) * torch.sigmoid(raw + 2)
+        """m and σ of a noise, remembered for the last one."""
+        if self._last is None or self._last[0] is not noise:
+            context = self.context.expand(*noise.shape[:-1], -1)
+            mean, raw = self.net(torch.cat([noise, context], -1)).chunk(2, -1)
+            self._last = noise, mean, _GATE + (1 - _GATE) * torch.sigmoid(raw + 2)
+        return self._last[1:]
 
     def _call(self, x: Tensor) -> Tensor:
         mean, gate = self._parts(x)
         return torch.lerp(mean, x, gate)
+
+    def _inv_call(self, y: Tensor) -> Tensor:
+        # A draw that is held, for a score function, must not be followed back to its noise: its
+        # density is then a function of the parameters at a fixed z, and not at a fixed noise.
+        held = torch.is_grad_enabled() and not y.requires_grad
+        noise: Tensor = self._inverse(y) if held else super()._inv_call(y)
+        return noise
 
     def _inverse(self, y: Tensor) -> Tensor:
         shape = torch.broadcast_shapes(y.shape[:-1], self.context.shape[:-1])

@@ -64,6 +64,7 @@ Event = int | Sequence[int]
 _LOG_RATE = 15.0  # counts up to 3 million
 _LOG_DISPERSION = 7.0  # beyond 1,000 a negative binomial is a Poisson, and float32's lgamma coarse
 _FLOOR = 1e-3  # the least optimal scale
+_GAP = 1e-6  # the least distance of two cutpoints
 _MEMORY = 0.01  # the share of a new batch in the running variance, once there were 100
 
 
@@ -159,12 +160,17 @@ class Ordinal(nn.Module):
     Args:
         event: The shape of an item, a size or several.
         levels: K, how many values a code has.
+
+    Raises:
+        OptionError: There are fewer than two levels.
     """
 
     def __init__(self, event: Event, levels: int) -> None:
         super().__init__()
         self.event = event
         self.raw = _Raw(event)
+        if levels < 2:
+            raise OptionError(f"levels must be at least 2, but is {levels!r}")
         self.levels = levels
         even = torch.arange(1, levels) / levels
         gaps = torch.logit(even).diff(prepend=torch.zeros(1))
@@ -175,7 +181,7 @@ class Ordinal(nn.Module):
         """p(x|z) from features `[S, B, F]`."""
         (location,) = self.raw(features)
         first, gaps = self.raw_cutpoints[..., :1], self.raw_cutpoints[..., 1:]
-        cutpoints = torch.cat([first, F.softplus(gaps)], -1).cumsum(-1)
+        cutpoints = torch.cat([first, F.softplus(gaps) + _GAP], -1).cumsum(-1)
         return self.raw.independent(OrdinalLevels(location, cutpoints, validate_args=False))
 
 
@@ -221,7 +227,7 @@ class OptimalScale(nn.Module):
     """One σ: that of the batch while training, its running mean in evaluation mode.
 
     Reference: Rybkin, Daniilidis & Levine 2021, Simple and effective VAE training with calibrated
-    decoders, section 3.2.
+    decoders.
     """
 
     needs = 0

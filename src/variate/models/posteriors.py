@@ -8,7 +8,7 @@ items before its parameters are counted, moved or optimised.
 
     DiagonalGaussian        z = μ + σ ε,                      ε ~ N(0, I)
     LowRankGaussian         z = μ + √d ε + W η,               η ~ N(0, I) of R dimensions
-    InverseAutoregressive   z = f_K ∘ … ∘ f_1 (ε),            log q = log N(ε) - Σ log |∂f_k|
+    InverseAutoregressive   z = f_K ∘ … ∘ f_1 (μ + σ ε),      each f_k autoregressive (flows)
     RelaxedCategorical      z = log softmax((l + g) / τ),     g Gumbel
     Delta                   z = μ                             the deterministic autoencoder
 
@@ -64,7 +64,7 @@ class DiagonalGaussian(nn.Module):
 
 
 class LowRankGaussian(nn.Module):
-    """A normal of covariance diag(σ²) + W Wᵀ, W of `rank` columns (Rezende et al. 2014, sec. 4.3).
+    """A normal of covariance diag(σ²) + W Wᵀ, W of `rank` columns (Rezende et al. 2014).
 
     Args:
         latent: How many dimensions z has.

@@ -3,7 +3,7 @@ r"""Relaxed categories: a differentiable law near the corners of a simplex, held
 A category out of K, drawn by the Gumbel trick with a softmax at temperature τ in place of the
 maximum (Maddison et al. 2017; Jang et al. 2017), is a point of a simplex whose coordinates
 underflow in float32 at low temperatures: e^{-200} is 0, and its density then a NaN. So the value
-is its *logarithm*, for which the density (Maddison et al. 2017, appendix C.3) stays finite:
+is its *logarithm*, for which the density (Maddison et al. 2017, appendix C) stays finite:
 
     y = log softmax((l + g) / τ),            g_k standard Gumbel
     log p(y) = log Γ(K) + (K - 1) log τ + Σ_k a_k - K logsumexp_k a_k,      a = l - τ y

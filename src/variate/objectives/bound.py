@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from variate.errors import OptionError
 from variate.inference import Inference
 
-__all__ = ["Halves", "arguments", "check_samples", "halves", "infer", "scalar"]
+__all__ = ["Halves", "arguments", "check_samples", "halves", "infer", "own_cost", "scalar"]
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Halves:
         kl: Mean KL(q‖p) over draws and items: a scalar in nats.
         groups: For each group of latents its KL(q‖p), mean over draws and items: per dimension,
             `[*latent]`, where such a split exists, else a scalar.
-        penalty: Mean of the model's own extra costs, a scalar, or None.
+        penalty: Mean of the model's own extra costs, a scalar; 0.0 if it has none.
     """
 
     inference: Inference
     log_likelihood: Tensor
     kl: Tensor
     groups: tuple[Tensor, ...]
-    penalty: Tensor | None
+    penalty: Tensor | float
 
     @property
     def elbo(self) -> Tensor:
@@ -54,7 +54,7 @@ class Halves:
     @property
     def distortion(self) -> Tensor:
         """-log p(x|z), and the model's own penalty: a scalar in nats per item."""
-        return -self.log_likelihood if self.penalty is None else self.penalty - self.log_likelihood
+        return self.penalty - self.log_likelihood
 
     def terms(self, beta: float | Tensor, **more: Tensor) -> dict[str, Tensor]:
         """The detached terms of a `Loss`, in nats per item."""
@@ -124,9 +124,12 @@ def halves(model: nn.Module, x: Tensor, samples: int = 1) -> Halves:
     )
     kls = [group.sum() for group in groups]
     kl = sum(kls[1:], start=kls[0])
-    costs = [latent.penalty.mean() for latent in inference.latents if latent.penalty is not None]
-    penalty = sum(costs[1:], start=costs[0]) if costs else None
-    return Halves(inference, log_likelihood.mean(), kl, groups, penalty)
+    return Halves(inference, log_likelihood.mean(), kl, groups, own_cost(inference))
+
+
+def own_cost(inference: Inference) -> Tensor | float:
+    """The model's own extra costs, a commitment cost say: their mean over items, 0.0 if none."""
+    return sum(x.penalty.mean() for x in inference.latents if x.penalty is not None)
 
 
 def _raise(name: str, found: torch.Size, expected: str) -> None:

@@ -21,7 +21,7 @@ then takes each group of latents as one dimension with the bound λ times its si
 does for its groups.
 
 Whatever is minimised, the terms report the exact ELBO at β = 1 and the β in force, d total / d K.
-For `Constrained`, whose total is proportional to R + K / μ, that is 1 / μ.
+For `Constrained`, whose total is proportional to R + K / μ, that is 1 / μ; for `Capacity` it is ±γ.
 
 This module does not know how the distributions were made, nor what the budget of the run is.
 """
@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from variate.errors import OptionError
 from variate.inference import Loss, Moment
-from variate.objectives.bound import arguments, check_samples, halves, infer, scalar
+from variate.objectives.bound import arguments, check_samples, halves, infer, own_cost, scalar
 from variate.objectives.schedules import Schedule, at, coefficient, finite
 
 __all__ = ["ELBO", "Capacity", "Constrained", "FreeBits", "Reconstruction"]
@@ -65,7 +65,7 @@ class ELBO(nn.Module):
 
 
 class FreeBits(nn.Module):
-    """The ELBO in which each latent dimension has some nats free (Kingma et al. 2016, eq. 15).
+    """The ELBO in which each latent dimension has some nats free (Kingma et al. 2016).
 
     The term `kl_floored` is Σ_j max(λ, K_j), what is paid for; `elbo` is exact.
 
@@ -102,7 +102,7 @@ class FreeBits(nn.Module):
 
 
 class Capacity(nn.Module):
-    """The KL is held at a capacity that rises over the run (Burgess et al. 2018, eq. 8).
+    """The KL is held at a capacity that rises over the run (Burgess et al. 2018).
 
     Args:
         nats: C, the KL aimed at, in nats per item: a number or a schedule (`WarmUp(25.0, 0.8)`).
@@ -180,11 +180,11 @@ class Constrained(nn.Module):
 
     def _move(self, excess: Tensor) -> None:
         # A batch that is not finite is skipped by the optimiser, and must be skipped here too.
-        finite = excess.isfinite()
+        sound = excess.isfinite()
         keep = torch.where(self.steps > 0, self.momentum, 0.0)
         moved = keep * self.excess + (1 - keep) * excess
-        self.excess.copy_(torch.where(finite, moved, self.excess))
-        self.steps.add_(finite)
+        self.excess.copy_(torch.where(sound, moved, self.excess))
+        self.steps.add_(sound)
         step = self.rate * self.excess / (1 + self.excess.abs())
         self.log_multiplier.add_(step).clamp_(-_LOG_MULTIPLIER, _LOG_MULTIPLIER)
 
@@ -201,6 +201,6 @@ class Reconstruction(nn.Module):
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:  # noqa: ARG002
         """The loss of a batch x `[B, *event]`."""
-        _, log_likelihood = infer(model, x, 1)
+        inference, log_likelihood = infer(model, x, 1)
         mean = log_likelihood.mean()
-        return Loss(-mean, {"log_likelihood": mean.detach()})
+        return Loss(own_cost(inference) - mean, {"log_likelihood": mean.detach()})

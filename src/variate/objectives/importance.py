@@ -6,14 +6,14 @@ With S draws z_s = z(ε_s, φ) of q(z|x), and log w_s = log p(x|z_s) + log p(z_s
 
 whose gradient weighs the draws by v_s = w_s / Σ_r w_r, v held constant:
 
-    ∇ L_S = Σ_s v_s ∇ log w_s                                           (their eq. 14)
+    ∇ L_S = Σ_s v_s ∇ log w_s
 
 The encoder's φ enters log w_s twice: through z_s, and through the parameters of q in log q(z_s|x).
 The second way is a score function, whose mean is zero for the ELBO and whose noise is not. Leave
 it out, and with S draws re-weigh the first way:
 
     STL    ∇_φ ELBO = mean_s (∂ log w_s / ∂z_s) ∂z_s/∂φ                 (Roeder et al. 2017)
-    DReG   ∇_φ L_S  = Σ_s v_s² (∂ log w_s / ∂z_s) ∂z_s/∂φ               (Tucker et al. 2019, eq. 8)
+    DReG   ∇_φ L_S  = Σ_s v_s² (∂ log w_s / ∂z_s) ∂z_s/∂φ               (Tucker et al. 2019)
 
 Both are unbiased, and vanish draw by draw where q(z|x) is the exact posterior, as log w is then
 constant in z. DReG's signal-to-noise ratio does not fall as S grows, as that of IWAE does
@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.inference import Inference, Latent, Loss, Moment
-from variate.objectives.bound import arguments, check_samples, infer, scalar
+from variate.objectives.bound import arguments, check_samples, infer, own_cost, scalar
 from variate.objectives.schedules import Schedule, at, coefficient
 
 __all__ = ["IWAE", "DReG", "StickTheLanding", "log_q_of_draws"]
@@ -62,7 +62,7 @@ class IWAE(nn.Module):
         log_ratio = _log_ratio(inference)
         log_w = log_likelihood + log_ratio
         bound = (torch.logsumexp(log_w, 0) - math.log(self.samples)).mean()
-        return Loss(-bound, _terms(log_likelihood, log_ratio, bound=bound))
+        return Loss(own_cost(inference) - bound, _terms(log_likelihood, log_ratio, bound=bound))
 
 
 class DReG(nn.Module):
@@ -100,7 +100,7 @@ class DReG(nn.Module):
         if latent.z.requires_grad:
             latent.z.register_hook(lambda slope: slope * _like(v, slope))
         bound = (torch.logsumexp(log_w, 0) - math.log(self.samples)).mean()
-        return Loss(-bound, _terms(log_likelihood, log_ratio, bound=bound))
+        return Loss(own_cost(inference) - bound, _terms(log_likelihood, log_ratio, bound=bound))
 
 
 class StickTheLanding(nn.Module):
@@ -131,7 +131,7 @@ class StickTheLanding(nn.Module):
         log_ratio = log_likelihood.new_zeros(())
         for latent in inference.latents:
             log_ratio = log_ratio + latent.log_p() - log_q_of_draws(latent)
-        total = -(log_likelihood + beta * log_ratio).mean()
+        total = own_cost(inference) - (log_likelihood + beta * log_ratio).mean()
         return Loss(total, _terms(log_likelihood, log_ratio, beta))
 
 

@@ -15,8 +15,8 @@ replacement, which stand for the N - 1 others:
 
     q(z_i)  ≈  1/N q_i(z_i)  +  (N - 1)/(N M) Σ_{m≠i} q_m(z_i)
 
-It is unbiased and its weights sum to one. It is the stratified estimate of Chen et al. (appendix
-C.2), averaged over which of the others is called the last (theirs has weights 1/M and, for the
+It is unbiased and its weights sum to one. It is the stratified estimate of Chen et al. (their
+appendix), averaged over which of the others is called the last (theirs has weights 1/M and, for the
 last, (N - M)/(N M)). The own term is on the *diagonal*; and the log-weight is added once to each
 joint density and once to each marginal one, not once per dimension to the joint. With one item
 there are no others, and q_i stands for q: then TC = 0. Logarithms of an unbiased estimate are
@@ -131,7 +131,7 @@ def _factors(posterior: Distribution, need: str) -> Distribution:
 
 @dataclass(frozen=True)
 class MeanCovariance:
-    """Cov[μ(x)] over the batch: DIP-VAE-I (Kumar et al. 2018, eq. 5)."""
+    """Cov[μ(x)] over the batch: DIP-VAE-I (Kumar et al. 2018)."""
 
     def __call__(self, posterior: Distribution) -> Tensor:
         """The covariance `[D, D]` of a batch of posteriors."""
@@ -142,7 +142,7 @@ class MeanCovariance:
 
 @dataclass(frozen=True)
 class AggregateCovariance:
-    """Cov[z] = E[Σ(x)] + Cov[μ(x)] over the batch: DIP-VAE-II (Kumar et al. 2018, eq. 4)."""
+    """Cov[z] = E[Σ(x)] + Cov[μ(x)] over the batch: DIP-VAE-II (Kumar et al. 2018)."""
 
     def __call__(self, posterior: Distribution) -> Tensor:
         """The covariance `[D, D]` of a batch of posteriors.
@@ -200,7 +200,7 @@ class Factor(nn.Module):
     A critic c(z) learns to tell draws of q(z) from draws whose dimensions were shuffled over the
     batch, which are draws of Π_j q(z_j); at its best c = log q(z) - Σ_j log q(z_j), so TC is the
     mean of c. The objective holds the critic, so a loop must step the objective's parameters on
-    `Loss.critic` (their Adam has β₁ = 0.5) and the model's on `Loss.total`.
+    `Loss.critic` and the model's on `Loss.total`.
 
     Args:
         gamma: The weight of the total correlation.

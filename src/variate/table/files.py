@@ -8,7 +8,8 @@ What is written can be read again: floating numbers are written with as many dig
 number back, a missing value is an empty field (null in JSON), and empty text is "" in quotes. Text
 files have no types, so a column may come back as another type that holds the same values: whole
 seconds instead of microseconds, plain text instead of a categorical, times with a zone as UTC, and
-text that consists of numbers as numbers. Durations are written as counts of their unit.
+text that consists of numbers as numbers. Durations are written as counts of their unit. (Parquet
+has no times in whole seconds: they come back in milliseconds.)
 
 This module does not know what the columns mean.
 """

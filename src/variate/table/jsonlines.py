@@ -120,7 +120,9 @@ class JsonLines:
             try:
                 row = json.loads(line) if line.strip() else {}
             except ValueError as wrong:
-                return f"{where}: {wrong}: {line[:120].decode()!r}. Each line must be one JSON object."
+                return (
+                    f"{where}: {wrong}: {line[:120].decode()!r}. Each line must be one JSON object."
+                )
             if not isinstance(row, dict):
                 return f"{where}: expected an object, got {line[:120].decode()!r}."
             for name, value in row.items():

@@ -184,7 +184,7 @@ class TableStream:
         return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(self.seed))]
 
     def example(self, rows: int = 4096) -> Tensor:
-        """Some of the rows that are not held out, from a few places `[n, C]`."""
+        """At most so many of the rows that are not held out, from a few places `[n, C]`."""
         some = _spread(len(self._blocks), 4)
         return torch.cat([self._blocks[i]()[: -(-rows // len(some))] for i in some])[:rows]
 

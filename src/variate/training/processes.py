@@ -21,6 +21,8 @@ This module does not know what is trained.
 """
 
 import os
+import time
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import Store
+from torch.distributed.rendezvous import rendezvous
 
 from variate.errors import OptionError, ProcessError
 
@@ -148,7 +152,9 @@ class SharedBuffers:
         """The step is over: average what it changed."""
         if self._processes.world > 1 and self._before:
             buffers = self._buffers()
-            moves = [b - old for b, old in zip(buffers, self._before, strict=True)]
+            # An infinity that stays (the logit of a level that is not there) has not moved.
+            pairs = zip(buffers, self._before, strict=True)
+            moves = [torch.where(b == old, 0.0, b - old) for b, old in pairs]
             self._processes.average(moves)
             for b, old, move in zip(buffers, self._before, moves, strict=True):
                 b.copy_(old + move)
@@ -222,14 +228,51 @@ def _place(device: str | torch.device | None, world: int) -> torch.device:
 
 def _connect(place: torch.device, timeout: float) -> None:
     backend = "gloo" if place.type == "cpu" else "cpu:gloo,cuda:nccl"
+    patience = timedelta(seconds=timeout)
     try:
-        dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+        store, rank, world = next(rendezvous("env://", timeout=patience))
+        store = _fresh(store, rank, world, timeout)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=patience)
     except (RuntimeError, ValueError) as error:
         raise ProcessError(
             f"this is process {os.environ.get('RANK', '?')} of {os.environ['WORLD_SIZE']}, but the "
             f"others could not be reached in {timeout:g} seconds ({error}); start all of them "
             "with: " + _LAUNCH.format(n=os.environ["WORLD_SIZE"])
         ) from error
+
+
+def _fresh(store: Store, rank: int, world: int, timeout: float) -> Store:
+    """A part of the store that belongs to the present life of the processes alone.
+
+    After a restart torchrun's store still holds the addresses of the processes that died, and
+    whoever reads them waits for a dead process. So the first process names the life, each other
+    one writes its own new name into it, and goes on only when the first has read that name.
+    """
+    me = uuid.uuid4().hex
+    if rank == 0:
+        store.set("variate/life", me)
+        names = [store.get(f"variate/{me}/{r}").decode() for r in range(1, world)]
+        store.set(f"variate/{me}/all", ",".join(names))
+        return dist.PrefixStore(f"variate/{me}", store)
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        life = store.get("variate/life").decode()  # of an earlier life, perhaps
+        store.set(f"variate/{life}/{rank}", me)
+        if (
+            _appears(store, f"variate/{life}/all")
+            and me in store.get(f"variate/{life}/all").decode()
+        ):
+            return dist.PrefixStore(f"variate/{life}", store)
+        time.sleep(0.05)
+    raise RuntimeError("the first process did not answer")
+
+
+def _appears(store: Store, key: str) -> bool:
+    try:
+        store.wait([key], timedelta(seconds=0.5))
+    except RuntimeError:
+        return False
+    return True
 
 
 @contextmanager
