@@ -371,6 +371,28 @@ def test_rounding_noise_makes_no_steep_scores() -> None:
     assert slopes.max() < 1e7
 
 
+def test_float32_is_not_taken_for_rounded() -> None:
+    values = np.round(np.random.default_rng(0).uniform(-9, 9, 500), 5).astype("float32")
+    codec = TableCodec().fit(pd.DataFrame({"x": values}))
+    assert codec.modelled[0].step == 1e-5
+    assert (codec.decode(codec.encode(pd.DataFrame({"x": values})))["x"] == values).all()
+
+
+def test_a_rare_value_that_the_sample_misses_is_a_knot() -> None:
+    values = np.zeros(1_000_000)
+    values[7] = 5.5
+    (column,) = TableCodec().fit(pd.DataFrame({"x": values})).modelled
+    assert column.knots == (0.0, 5.5)
+    assert column.scores[0] < column.scores[1]
+
+
+def test_levels_that_come_again_do_not_count_again() -> None:
+    rows = pa.array([f"{i % 1000:01000d}" for i in range(100_000)])
+    table = pa.table({"x": rows, "y": np.arange(100_000)})
+    codec = TableCodec().fit_batches(table.schema, table.to_batches(max_chunksize=1000))
+    assert len(codec.modelled[0].levels) == 1000
+
+
 @pytest.mark.parametrize("values", [[5e-324, 0.0, 1.0], [0.0, 1.0, 1e30], [1.0, 1.0, None, 1.0]])
 def test_knots_and_scores_always_increase(values: list[float | None]) -> None:
     (column,) = TableCodec({"x": "continuous"}).fit(pd.DataFrame({"x": values})).modelled
@@ -546,6 +568,14 @@ def test_the_schema_is_readable() -> None:
         lambda s: s["columns"][0].update(storage="int65"),
         lambda s: s["columns"][0].update(storage=3),
         lambda s: s["columns"][0].update(low=None),
+        lambda s: s["columns"][0].update(storage="string"),
+        lambda s: s["columns"][0].update(
+            storage="dictionary<values=int64, indices=int8, ordered=0>"
+        ),
+        lambda s: s["columns"][0].update(storage="dictionary<values=" * 9999),
+        lambda s: s["columns"][0].update(kind="datetime", unit="us", storage="date32[day]"),
+        lambda s: s["columns"][0].update(kind="constant", value=[1]),
+        lambda s: s["columns"][1].update(storage="int64"),
         lambda s: s["columns"][1].update(levels=[]),
         lambda s: s["columns"][1].update(levels=["a", "a"]),
         lambda s: s["columns"][1].update(levels=[["a"], "b"]),

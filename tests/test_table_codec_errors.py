@@ -135,17 +135,34 @@ def test_times_that_are_asked_for_and_are_not_there() -> None:
         ({"b": "continuous"}, "cannot be 'continuous'"),
         ({"i": "boolean"}, "more than two distinct values"),
         ({"t": "boolean"}, "cannot be boolean"),
+        ({"e": "datetime"}, "a category by its type"),
     ],
 )
 def test_an_override_that_cannot_be(columns: dict[str, str], words: str) -> None:
     days = [dt.date(2024, 1, day) for day in (1, 2, 3)]
-    frame = pl.DataFrame({"i": [1, 2, 3], "t": days, "b": [True, False, True]})
+    enum = pl.Series(
+        ["2024-01-01", "2024-01-02", None], dtype=pl.Enum(["2024-01-01", "2024-01-02"])
+    )
+    frame = pl.DataFrame({"i": [1, 2, 3], "t": days, "b": [True, False, True], "e": enum})
     expect(OptionError, frame, words, columns=columns)
+
+
+def test_dates_that_can_be_read_in_two_ways() -> None:
+    frame = pd.DataFrame({"x": ["01/02/2024", "03/04/2024"]})
+    with pytest.warns(DataWarning, match="as %d/%m/%Y and as %m/%d/%Y; it is read as %d/%m/%Y"):
+        codec = TableCodec({"x": "datetime"}).fit(frame)
+    assert codec.encode(frame).flatten().tolist() == [0.0, 62.0]
+
+
+def test_categories_of_times_are_left_out() -> None:
+    days = pd.Categorical(pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-01"]))
+    with pytest.warns(DataWarning, match="'x' is left out: a column of the type dictionary"):
+        TableCodec().fit(pd.DataFrame({"x": days, "y": [1, 2, 3]}))
 
 
 def test_names_and_identifiers_are_left_out() -> None:
     frame = pd.DataFrame({"id": [f"u{i}" for i in range(200)], "x": np.arange(200) % 7})
-    with pytest.warns(DataWarning, match=r"'id' is left out: it is text with 200 distinct.*categ"):
+    with pytest.warns(DataWarning, match=r"'id' is left out: it has 200 distinct.*category"):
         codec = TableCodec().fit(frame)
     assert [column.name for column in codec.schema.columns] == ["x"]
     assert codec.decode(codec.encode(frame)).columns.tolist() == ["x"]

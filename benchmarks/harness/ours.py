@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.loops import RATE, Job
+from harness.loops import Job
 from harness.network import HIDDEN, LATENT, PIXELS
 from harness.timing import Stopwatch, Taken
 from variate.evaluation import elbo
@@ -56,7 +56,7 @@ def run(job: Job, hidden: tuple[int, int] = HIDDEN, **options: Any) -> dict[str,
     vae = model(job.seed, hidden)
     events = train(
         vae, ELBO(), job.train, validation=job.held_out, epochs=job.epochs, batch_size=job.batch,
-        learning_rate=RATE, seed=job.seed, device="cpu", **options,
+        seed=job.seed, device="cpu", **options,
     )  # fmt: skip
     timed = _Timed()
     for event in events:

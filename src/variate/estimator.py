@@ -17,9 +17,11 @@ This module does not know any kind of data.
 import copy
 import hashlib
 import json
+import tempfile
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -35,7 +37,7 @@ from variate import bundle, verbs
 from variate._version import __version__
 from variate.card import model_card
 from variate.codec import Codec
-from variate.errors import ModelFileError, OptionError
+from variate.errors import ModelFileError, OptionError, OutputError
 from variate.evaluation import active_units, elbo, kl_per_dimension, log_evidence
 from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
@@ -106,8 +108,11 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     # -- what a kind writes ---------------------------------------------------------------------
 
     @abstractmethod
-    def _prepare(self, X: Any) -> Prepared:
-        """Validate raw data, fit the codec and split the rows."""
+    def _prepare(self, X: Any, scratch: Path) -> Prepared:
+        """Validate raw data, fit the codec and split the rows.
+
+        Data bigger than memory may use the scratch folder, which is there while training goes on.
+        """
 
     @abstractmethod
     def _rows(self, X: Any) -> Tensor:
@@ -170,50 +175,57 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             TrainingError: Training cannot go on.
         """
         self._check_options()
-        prepared = self._prepare(X)
-        with isolated(self.seed):
-            self.model_ = self._build(prepared.codec, prepared.example)
-        events: Iterator[Any] = train(
-            self.model_,
-            self._objective(),
-            prepared.training,
-            validation=prepared.validation,
-            epochs=self.epochs,
-            minutes=self.minutes,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            seed=self.seed,
-            device=self.device,
-            precision=self.precision,
-            checkpoint=checkpoint,
-            checkpoint_seconds=CHECKPOINT_SECONDS,
-            resume=resume,
-            processes=processes,
-            fingerprint=self._fingerprint(prepared),
-        )
-        if logdir is not None:
-            events = tensorboard(events, logdir)
-        if threading.current_thread() is threading.main_thread():
-            events = interruptible(events)
-        self.codec_ = prepared.codec
-        self.history_: list[dict[str, Any]] = []
-        self.facts_: dict[str, Any] = self._origin(X, prepared)
-        interrupt: KeyboardInterrupt | None = None
-        try:
-            for event in watch(events, show=self.verbose):
-                self._remember(event)
-        except KeyboardInterrupt as error:
-            interrupt = error
-        self.model_.eval()
-        if prepared.held_out is not None:
-            x = prepared.held_out[:HELD_OUT_ROWS]
-            self.facts_["held_out"] = {"rows": len(x)} | self._figures(x, draws=64, seed=self.seed)
-        if interrupt is not None:
-            self.facts_["stopped"] = "interrupted"
-            raise interrupt
+        with _scratch(None if checkpoint is None else Path(checkpoint).parent) as scratch:
+            prepared = self._prepare(X, scratch)
+            with isolated(self.seed):
+                self.model_ = self._build(prepared.codec, prepared.example)
+            self.codec_ = prepared.codec
+            self.facts_: dict[str, Any] = self._origin(X, prepared)
+            self.history_: list[dict[str, Any]] = []
+            events: Iterator[Any] = train(
+                self.model_,
+                self._objective(),
+                prepared.training,
+                validation=prepared.validation,
+                epochs=self.epochs,
+                minutes=self.minutes,
+                batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                seed=self.seed,
+                device=self.device,
+                precision=self.precision,
+                checkpoint=checkpoint,
+                checkpoint_seconds=CHECKPOINT_SECONDS,
+                resume=resume,
+                processes=processes,
+                fingerprint=self._fingerprint(prepared),
+            )
+            if logdir is not None:
+                events = tensorboard(events, logdir)
+            try:
+                self._follow(events)
+            finally:
+                self._conclude(prepared.held_out)
         if checkpoint is not None and self.facts_["rank"] == 0:
             remove_checkpoint(checkpoint)
         return self
+
+    def _follow(self, events: Iterator[Any]) -> None:
+        if threading.current_thread() is threading.main_thread():
+            events = interruptible(events)
+        try:
+            for event in watch(events, show=self.verbose):
+                self._remember(event)
+        except KeyboardInterrupt:
+            self.facts_["stopped"] = "interrupted"
+            raise
+
+    def _conclude(self, held_out: Tensor | None) -> None:
+        """Measure what is there, be it the end of the budget or an interruption."""
+        self.model_.eval()
+        if held_out is not None and "stopped" in self.facts_:
+            x = held_out[:HELD_OUT_ROWS]
+            self.facts_["held_out"] = {"rows": len(x)} | self._figures(x, draws=64, seed=self.seed)
 
     def _check_options(self) -> None:
         for name in ("latent", "epochs", "minutes", "batch_size", "learning_rate"):
@@ -258,17 +270,19 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return ELBO(beta=WarmUp(self.beta, share=1 / 3))
 
     def _fingerprint(self, prepared: Prepared) -> str:
+        """What a resumed run must have in common with the run that it goes on from."""
         parameters = {name: repr(value) for name, value in self.get_params(deep=False).items()}
         parameters.pop("verbose", None)
         text = json.dumps([parameters, prepared.codec.state()], sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode())
-        digest.update(prepared.example.numpy().tobytes())
+        for x in (prepared.example, prepared.validation):
+            digest.update(b"" if x is None else x.numpy().tobytes())
         return digest.hexdigest()
 
     def _origin(self, X: Any, prepared: Prepared) -> dict[str, Any]:
         training = prepared.training
         return {
-            "source": str(X) if isinstance(X, str | Path) else type(X).__name__,
+            "source": Path(X).name if isinstance(X, str | Path) else f"a {type(X).__name__}",
             "training_rows": len(training) if isinstance(training, Tensor) else training.items,
             "validation_rows": 0 if prepared.validation is None else len(prepared.validation),
             "variate": __version__,
@@ -396,7 +410,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         own, sections = self._measure(x, seed)
         report = Report(
             title=f"A {self.kind} model of {self.facts_['source']}",
-            subtitle=f"measured on {len(x):,} items, seed {seed}, variate {__version__}",
+            subtitle=f"trained on {self.facts_['training_rows']:,} rows, measured on {len(x):,}; "
+            f"seed {seed}, variate {__version__}",
             sections=(*headline(figures, self.history_), *sections),
         )
         return Evaluation(figures | own, report)
@@ -481,6 +496,20 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     @property
     def _n_features_out(self) -> int:
         return self.latent_
+
+
+@contextmanager
+def _scratch(beside: Path | None) -> Iterator[Path]:
+    """A folder that is there while the block runs: beside the checkpoint, whose disk has room."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=".variate-", dir=beside)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make a folder in {beside or tempfile.gettempdir()}: {error.strerror}. "
+            "Name a folder that can be written to."
+        ) from error
+    with folder as name:
+        yield Path(name)
 
 
 def _at_least(name: str, value: float, least: float) -> None:

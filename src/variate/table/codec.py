@@ -101,7 +101,7 @@ class TableCodec(Codec):
             DataError: It is no table, has no rows, or holds an infinite number.
         """
         table = self._renamed(to_frame(raw, [drop.name for drop in self.schema.dropped]))
-        self._expect_columns(table.column_names)
+        self._expect_modelled(table.column_names)
         if not table.num_rows:
             raise DataError(f"there are no rows: 0 sample(s) (shape={table.shape}).")
         x = np.empty((table.num_rows, len(self.modelled)))
@@ -139,9 +139,10 @@ class TableCodec(Codec):
         Raises:
             ModelFileError: The state is damaged.
         """
-        if not isinstance(state, dict) or state.keys() != {"columns", "schema"}:
+        given = state.get("columns") if isinstance(state, dict) else None
+        if not isinstance(given, dict) or state.keys() != {"columns", "schema"}:
             raise ModelFileError("the codec in the model file is damaged; fit and save it again.")
-        codec = cls(state["columns"] or None)
+        codec = cls(given or None)
         codec.schema = TableSchema.from_json(state["schema"])
         return codec
 
@@ -157,36 +158,26 @@ class TableCodec(Codec):
         return overrides
 
     def _learn(self, frame: Frame, batches: Iterable[pa.RecordBatch]) -> Self:
-        overrides, fields = self._overrides(), list(frame.table.schema)
-        names = [field.name for field in fields]
-        if unknown := [name for name in overrides if name not in names]:
-            raise OptionError(
-                f"columns names {', '.join(map(repr, unknown))}, which the data does not have; "
-                f"it has {', '.join(map(repr, names))}"
-            )
-        if not fields:
-            raise DataError(
-                "the table has no columns; give one with at least one column and two rows."
-            )
-        kept = {field.name: field.type for field in fields if overrides.get(field.name) != "ignore"}
-        sample = min(SAMPLE, SAMPLES // max(len(kept), 1))
+        overrides, names = self._overrides(), frame.table.column_names
+        _expect_columns(names, overrides)
+        sample = min(SAMPLE, SAMPLES // len(names))
         summaries = {
-            name: summary_for(name, storage, overrides.get(name), sample)
-            for name, storage in kept.items()
+            field.name: summary_for(field.name, field.type, overrides.get(field.name), sample)
+            for field in frame.table.schema
+            if overrides.get(field.name) != "ignore"
         }
         rows = 0
         for batch in batches:
             rows += batch.num_rows
             for name, summary in summaries.items():
                 summary.add(batch.column(name))
-        _expect_rows(rows, len(fields))
+        _expect_rows(rows, len(names))
         verdicts: list[ColumnSchema | Dropped] = []
-        for field, dtype, label in zip(fields, frame.dtypes, frame.labels, strict=True):
-            override = overrides.get(field.name)
-            if override == "ignore":
-                verdicts.append(Dropped(field.name, "ignored, as asked"))
+        for name, dtype, label in zip(names, frame.dtypes, frame.labels, strict=True):
+            if name not in summaries:
+                verdicts.append(Dropped(name, "ignored, as asked"))
                 continue
-            verdict = conclude(summaries[field.name], override, dtype, label)
+            verdict = conclude(summaries[name], overrides.get(name), dtype, label)
             _warn(verdict.note)
             verdicts.append(verdict.column)
         self.schema = TableSchema(
@@ -214,7 +205,7 @@ class TableCodec(Codec):
             )
         return frame.table.rename_columns(names)
 
-    def _expect_columns(self, names: list[str]) -> None:
+    def _expect_modelled(self, names: list[str]) -> None:
         wanted = [column.name for column in self.modelled]
         if missing := [name for name in wanted if name not in names]:
             raise SchemaError(
@@ -241,6 +232,16 @@ class TableCodec(Codec):
                     f"(counted from 0) holds {given[row].as_py()!r:.60}; the model does not look "
                     "at this column"
                 )
+
+
+def _expect_columns(names: list[str], overrides: Mapping[str, str]) -> None:
+    if not names:
+        raise DataError("the table has no columns; give one with at least one column and two rows.")
+    if unknown := [name for name in overrides if name not in names]:
+        raise OptionError(
+            f"columns names {', '.join(map(repr, unknown))}, which the data does not have; "
+            f"it has {', '.join(map(repr, names))}"
+        )
 
 
 def _expect_rows(rows: int, columns: int) -> None:

@@ -31,7 +31,6 @@ from variate.table.storage import (
     plain,
     scalar_array,
     stored,
-    value_type,
 )
 
 __all__ = ["decode", "deviation", "encode", "on_scale", "snapped"]
@@ -39,6 +38,7 @@ __all__ = ["decode", "deviation", "encode", "on_scale", "snapped"]
 Floats = NDArray[np.float64]
 
 FAR = 10.0  # how many times the range a value may lie beyond it without a word
+OFF = 0.125  # of a step: what a value may be off the grid without a word, as float32 is
 LARGEST_WHOLE = 2**63 - 1
 
 
@@ -96,7 +96,7 @@ def _remark(
             f"was trained on ({column.describe()}), the first {array[row]} in row {row} "
             "(counted from 0)"
         )
-    off = known & (np.abs(raw - x) > (column.step or 0.0) / 100)
+    off = known & (np.abs(raw - x) > OFF * (column.step or 0.0))
     if off.any():
         row, count = int(off.argmax()), int(off.sum())
         return (
@@ -134,10 +134,14 @@ def _readable(array: Any, column: ColumnSchema) -> pa.Array:
 def _other_type(array: Any, column: ColumnSchema, row: int | None) -> str:
     where = "" if row is None else f": row {row} (counted from 0) holds {array[row].as_py()!r:.60}"
     return (
-        f"column {column.name!r} was {column.storage} when the model was trained; it is "
-        f"{array.type} now, which does not convert without loss{where}. Convert the column "
-        "yourself, or fit the model again."
+        f"column {column.name!r} was {_named(parse_type(column.storage))} when the model was "
+        f"trained; it is {_named(array.type)} now, which does not convert without loss{where}. "
+        "Convert the column yourself, or fit the model again."
     )
+
+
+def _named(kind: pa.DataType) -> str:
+    return "text" if family(kind) == "text" else str(kind)
 
 
 def _codes(values: pa.Array, column: ColumnSchema) -> Floats:
@@ -210,11 +214,10 @@ def decode(x: Floats, column: ColumnSchema) -> pa.Array:
         return _levelled(pa.array(codes, mask=missing), column, storage)
     known = known if column.step is None else snapped(known, column.step)
     if column.text == written.NUMBER:
-        return pa.array(known, mask=missing).cast(pa.float64() if column.decimals else pa.int64())
-    if column.text is not None:
+        storage = pa.int64() if column.step == 1.0 else pa.float64()
+    elif column.text is not None:
         seconds = pa.array(_whole(known, column, pa.int64()), mask=missing)
-        text = written.write(seconds, column.text).cast(value_type(storage))
-        return text.dictionary_encode() if pa.types.is_dictionary(storage) else text
+        return written.write(seconds, column.text).cast(storage)
     if family(storage) == "real":
         return pa.array(_within(known, storage), mask=missing).cast(storage, safe=False)
     return stored(pa.array(_whole(known, column, storage), mask=missing), storage)

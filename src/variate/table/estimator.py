@@ -12,7 +12,7 @@ rows maximises the ELBO of what was observed (Mattei & Frellsen 2019; Nazabal et
 This module does not know files' formats (see `files`), nor how training works.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -142,21 +142,22 @@ class TableVAE(Estimator):
         if self.components < 1:
             raise OptionError(f"components must be at least 1, got {self.components!r}.")
 
-    def _prepare(self, X: Any) -> Prepared:
+    def _prepare(self, X: Any, scratch: Path) -> Prepared:
         with _naming(X):
-            return self._prepare_table(X)
+            if isinstance(X, str | Path) and is_large(X, LARGE):
+                return self._streamed(Path(X), scratch)
+            return self._resident(X)
 
-    def _prepare_table(self, X: Any) -> Prepared:
-        if isinstance(X, str | Path) and is_large(X, LARGE):
-            return self._prepare_stream(Path(X))
+    def _resident(self, X: Any) -> Prepared:
         codec = TableCodec(self.columns)
         raw = self._received(X, reset=True)
         x = codec.fit(raw).encode(raw)
         training, validation, held_out = split(x, self.seed)
         return Prepared(codec, training, training[:4096], validation, held_out)
 
-    def _prepare_stream(self, path: Path) -> Prepared:
-        stream = TableStream(path, columns=self.columns, seed=self.seed)
+    def _streamed(self, path: Path, scratch: Path) -> Prepared:
+        stream = TableStream(path, columns=self.columns, seed=self.seed, scratch=scratch)
+        self._remember_names(stream.codec.schema.names)
         held_out = stream.held_out()
         half = len(held_out) // 2
         return Prepared(
@@ -175,9 +176,7 @@ class TableVAE(Estimator):
             X = X.detach().cpu().numpy()
         if is_frame(X):
             if reset:
-                names = [str(name) for name in nw.from_native(X).columns]
-                self.n_features_in_ = len(names)
-                self.feature_names_in_ = np.array(names, dtype=object)
+                self._remember_names(nw.from_native(X).columns)
             return X
         return validate_data(
             self,
@@ -187,6 +186,11 @@ class TableVAE(Estimator):
             ensure_all_finite="allow-nan",
             ensure_min_samples=2 if reset else 1,
         )
+
+    def _remember_names(self, names: Sequence[Any]) -> None:
+        """What scikit-learn wants to know of a frame."""
+        self.n_features_in_ = len(names)
+        self.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
 
     def _network(
         self, codec: Codec, posterior: nn.Module, prior: nn.Module, example: Tensor

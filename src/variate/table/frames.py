@@ -16,6 +16,7 @@ import datetime
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -79,8 +80,8 @@ def to_frame(raw: Any, ignore: Collection[str] = ()) -> Frame:
         raw = pa.Table.from_batches([raw])
     if isinstance(raw, Tensor):
         raw = raw.detach().cpu().numpy()
-    if isinstance(raw, list) and raw and isinstance(raw[0], dict):
-        raw = pa.Table.from_pylist(raw)
+    if isinstance(raw, list) and raw and all(isinstance(row, dict) for row in raw):
+        raw = _from_rows(raw)
     if isinstance(raw, np.ndarray | list | tuple):
         return _from_array(raw)
     try:
@@ -118,6 +119,16 @@ def restore(columns: dict[str, pa.Array], schema: TableSchema) -> Any:
         return _to_polars(columns, schema.columns)
     if schema.source == "numpy":
         return _to_array(columns, schema.columns)
+    return pa.table(columns)
+
+
+def _from_rows(rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as dicts; a name that one lacks is missing there."""
+    columns = {}
+    for name in dict.fromkeys(str(name) for row in rows for name in row):
+        values = [row.get(name) for row in rows]
+        _expect_one_type(name, values)
+        columns[name] = _converted(name, partial(pa.array, values, from_pandas=True))
     return pa.table(columns)
 
 
@@ -195,7 +206,7 @@ def _array_column(name: str, values: Any) -> pa.Array:
     if values.dtype.kind == "O":
         _expect_one_type(name, values)
     plain = values.tolist() if values.dtype.kind == "U" else np.ascontiguousarray(values)
-    return _converted(name, lambda: pa.array(plain, from_pandas=True))
+    return _converted(name, partial(pa.array, plain, from_pandas=True))
 
 
 def _to_array(columns: dict[str, pa.Array], schemas: Sequence[ColumnSchema]) -> Any:
@@ -242,7 +253,7 @@ def _label(label: Any) -> str | int:
 def _pandas_column(name: str, series: Any) -> Any:
     if series.dtype == object:
         _expect_one_type(name, series.where(series.notna(), None).tolist())
-    return _converted(name, lambda: pa.array(series, from_pandas=True))
+    return _converted(name, partial(pa.array, series, from_pandas=True))
 
 
 def _pandas_name(dtype: Any) -> str:
@@ -311,7 +322,7 @@ def _polars_column(polars: ModuleType, name: str, series: Any) -> Any:
         series = series.cast(polars.String)
     if series.dtype == polars.Object:
         _expect_one_type(name, series.to_list())
-        return _converted(name, lambda: pa.array(series.to_list()))
+        return _converted(name, partial(pa.array, series.to_list()))
     return _converted(name, lambda: series.to_frame().to_arrow().column(0))
 
 

@@ -25,7 +25,7 @@ from variate.table import written
 from variate.table.columns import on_scale, snapped
 from variate.table.knots import rank_knots
 from variate.table.schema import UNITS, ColumnSchema, Dropped
-from variate.table.storage import TEMPORAL, Scalar, parse_type, ticks_per_second, value_type
+from variate.table.storage import TEMPORAL, Scalar, family, parse_type, ticks_per_second
 from variate.table.summary import ColumnSummary, Numbers
 
 __all__ = ["OVERRIDES", "Verdict", "conclude", "summary_for"]
@@ -56,12 +56,12 @@ def summary_for(
         forms = written.FORMS
     elif override in ("continuous", "integer"):
         forms = (written.NUMBER,)
-    summary = ColumnSummary(name, storage, forms=forms, levels=MOST_LEVELS, sample=sample)
+    levels = 2  # whether there are more is all that a rule for numbers asks
     if override == "category":
-        summary.levels.limit = MOST_LEVELS_ASKED
-    elif summary.family != "text":
-        summary.levels.limit = max(2, MOST_LEVELS * pa.types.is_dictionary(storage))
-    return summary
+        levels = MOST_LEVELS_ASKED
+    elif family(storage) == "text" or pa.types.is_dictionary(storage):
+        levels = MOST_LEVELS
+    return ColumnSummary(name, storage, forms=forms, levels=levels, sample=sample)
 
 
 def conclude(
@@ -92,7 +92,7 @@ def conclude(
     if summary.missing == summary.rows:
         note = f"column {name!r} has no value at all; it is kept, but nothing is learned from it"
         return Verdict(base, note)
-    if summary.family == "other":
+    if summary.family == "other" or (_declared(summary) and summary.family in TEMPORAL):
         return _dropped(name, f"a column of the type {summary.storage} cannot be modelled")
     if values is not None and len(values) == 1 and not summary.missing:
         return Verdict(replace(base, kind="constant", value=next(iter(values))))
@@ -108,20 +108,22 @@ def conclude(
 def _inferred(summary: ColumnSummary) -> str:
     """The kind of a column that the user said nothing about."""
     few = summary.levels.values is not None and len(summary.levels.values) <= 2
-    declared = pa.types.is_dictionary(summary.storage)
     match summary.family:
         case "boolean":
             return "boolean"
         case "text":
             return "category"
-        case "integer":
-            return "category" if few or declared else "integer"
-        case "real":
-            whole = summary.numbers[None].decimals == 0
-            return (
-                "category" if declared or (few and whole) else "integer" if whole else "continuous"
-            )
+        case "integer" | "real":
+            whole = summary.family == "integer" or summary.numbers[None].decimals == 0
+            if _declared(summary) or (few and whole):
+                return "category"
+            return "integer" if whole else "continuous"
     return "datetime"
+
+
+def _declared(summary: ColumnSummary) -> bool:
+    """Whether the caller's type is a category, whatever its values are."""
+    return bool(pa.types.is_dictionary(summary.storage))
 
 
 def _dropped(name: str, reason: str) -> Verdict:
@@ -138,7 +140,7 @@ def _category(base: ColumnSchema, summary: ColumnSummary, override: str | None) 
             f"column {name!r} holds {summary.storage}, which cannot be a category; "
             "make text of it first"
         )
-    declared = pa.types.is_dictionary(summary.storage)
+    declared = _declared(summary)
     if override is None and summary.family == "text" and not declared:
         _expect_numbers_or_text(summary)
     if values is None and override is not None:
@@ -153,8 +155,8 @@ def _category(base: ColumnSchema, summary: ColumnSummary, override: str | None) 
         numeric = summary.lookalikes.numeric == present
         found = f"more than {MOST_LEVELS:,}" if values is None else f"{len(values):,}"
         reason = (
-            f"it is text with {found} distinct values in {summary.rows:,} rows, as names, "
-            f"identifiers or free text are; columns={{{name!r}: "
+            f"it has {found} distinct values in {summary.rows:,} rows, as names, identifiers or "
+            f"free text have; columns={{{name!r}: "
             f"{'continuous' if numeric else 'category'!r}}} keeps it"
         )
         return _dropped(name, reason)
@@ -199,7 +201,7 @@ def _expect_numbers_or_text(summary: ColumnSummary) -> None:
 
 def _numbers(base: ColumnSchema, summary: ColumnSummary, kind: str) -> Verdict:
     form, numbers = _form(summary, kind)
-    base = replace(base, text=form, levels=())
+    base = replace(base, text=form)
     temporal = form not in (None, written.NUMBER) or summary.family in TEMPORAL
     if temporal != (kind == "datetime"):
         raise OptionError(
@@ -207,7 +209,8 @@ def _numbers(base: ColumnSchema, summary: ColumnSummary, kind: str) -> Verdict:
             "dates and times are 'datetime', and only they and text can be"
         )
     if temporal:
-        return _times(base, numbers)
+        verdict = _times(base, numbers)
+        return replace(verdict, note=_ambiguity(summary)) if len(summary.numbers) > 1 else verdict
     if isinstance(numbers.low, int):
         return _integers(base, numbers, kind)
     return _reals(base, numbers, kind)
@@ -215,6 +218,11 @@ def _numbers(base: ColumnSchema, summary: ColumnSummary, kind: str) -> Verdict:
 
 def _form(summary: ColumnSummary, kind: str) -> tuple[str | None, Numbers]:
     """How the column's numbers are written, and what they are."""
+    if _declared(summary):
+        raise OptionError(
+            f"column {summary.name!r} is a category by its type and cannot be {kind!r}; convert it "
+            "to text, numbers or times first"
+        )
     for form, numbers in summary.numbers.items():
         return form, numbers
     if summary.misfit is None:
@@ -224,6 +232,14 @@ def _form(summary: ColumnSummary, kind: str) -> tuple[str | None, Numbers]:
     raise DataError(
         f"column {summary.name!r} was to be read as {what}, but row {row} (counted from 0) holds "
         f"{value!r:.60}. Correct it, make it missing, or leave the column a category."
+    )
+
+
+def _ambiguity(summary: ColumnSummary) -> str:
+    first, second, *_ = summary.numbers
+    return (
+        f"column {summary.name!r} can be read as {first} and as {second}; it is read as {first}. "
+        "If that is wrong, write its dates as year-month-day"
     )
 
 
@@ -260,7 +276,7 @@ def _reals(base: ColumnSchema, numbers: Numbers, kind: str) -> Verdict:
 
 
 def _times(base: ColumnSchema, numbers: Numbers) -> Verdict:
-    storage = pa.timestamp("s") if base.text else value_type(parse_type(base.storage))
+    storage = pa.timestamp("s") if base.text else parse_type(base.storage)
     per_second = ticks_per_second(storage)
     ticks = {unit: round(seconds * per_second) for unit, seconds in UNITS.items()}
     units = [unit for unit in UNITS if ticks[unit] >= 1]

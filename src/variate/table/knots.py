@@ -41,22 +41,17 @@ def rank_knots(sample: Floats, low: float, high: float) -> tuple[Floats, Floats]
         high: Its largest.
 
     Returns:
-        From 2 to about 33 knots, the first at `low`, the last at `high`.
+        From 2 to about 33 knots, the first at `low`, the last at `high`; for a single value one
+        below and one above it.
     """
-    values, counts = np.unique(sample, return_counts=True)
-    values[0], values[-1] = low, high
-    if len(values) == 1:
-        return _around(values[0], high)
+    if low == high:
+        reach = max(1.0, abs(low))
+        return np.array([low - reach, low + reach]), np.array([-1.0, 1.0])
+    ends = [end for end in (low, high) if not (sample == end).any()]
+    values, counts = np.unique(np.append(sample, ends), return_counts=True)
     scores = _scores(counts.astype(np.float64))
     kept = _thinned(values, _chosen(counts / len(sample)), _closest(sample, high - low))
     return values[kept], scores[kept]
-
-
-def _around(low: float, high: float) -> tuple[Floats, Floats]:
-    """Two knots for a sample of a single value."""
-    reach = max(1.0, abs(low), high - low)
-    ends = np.array([low - reach, low + reach]) if low == high else np.array([low, high])
-    return ends, np.array([-1.0, 1.0])
 
 
 def _chosen(shares: Floats) -> NDArray[np.intp]:

@@ -23,7 +23,14 @@ from typing import Any, Self
 import pyarrow as pa
 
 from variate.errors import ModelFileError
-from variate.table.storage import Scalar, family, parse_type, scalar_array, ticks_per_second
+from variate.table.storage import (
+    TEMPORAL,
+    Scalar,
+    family,
+    parse_type,
+    scalar_array,
+    ticks_per_second,
+)
 
 __all__ = ["KINDS", "NUMBER", "SOURCES", "UNITS", "ColumnSchema", "Dropped", "TableSchema"]
 
@@ -98,20 +105,25 @@ class ColumnSchema:
         _require(type(self.missing) is int and self.missing >= 0, "missing counts rows")
         _require(self.label is None or type(self.label) is int, "the label is not an integer")
         _require(self.text is None or isinstance(self.text, str), "the format is not text")
-        temporal = family(parse_type(self.storage)) not in ("text", "integer", "real", "boolean")
+        _require(all(isinstance(level, Scalar) for level in self.levels), "a level is not plain")
+        _require(len(set(self.levels)) == len(self.levels), "a level is given twice")
         if self.kind in ("boolean", "category"):
             _require(len(self.levels) > 0, "it has no levels")
         if self.kind in NUMBER:
             self._check_numbers()
-        if self.kind == "datetime":
-            _require(self.unit in UNITS, f"the unit {self.unit!r} is none of {', '.join(UNITS)}")
-            _require(temporal or self.text is not None, f"{self.storage} holds no times")
         if self.kind == "constant":
-            _require(self.value is not None, "it has no value")
-        _require(all(isinstance(level, Scalar) for level in self.levels), "a level is not plain")
-        _require(len(set(self.levels)) == len(self.levels), "a level is given twice")
+            _require(isinstance(self.value, Scalar), "it has no value")
+            _require(not self.levels or self.value in self.levels, "its value is no level")
 
     def _check_numbers(self) -> None:
+        if self.kind == "datetime":
+            _require(self.unit in UNITS, f"the unit {self.unit!r} is none of {', '.join(UNITS)}")
+        storage = parse_type(self.storage)
+        held = TEMPORAL if self.kind == "datetime" else ("integer", "real")
+        fits = family(storage) in (held if self.text is None else ("text",))
+        fits = fits and not pa.types.is_dictionary(storage)
+        _require(fits, f"a column of the type {storage} is no {self.kind} one")
+        _require(self.ticks >= 1, f"{self.storage} has no {self.unit}")
         plain = (*self.knots, *self.scores, self.origin, self.low, self.high, self.step or 1.0)
         finite = all(isinstance(v, int | float) and math.isfinite(v) for v in plain)
         _require(finite, "knots, scores, origin, range and step must be finite numbers")
@@ -271,7 +283,10 @@ def _column(state: dict[str, Any]) -> ColumnSchema:
         frozen: dict[str, Any] = {
             key: tuple(v) if isinstance(v, list) else v for key, v in state.items()
         }
-        return ColumnSchema(**frozen)
+        column = ColumnSchema(**frozen)
+        values = [value for value in (*column.levels, column.value) if value is not None]
+        scalar_array(values, parse_type(column.storage))
+        return column
     except (TypeError, ValueError, pa.ArrowException) as error:
         raise ValueError(f"column {state.get('name')!r:.80}: {error}") from error
 

@@ -71,7 +71,8 @@ def parse_type(text: str) -> pa.DataType:
         return pa.timestamp(match[1], match[2])
     if match := DECIMAL.fullmatch(text):
         return getattr(pa, f"decimal{match[1]}")(int(match[2]), int(match[3]))
-    if match := DICTIONARY.fullmatch(text):
+    match = DICTIONARY.fullmatch(text)
+    if match and not match[1].startswith("dictionary"):
         values, indices = parse_type(match[1]), parse_type(match[2])
         return pa.dictionary(indices, values, ordered=match[3] == "1")
     return pa.type_for_alias(text)

@@ -26,7 +26,7 @@ from variate.table.storage import TEMPORAL, Scalar, family, plain, value_type
 
 __all__ = ["ColumnSummary", "Levels", "Lookalikes", "Numbers"]
 
-LEVEL_BYTES = 64 * 2**20
+LEVEL_BYTES = 64 * 2**20  # of all levels of a column together
 MOST_DECIMALS = 9
 BITS = {  # how far below the largest value a step may lie, before it is only rounding
     np.dtype(np.float64): 40,
@@ -55,11 +55,11 @@ class Levels:
         """Take in the distinct values of a chunk, no nulls."""
         if self.values is None:
             return
-        if pa.types.is_large_string(distinct.type):
-            self.bytes += pc.sum(pc.binary_length(distinct)).as_py() or 0
-        if len(distinct) <= self.limit and self.bytes <= LEVEL_BYTES:
-            self.values.update(distinct.to_pylist())
-        if len(distinct) > self.limit or len(self.values) > self.limit or self.bytes > LEVEL_BYTES:
+        if len(distinct) <= self.limit:
+            new = set(distinct.to_pylist()) - self.values
+            self.bytes += sum(len(level) for level in new if isinstance(level, str))
+            self.values |= new
+        if max(len(distinct), len(self.values)) > self.limit or self.bytes > LEVEL_BYTES:
             self.values = None
 
 

@@ -31,7 +31,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed import Store
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from variate.errors import OptionError, ProcessError
@@ -253,16 +253,14 @@ def _fresh(store: Store, rank: int, world: int, timeout: float) -> Store:
         store.set("variate/life", me)
         names = [store.get(f"variate/{me}/{r}").decode() for r in range(1, world)]
         store.set(f"variate/{me}/all", ",".join(names))
-        return dist.PrefixStore(f"variate/{me}", store)
+        return PrefixStore(f"variate/{me}", store)
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         life = store.get("variate/life").decode()  # of an earlier life, perhaps
         store.set(f"variate/{life}/{rank}", me)
-        if (
-            _appears(store, f"variate/{life}/all")
-            and me in store.get(f"variate/{life}/all").decode()
-        ):
-            return dist.PrefixStore(f"variate/{life}", store)
+        everybody = f"variate/{life}/all"
+        if _appears(store, everybody) and me in store.get(everybody).decode():
+            return PrefixStore(f"variate/{life}", store)
         time.sleep(0.05)
     raise RuntimeError("the first process did not answer")
 
