@@ -61,17 +61,33 @@ def members_of(cls: type) -> list[str]:
     return [lines[name] for name in sorted(lines)]
 
 
+def public_modules() -> list[str]:
+    """The root, its rooms and files, and the modules that a room offers by name."""
+    top = [name for name in module_names() if name.count(".") <= 1]
+    rooms = [importlib.import_module(name) for name in top]
+    offered = {
+        getattr(room, name).__name__
+        for room in rooms
+        for name in room.__all__
+        if inspect.ismodule(getattr(room, name))
+    }
+    return sorted({*top, *offered})
+
+
 def surface() -> str:
     """Every public name of every public module, with signatures."""
     lines: list[str] = []
-    for module_name in module_names():
+    public = public_modules()
+    for module_name in public:
         module = importlib.import_module(module_name)
         lines.append(module_name)
         for name in sorted(module.__all__):
             thing = getattr(module, name)
             home = getattr(thing, "__module__", module_name)
-            if home != module_name and str(home).startswith("variate"):
+            if home != module_name and home in public:
                 lines.append(f"  {name} <- {home}")
+            elif inspect.ismodule(thing):
+                lines.append(f"  {name} <- {thing.__name__}")
             elif inspect.isclass(thing):
                 lines.append(f"  {name}{signature_of(thing)}")
                 lines += members_of(thing)

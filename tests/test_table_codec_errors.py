@@ -140,9 +140,8 @@ def test_times_that_are_asked_for_and_are_not_there() -> None:
 )
 def test_an_override_that_cannot_be(columns: dict[str, str], words: str) -> None:
     days = [dt.date(2024, 1, day) for day in (1, 2, 3)]
-    enum = pl.Series(
-        ["2024-01-01", "2024-01-02", None], dtype=pl.Enum(["2024-01-01", "2024-01-02"])
-    )
+    texts = [str(day) for day in days]
+    enum = pl.Series(texts, dtype=pl.Enum(texts))
     frame = pl.DataFrame({"i": [1, 2, 3], "t": days, "b": [True, False, True], "e": enum})
     expect(OptionError, frame, words, columns=columns)
 
@@ -306,14 +305,14 @@ def test_types_that_convert_without_loss(codec: TableCodec) -> None:
         (
             "age",
             ["31", "47", "5", "62"],
-            "was int64 when the model was trained; it is large_s",
+            "was int64 when the model was trained; it is text now",
         ),
         ("age", [31, 47.5, 5, 62], "row 1 (counted from 0) holds 47.5"),
         ("height", ["a", "b", "c", "d"], "was double"),
         ("sex", [1, 2, 1, 2], "it is int64 now"),
         ("on", [1, 0, 2, 1], "row 2 (counted from 0) holds 2"),
         ("on", ["true", "false"] * 2, "was bool"),
-        ("day", [1, 2, 3, 4], "was timestamp[us]"),
+        ("day", [1, 2, 3, 4], "was timestamp["),
         ("day", pd.to_datetime(["2024-01-01"] * 4, utc=True), "tz=UTC"),
     ],
 )
@@ -342,7 +341,7 @@ def test_values_out_of_range_are_fine_until_they_are_far(codec: TableCodec) -> N
 
 
 def test_values_between_the_steps_are_rounded_with_a_warning(codec: TableCodec) -> None:
-    frame = TRAINED.assign(height=[1.75, 1.601, 1.1, None])
+    frame = TRAINED.assign(height=[1.75, 1.604, 1.1, None])
     with pytest.warns(DataWarning, match=r"'height' was recorded more coarsely.*in row 1"):
         x = codec.encode(frame)
     assert x[:3, 1].tolist() == [1.75, 1.6, 1.1]

@@ -33,7 +33,7 @@ def facts() -> dict[str, object]:
         "cores": cores(),
         "flags": [flag for flag in FLAGS if flag in flags],
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": f"{platform.system()} {platform.machine()}",
         "load_at_start": load(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},

@@ -13,9 +13,9 @@ from variate._version import __version__
 
 if TYPE_CHECKING:
     from variate import errors, evaluation, objectives
-    from variate.estimator import Encoding, Evaluation
     from variate.kinds import fit, load
     from variate.models import VAE, likelihoods, posteriors, priors
+    from variate.records import Encoding, Evaluation
     from variate.table import TableVAE
     from variate.training import train
 
@@ -37,8 +37,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Encoding": "variate.estimator",
-    "Evaluation": "variate.estimator",
+    "Encoding": "variate.records",
+    "Evaluation": "variate.records",
     "TableVAE": "variate.table",
     "VAE": "variate.models",
     "fit": "variate.kinds",

@@ -7,7 +7,6 @@ the verbs, so that `variate --help` answers at once.
 This module does not know any mathematics: each verb reads, calls the verb of the same name, writes.
 """
 
-import json as json_module
 import logging
 import os
 import shlex
@@ -20,7 +19,16 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from variate._version import __version__
-from variate.errors import OptionError, OutputError, VariateError
+from variate.console import (
+    deliver,
+    expect_writable,
+    print_json,
+    report,
+    say,
+    show_warning,
+    write_line,
+)
+from variate.errors import OptionError, VariateError
 
 __all__ = ["app", "main"]
 
@@ -89,7 +97,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         _launch(processes)
     from variate.kinds import estimator_class, kind_of
 
-    _writable(out)
+    expect_writable(out)
     estimator = estimator_class(kind or kind_of(data))(
         columns=_pairs(column), latent=latent, hidden=hidden, components=components, beta=beta,
         epochs=epochs, minutes=minutes, batch_size=batch_size, learning_rate=learning_rate,
@@ -106,12 +114,12 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     except KeyboardInterrupt:
         if hasattr(estimator, "history_"):
             estimator.save(out)
-            _say(f"interrupted: the best model so far is in {out}")
-        _say(f"to go on: {_resume_command()}")
+            say(f"interrupted: the best model so far is in {out}")
+        say(f"to go on: {_resume_command()}")
         raise SystemExit(1) from None
     if estimator.facts_["rank"] == 0:  # of a group of processes, the first one writes
         estimator.save(out)
-        _report({"model": str(out), **estimator.facts_}, json=json)
+        report({"model": str(out), **estimator.facts_}, json=json)
 
 
 @app.command
@@ -123,13 +131,13 @@ def info(model: Model, /, *, json: Json = False) -> None:
     fitted = _load(model)
     if json:
         parameters = {name: repr(value) for name, value in fitted.get_params(deep=False).items()}
-        _print_json({
+        print_json({
             "kind": fitted.kind, "parameters": parameters, "latent": fitted.latent_,
             "facts": fitted.facts_, "schema": fitted.codec_.state(),
         })  # fmt: skip
         return
-    _print(fitted.card())
-    _print(str(fitted.codec_.schema))
+    write_line(fitted.card())
+    write_line(str(fitted.codec_.schema))
 
 
 @app.command
@@ -147,8 +155,8 @@ def sample(
 
     Example: `variate sample people.variate -n 1000 --out new.csv`
     """
-    _writable(out)
-    _deliver(_load(model).sample(n, temperature=temperature, seed=seed), out, json=json)
+    expect_writable(out)
+    deliver(_load(model).sample(n, temperature=temperature, seed=seed), out, json=json)
 
 
 @app.command
@@ -157,8 +165,8 @@ def reconstruct(model: Model, data: Data, /, *, out: Out = None, json: Json = Fa
 
     Example: `variate reconstruct people.variate people.csv --out again.csv`
     """
-    _writable(out)
-    _deliver(_load(model).reconstruct(data), out, json=json)
+    expect_writable(out)
+    deliver(_load(model).reconstruct(data), out, json=json)
 
 
 @app.command
@@ -169,11 +177,11 @@ def encode(model: Model, data: Data, /, *, out: Out = None, json: Json = False) 
     """
     import pyarrow as pa
 
-    _writable(out)
+    expect_writable(out)
     mean, scale = _load(model).encode(data)
     codes = {f"z{d + 1}": mean[:, d] for d in range(mean.shape[1])}
     codes |= {f"scale{d + 1}": scale[:, d] for d in range(scale.shape[1])}
-    _deliver(pa.table(codes), out, json=json)
+    deliver(pa.table(codes), out, json=json)
 
 
 @app.command
@@ -192,13 +200,13 @@ def score(
     """
     from variate.table import files
 
-    _writable(out)
+    expect_writable(out)
     fitted = _load(model)
     table = files.read(data)
     scores = fitted.score_samples(table, draws=draws)
     if "log_likelihood" in table.column_names:
         table = table.drop_columns(["log_likelihood"])
-    _deliver(table.append_column("log_likelihood", [scores]), out, json=json)
+    deliver(table.append_column("log_likelihood", [scores]), out, json=json)
 
 
 @app.command
@@ -218,9 +226,9 @@ def vary(
 
     Example: `variate vary people.variate people.csv --item 3 -n 8 --strength 0.5`
     """
-    _writable(out)
+    expect_writable(out)
     rows = _item(data, item) if item is not None else data
-    _deliver(_load(model).vary(rows, n, strength=strength, seed=seed), out, json=json)
+    deliver(_load(model).vary(rows, n, strength=strength, seed=seed), out, json=json)
 
 
 @app.command
@@ -239,9 +247,9 @@ def interpolate(
 
     Example: `variate interpolate people.variate people.csv --from 0 --to 7 --steps 9`
     """
-    _writable(out)
+    expect_writable(out)
     ends = _item(data, start), _item(data, end)
-    _deliver(_load(model).interpolate(*ends, steps=steps), out, json=json)
+    deliver(_load(model).interpolate(*ends, steps=steps), out, json=json)
 
 
 @app.command
@@ -259,12 +267,12 @@ def evaluate(
 
     Example: `variate evaluate people.variate test.csv --out report.html`
     """
-    _writable(out)
+    expect_writable(out)
     evaluation = _load(model).evaluate(data, draws=draws, seed=seed)
     if out is not None:
         evaluation.to_html(out)
-        _say(f"wrote {out}")
-    _report(evaluation.figures, json=json)
+        say(f"wrote {out}")
+    report(evaluation.figures, json=json)
 
 
 @app.command
@@ -283,35 +291,35 @@ def demo(
     """
     from variate.demo import DEMOS
 
-    _report(DEMOS[kind](out, epochs=epochs, seed=seed), json=json)
+    report(DEMOS[kind](out, epochs=epochs, seed=seed), json=json)
 
 
 def main() -> None:
     """Run the command line; every stated error is one line on standard error."""
     # Threads that wait by spinning cost a machine that is shared more than they save.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    warnings.showwarning = _show_warning
+    warnings.showwarning = show_warning
     try:
         app(sys.argv[1:], exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        _say(f"usage: {error}")
-        _say("`variate --help` and `variate VERB --help` show how it is used.")
+        say(f"usage: {error}")
+        say("`variate --help` and `variate VERB --help` show how it is used.")
         raise SystemExit(2) from None
     except OptionError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         raise SystemExit(2) from None
     except VariateError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         raise SystemExit(1) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted")
         raise SystemExit(1) from None
 
 
-# -- reading, writing, saying ------------------------------------------------------------------
+# -- small things ------------------------------------------------------------------------------
 
 
 def _load(path: Path) -> Any:
@@ -329,65 +337,6 @@ def _item(data: Path, index: int) -> Any:
             f"{data} has the rows 0 to {table.num_rows - 1}; there is no row {index}."
         )
     return table.slice(index, 1)
-
-
-def _deliver(rows: Any, out: Path | None, *, json: bool) -> None:
-    """Write rows to a file, or to standard output as CSV or JSON."""
-    from variate.table import files
-
-    table = files.to_arrow(rows)
-    if out is not None:
-        files.write(table, out)
-        _report({"rows": table.num_rows, "out": str(out)}, json=json)
-    elif json:
-        _print_json({"rows": table.to_pylist()})
-    else:
-        sys.stdout.write(files.to_csv(table))
-
-
-def _report(figures: dict[str, Any], *, json: bool) -> None:
-    if json:
-        _print_json(figures)
-        return
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            _report({f"{name}.{key}": inner for key, inner in value.items()}, json=False)
-        elif not isinstance(value, list | tuple):
-            _print(f"{name:>28}  {_short(value)}")
-
-
-def _short(value: Any) -> str:
-    return f"{value:,.4f}" if isinstance(value, float) else f"{value}"
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    _print(json_module.dumps(value, default=str, allow_nan=False))
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text.rstrip("\n") + "\n")
-
-
-def _say(text: str) -> None:
-    rank = os.environ.get("RANK")
-    sys.stderr.write(f"{text}\n" if rank is None else f"[process {rank}] {text}\n")
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    _say(f"warning: {message}")
-
-
-def _writable(out: Path | None) -> None:
-    """Find out before the work, not after it, that its result could not be written."""
-    if out is None:
-        return
-    folder = out.parent
-    if not folder.is_dir():
-        raise OutputError(f"cannot write {out}: the folder {folder} does not exist; create it.")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"cannot write {out}: the folder {folder} is not writable.")
-    if out.is_dir():
-        raise OutputError(f"cannot write {out}: it is a folder; name a file.")
 
 
 def _pairs(pairs: list[str] | None) -> dict[str, str] | None:

@@ -15,16 +15,10 @@ This module does not know any kind of data.
 """
 
 import copy
-import hashlib
-import json
-import tempfile
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -37,57 +31,31 @@ from variate import bundle, verbs
 from variate._version import __version__
 from variate.card import model_card
 from variate.codec import Codec
-from variate.errors import ModelFileError, OptionError, OutputError
-from variate.evaluation import active_units, elbo, kl_per_dimension, log_evidence
+from variate.diary import follow
+from variate.errors import ModelFileError, OptionError
+from variate.evaluation import summary
 from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
+from variate.options import above_zero, at_least
+from variate.output import scratch_folder
 from variate.preparation import Prepared
-from variate.progress import watch
 from variate.randomness import isolated
+from variate.records import Encoding, Evaluation
 from variate.report import Report, Section, headline
 from variate.specification import describe, revive
-from variate.training import (
-    Finished,
-    Started,
-    Validated,
-    interruptible,
-    remove_checkpoint,
-    tensorboard,
-    train,
-)
+from variate.training import remove_checkpoint, tensorboard, train
 
-__all__ = ["Encoding", "Estimator", "Evaluation"]
+__all__ = ["Estimator"]
 
 CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at the least; they cost under 2 % anyway
 HELD_OUT_ROWS = 2_000  # enough for a standard error of some hundredths of a nat
 
 
-class Encoding(NamedTuple):
-    """The posterior of N items: `mean` and `scale` (standard deviation), each `[N, D]`."""
-
-    mean: np.ndarray
-    scale: np.ndarray
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Figures of a model on data, in nats per item, and the report that shows them."""
-
-    figures: dict[str, Any]
-    report: Report
-
-    def __getitem__(self, name: str) -> Any:
-        return self.figures[name]
-
-    def to_html(self, path: str | Path) -> Path:
-        """Write the report as one self-contained page."""
-        return self.report.to_html(path)
-
-
 class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
-    """What all kinds share. A kind names itself in `kind` and writes the abstract methods."""
+    """What all kinds share. A kind has a name, a codec, and writes the abstract methods."""
 
     kind: ClassVar[str]
+    codec: ClassVar[type[Codec]]
     model_: VAE
     codec_: Codec
 
@@ -140,10 +108,6 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
         """The figures that only this kind has, and the sections of a report that show them."""
 
-    @abstractmethod
-    def _codec_from(self, state: dict[str, Any]) -> Codec:
-        """The codec that a model file describes."""
-
     # -- learning -------------------------------------------------------------------------------
 
     def fit(
@@ -175,16 +139,22 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             TrainingError: Training cannot go on.
         """
         self._check_options()
-        with _scratch(None if checkpoint is None else Path(checkpoint).parent) as scratch:
+        with scratch_folder(None if checkpoint is None else Path(checkpoint).parent) as scratch:
             prepared = self._prepare(X, scratch)
             with isolated(self.seed):
                 self.model_ = self._build(prepared.codec, prepared.example)
             self.codec_ = prepared.codec
-            self.facts_: dict[str, Any] = self._origin(X, prepared)
+            self.facts_: dict[str, Any] = {
+                "source": Path(X).name if isinstance(X, str | Path) else f"a {type(X).__name__}",
+                "training_rows": prepared.rows,
+                "validation_rows": 0 if prepared.validation is None else len(prepared.validation),
+                "variate": __version__,
+                "torch": torch.__version__,
+            }
             self.history_: list[dict[str, Any]] = []
             events: Iterator[Any] = train(
                 self.model_,
-                self._objective(),
+                copy.deepcopy(self.objective) or ELBO(beta=WarmUp(self.beta, share=1 / 3)),
                 prepared.training,
                 validation=prepared.validation,
                 epochs=self.epochs,
@@ -198,27 +168,17 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 checkpoint_seconds=CHECKPOINT_SECONDS,
                 resume=resume,
                 processes=processes,
-                fingerprint=self._fingerprint(prepared),
+                fingerprint=prepared.fingerprint(self.get_params(deep=False)),
             )
             if logdir is not None:
                 events = tensorboard(events, logdir)
             try:
-                self._follow(events)
+                follow(events, self.facts_, self.history_, show=self.verbose)
             finally:
                 self._conclude(prepared.held_out)
         if checkpoint is not None and self.facts_["rank"] == 0:
             remove_checkpoint(checkpoint)
         return self
-
-    def _follow(self, events: Iterator[Any]) -> None:
-        if threading.current_thread() is threading.main_thread():
-            events = interruptible(events)
-        try:
-            for event in watch(events, show=self.verbose):
-                self._remember(event)
-        except KeyboardInterrupt:
-            self.facts_["stopped"] = "interrupted"
-            raise
 
     def _conclude(self, held_out: Tensor | None) -> None:
         """Measure what is there, be it the end of the budget or an interruption."""
@@ -229,11 +189,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     def _check_options(self) -> None:
         for name in ("latent", "epochs", "minutes", "batch_size", "learning_rate"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise OptionError(f"{name} must be greater than 0, got {value!r}.")
-        if not self.beta >= 0:
-            raise OptionError(f"beta must be at least 0 (1 is the ELBO), got {self.beta!r}.")
+            above_zero(name, getattr(self, name))
+        at_least("beta", self.beta, 0)
         if self.epochs is not None and self.minutes is not None:
             raise OptionError("give epochs or minutes, not both: each is the whole budget.")
         if self.objective is not None and self.beta != 1.0:
@@ -264,47 +221,6 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             raise OptionError(f"the latent dimensions differ: {given}; they must be the same.")
         return next(iter(given.values()), None) or self._default_latent(codec)
 
-    def _objective(self) -> nn.Module:
-        if self.objective is not None:
-            return copy.deepcopy(self.objective)
-        return ELBO(beta=WarmUp(self.beta, share=1 / 3))
-
-    def _fingerprint(self, prepared: Prepared) -> str:
-        """What a resumed run must have in common with the run that it goes on from."""
-        parameters = {name: repr(value) for name, value in self.get_params(deep=False).items()}
-        parameters.pop("verbose", None)
-        text = json.dumps([parameters, prepared.codec.state()], sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode())
-        for x in (prepared.example, prepared.validation):
-            digest.update(b"" if x is None else x.numpy().tobytes())
-        return digest.hexdigest()
-
-    def _origin(self, X: Any, prepared: Prepared) -> dict[str, Any]:
-        training = prepared.training
-        return {
-            "source": Path(X).name if isinstance(X, str | Path) else f"a {type(X).__name__}",
-            "training_rows": len(training) if isinstance(training, Tensor) else training.items,
-            "validation_rows": 0 if prepared.validation is None else len(prepared.validation),
-            "variate": __version__,
-            "torch": torch.__version__,
-        }
-
-    def _remember(self, event: Any) -> None:
-        if isinstance(event, Started):
-            self.facts_["parameters"] = event.parameters
-            self.facts_["processes"] = event.processes
-            self.facts_["rank"] = event.rank
-        elif isinstance(event, Validated):
-            self.history_.append({"step": event.step, "figure": event.figure, **event.terms})
-        elif isinstance(event, Finished):
-            self.facts_ |= {
-                "stopped": event.reason,
-                "steps": event.step,
-                "best_step": event.best_step,
-                "seconds": round(event.seconds, 3),
-                "cpu_seconds": round(event.cpu_seconds, 3),
-            }
-
     # -- the verbs ------------------------------------------------------------------------------
 
     def sample(self, n: int = 1, *, temperature: float = 1.0, seed: int | None = None) -> Any:
@@ -319,9 +235,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             OptionError: n < 1 or temperature <= 0.
         """
         check_is_fitted(self)
-        _at_least("n", n, 1)
-        if not temperature > 0:
-            raise OptionError(f"temperature must be greater than 0, got {temperature!r}.")
+        at_least("n", n, 1)
+        above_zero("temperature", temperature)
         x = verbs.sample(self.model_, n, temperature=temperature, seed=seed)
         return self.codec_.decode(x)
 
@@ -359,8 +274,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Returns:
             n items for each one given, in its order. A strength of 0 is the reconstruction.
         """
-        _at_least("n", n, 1)
-        _at_least("strength", strength, 0)
+        at_least("n", n, 1)
+        at_least("strength", strength, 0)
         mean = torch.from_numpy(self.encode(X).mean)
         return self.decode(verbs.vary(self.model_, mean, n, strength=strength, seed=seed))
 
@@ -370,7 +285,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Raises:
             OptionError: a or b is not one item, or steps < 2.
         """
-        _at_least("steps", steps, 2)
+        at_least("steps", steps, 2)
         start, end = self.encode(a).mean, self.encode(b).mean
         if len(start) != 1 or len(end) != 1:
             raise OptionError(f"a and b must be one item each, got {len(start)} and {len(end)}.")
@@ -385,7 +300,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         an item's score does not depend on which other items are scored with it.
         """
         check_is_fitted(self)
-        _at_least("draws", draws, 1)
+        at_least("draws", draws, 1)
         if not self._has_density():
             raise OptionError(
                 "a deterministic autoencoder has no density, so there is no log p(x) to score; "
@@ -417,21 +332,10 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return Evaluation(figures | own, report)
 
     def _figures(self, x: Tensor, *, draws: int, seed: int) -> dict[str, Any]:
-        """The figures that every kind has, per item and in nats."""
+        """The figures that every kind has: nats per item; None for what has no density."""
         if not self._has_density():
             return {"elbo": None, "log_likelihood": None, "kl": None, "active_units": None}
-        kl = kl_per_dimension(self.model_, x)
-        evidence = log_evidence(self.model_, x, draws=draws, seed=seed)
-        bound = elbo(self.model_, x, draws=4, seed=seed)
-        return {
-            "elbo": float(bound.mean()),
-            "log_likelihood": float(evidence.mean()),
-            "log_likelihood_error": float(evidence.std() / len(x) ** 0.5) if len(x) > 1 else None,
-            "draws": draws,
-            "kl": float(kl.sum()),
-            "kl_per_dimension": kl.tolist(),
-            "active_units": int(active_units(self.model_, x)),
-        }
+        return summary(self.model_, x, draws=draws, seed=seed)
 
     # -- the model file -------------------------------------------------------------------------
 
@@ -451,7 +355,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             "facts": self.facts_,
             "history": self.history_,
             "features": getattr(self, "n_features_in_", None),
-            "names": _listed(getattr(self, "feature_names_in_", None)),
+            "names": list(getattr(self, "feature_names_in_", ())),
         }
         weights = {name: value.contiguous() for name, value in self.model_.state_dict().items()}
         return bundle.write(path, manifest, weights, self.card())
@@ -461,11 +365,11 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """The estimator that a model file describes."""
         try:
             self = cls(**revive(manifest["parameters"]))
-            self.codec_ = self._codec_from(manifest["codec"])
+            self.codec_ = self.codec.from_state(manifest["codec"])
             self.facts_, self.history_ = manifest["facts"], manifest["history"]
             if manifest["features"] is not None:
                 self.n_features_in_ = manifest["features"]
-            if manifest["names"] is not None:
+            if manifest["names"]:
                 self.feature_names_in_ = np.array(manifest["names"], dtype=object)
             with isolated(0):
                 self.model_ = self._build(self.codec_, self._blank(self.codec_))
@@ -482,8 +386,6 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """What the model is and how good it is, for people (Markdown)."""
         return model_card(self.kind, self.facts_, self.latent_)
 
-    # -- small things ---------------------------------------------------------------------------
-
     @property
     def latent_(self) -> int:
         """The number of latent dimensions."""
@@ -496,26 +398,3 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     @property
     def _n_features_out(self) -> int:
         return self.latent_
-
-
-@contextmanager
-def _scratch(beside: Path | None) -> Iterator[Path]:
-    """A folder that is there while the block runs: beside the checkpoint, whose disk has room."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix=".variate-", dir=beside)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make a folder in {beside or tempfile.gettempdir()}: {error.strerror}. "
-            "Name a folder that can be written to."
-        ) from error
-    with folder as name:
-        yield Path(name)
-
-
-def _at_least(name: str, value: float, least: float) -> None:
-    if not value >= least:
-        raise OptionError(f"{name} must be at least {least}, got {value!r}.")
-
-
-def _listed(names: Any) -> list[str] | None:
-    return None if names is None else [str(name) for name in names]

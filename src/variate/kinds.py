@@ -12,7 +12,7 @@ from variate.errors import DataError, ModelFileError, OptionError
 from variate.estimator import Estimator
 from variate.table import files
 
-__all__ = ["KINDS", "fit", "kind_of", "load"]
+__all__ = ["KINDS", "estimator_class", "fit", "kind_of", "load"]
 
 KINDS = {"table": ("variate.table", "TableVAE")}
 

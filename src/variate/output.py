@@ -9,6 +9,7 @@ This module does not know what is written.
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import BinaryIO
 
 from variate.errors import OutputError
 
-__all__ = ["replacing"]
+__all__ = ["replacing", "scratch_folder"]
 
 ADVICE = {
     errno.ENOSPC: "the disk is full; free some space or write elsewhere",
@@ -59,6 +60,26 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(beside: Path | None) -> Iterator[Path]:
+    """An empty folder that is there while the block runs.
+
+    Args:
+        beside: The folder to make it in, whose disk has the room; None for the system's choice.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=".variate-", dir=beside)
+    except OSError as error:
+        where = beside or tempfile.gettempdir()
+        reason = ADVICE.get(error.errno or 0, error.strerror or str(error))
+        raise OutputError(f"cannot make a folder in {where}: {reason}.") from error
+    with folder as name:
+        yield Path(name)
 
 
 def _sync_folder(folder: Path) -> None:

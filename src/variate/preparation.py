@@ -6,7 +6,10 @@ rows do neither: figures that are reported come from them alone.
 This module does not know any kind of data.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +37,24 @@ class Prepared:
     example: Tensor
     validation: Tensor | None
     held_out: Tensor | None
+
+    @property
+    def rows(self) -> int:
+        """How many rows move the weights."""
+        return len(self.training) if isinstance(self.training, Tensor) else self.training.items
+
+    def fingerprint(self, parameters: dict[str, Any]) -> str:
+        """What a resumed run must have in common with the run that it goes on from.
+
+        Args:
+            parameters: The estimator's; those that change nothing but what is shown are left out.
+        """
+        shown = {name: repr(value) for name, value in parameters.items() if name != "verbose"}
+        text = json.dumps([shown, self.codec.state()], sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode())
+        for x in (self.example, self.validation):
+            digest.update(b"" if x is None else x.numpy().tobytes())
+        return digest.hexdigest()
 
 
 def split(x: Tensor, seed: int) -> tuple[Tensor, Tensor | None, Tensor | None]:

@@ -12,6 +12,7 @@ from variate.evaluation.latent import (
     total_correlation,
 )
 from variate.evaluation.samples import MMD, TwoSample, mmd, two_sample
+from variate.evaluation.summary import summary
 
 __all__ = [
     "MMD",
@@ -27,6 +28,7 @@ __all__ = [
     "mmd",
     "mutual_information",
     "posterior_means",
+    "summary",
     "total_correlation",
     "two_sample",
 ]

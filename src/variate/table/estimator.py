@@ -32,6 +32,7 @@ from variate.errors import DataError, OptionError
 from variate.estimator import Estimator
 from variate.models import VAE
 from variate.nets import MLP
+from variate.options import at_least
 from variate.preparation import Prepared, split
 from variate.report import Section
 from variate.table import files
@@ -87,6 +88,7 @@ class TableVAE(Estimator):
     """
 
     kind = "table"
+    codec = TableCodec
     codec_: TableCodec
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration
@@ -137,10 +139,9 @@ class TableVAE(Estimator):
 
     def _check_options(self) -> None:
         super()._check_options()
+        at_least("components", self.components, 1)
         if not self.hidden or any(width < 1 for width in self.hidden):
             raise OptionError(f"hidden must be widths of at least 1, got {self.hidden!r}.")
-        if self.components < 1:
-            raise OptionError(f"components must be at least 1, got {self.components!r}.")
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
         with _naming(X):
@@ -220,9 +221,6 @@ class TableVAE(Estimator):
     def _default_latent(self, codec: Codec) -> int:
         assert isinstance(codec, TableCodec)
         return min(16, max(2, 2 * len(codec.modelled)))
-
-    def _codec_from(self, state: dict[str, Any]) -> Codec:
-        return TableCodec.from_state(state)
 
 
 @contextmanager

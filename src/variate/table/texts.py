@@ -13,12 +13,13 @@ Whole numbers that floating point would round are not taken for reals.
 This module does not know files.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["ALL", "GAPS", "TIMES", "TextColumn"]
+__all__ = ["ALL", "GAPS", "TIMES", "Form", "TextColumn"]
 
 GAPS = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None")
 
@@ -33,27 +34,29 @@ MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
 Reader = Callable[[pa.Array], pa.Array]
 
 
-def _matching(text: pa.Array, pattern: str, kind: pa.DataType) -> pa.Array:
-    if pc.all(pc.match_substring_regex(text, pattern)).as_py() is False:
-        raise pa.ArrowInvalid("another form")
-    return text.cast(kind)
+class Form(NamedTuple):
+    """How the values of a type are written: all as the pattern says, none as `never` does.
+
+    The reader may refuse what the pattern lets pass, such as a 30th of February.
+    """
+
+    pattern: str
+    read: Reader
+    never: str | None = None
 
 
-def _reads_as(pattern: str, kind: pa.DataType) -> Reader:
-    return lambda text: _matching(text, pattern, kind)
+def _cast(kind: pa.DataType) -> Reader:
+    return lambda text: text.cast(kind)
 
 
 def _real(text: pa.Array) -> pa.Array:
-    if pc.any(pc.match_substring_regex(text, TOO_LONG)).as_py():
-        raise pa.ArrowInvalid("too long for double")
-    return _matching(pc.replace_substring_regex(text, r"^\+", ""), REAL, pa.float64())
+    return pc.replace_substring_regex(text, r"^\+", "").cast(pa.float64())
 
 
 def _clock(unit: str) -> Reader:
     kind = pa.time32("s") if unit == "s" else pa.time64(unit)
 
     def read(text: pa.Array) -> pa.Array:
-        _matching(text, CLOCK, text.type)
         day, gap = (pa.scalar(part, text.type) for part in ("1970-01-01", " "))
         moments = pc.binary_join_element_wise(day, text, gap)
         return moments.cast(pa.timestamp(unit)).cast(kind)
@@ -61,17 +64,18 @@ def _clock(unit: str) -> Reader:
     return read
 
 
-TIMES: dict[str, Reader] = {
-    "date32": _reads_as(DATE, pa.date32()),
-    **{f"time {unit}": _clock(unit) for unit in ("s", "us", "ns")},
-    **{f"timestamp {u}": _reads_as(MOMENT, pa.timestamp(u)) for u in ("s", "ms", "us", "ns")},
-    **{f"instant {u}": _reads_as(MOMENT, pa.timestamp(u, "UTC")) for u in ("s", "ms", "us", "ns")},
+UNITS = ("s", "ms", "us", "ns")
+TIMES = {
+    "date32": Form(DATE, _cast(pa.date32())),
+    **{f"time {unit}": Form(CLOCK, _clock(unit)) for unit in ("s", "us", "ns")},
+    **{f"timestamp {unit}": Form(MOMENT, _cast(pa.timestamp(unit))) for unit in UNITS},
+    **{f"instant {unit}": Form(MOMENT, _cast(pa.timestamp(unit, "UTC"))) for unit in UNITS},
 }
-ALL: dict[str, Reader] = {
-    "bool": _reads_as(BOOLEAN, pa.bool_()),
-    "int64": _reads_as(WHOLE, pa.int64()),
-    "uint64": _reads_as(WHOLE, pa.uint64()),
-    "double": _real,
+ALL = {
+    "bool": Form(BOOLEAN, _cast(pa.bool_())),
+    "int64": Form(WHOLE, _cast(pa.int64())),
+    "uint64": Form(WHOLE, _cast(pa.uint64())),
+    "double": Form(REAL, _real, never=TOO_LONG),
     **TIMES,
 }
 
@@ -80,14 +84,14 @@ class TextColumn:
     """The types that a column of text can still have.
 
     Args:
-        readers: The types in question, the first that fits first.
+        forms: The types in question, the first that fits first.
         gaps: What stands for a missing value in a column that is not text.
     """
 
-    def __init__(self, readers: dict[str, Reader] = ALL, gaps: Sequence[str] = GAPS) -> None:
-        self.readers = readers
+    def __init__(self, forms: Mapping[str, Form] = ALL, gaps: Sequence[str] = GAPS) -> None:
+        self.forms = forms
         self.gaps = pa.array(gaps, pa.large_string())
-        self.fitting = list(readers)
+        self.fitting = list(forms)
         self.empty = True
         self.gaps_only = True
 
@@ -99,7 +103,8 @@ class TextColumn:
         self.empty = False
         present = self._without_gaps(text).drop_null()
         self.gaps_only = self.gaps_only and not len(present)
-        self.fitting = [name for name in self.fitting if self._fits(name, present)]
+        for part in (present[:64], present):  # most types fail at once
+            self.fitting = [name for name in self.fitting if _fits(self.forms[name], part)]
 
     def read(self, text: pa.Array) -> pa.Array:
         """A block in the type that was found: text if there is no other, null if nothing was."""
@@ -107,16 +112,20 @@ class TextColumn:
             return pa.nulls(len(text))
         if not self.fitting or self.gaps_only:
             return text
-        return self.readers[self.fitting[0]](self._without_gaps(text.cast(pa.large_string())))
+        return self.forms[self.fitting[0]].read(self._without_gaps(text.cast(pa.large_string())))
 
     def _without_gaps(self, text: pa.Array) -> pa.Array:
         bare = pc.utf8_trim_whitespace(text)
         return pc.if_else(pc.is_in(bare, value_set=self.gaps), None, bare)
 
-    def _fits(self, name: str, text: pa.Array) -> bool:
-        try:
-            self.readers[name](text[:64])  # most types fail at once
-            self.readers[name](text)
-        except pa.ArrowInvalid:
-            return False
-        return True
+
+def _fits(form: Form, text: pa.Array) -> bool:
+    if pc.all(pc.match_substring_regex(text, form.pattern)).as_py() is False:
+        return False
+    if form.never and pc.any(pc.match_substring_regex(text, form.never)).as_py():
+        return False
+    try:
+        form.read(text)
+    except pa.ArrowInvalid:
+        return False
+    return True

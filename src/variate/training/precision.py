@@ -47,25 +47,24 @@ def mixed_precision(model: nn.Module, device: torch.device, precision: str) -> I
     if precision == "float32":
         yield
         return
-    autocast = torch.autocast(device.type, dtype=torch.bfloat16)
+    plain = model.forward
 
-    def enter(module: nn.Module, args: Any) -> None:  # noqa: ARG001 - the signature of a hook
-        if module.training:
-            autocast.__enter__()
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        if not model.training:
+            return plain(*args, **kwargs)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            return plain(*args, **kwargs)
 
-    def leave(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
-        if module.training:
-            autocast.__exit__(None, None, None)
-
-    def widen(module: nn.Module, args: Any, output: Any) -> Any:  # noqa: ARG001
-        return _widened(output) if isinstance(output, Distribution) else None
-
-    with ExitStack() as hooks:
+    with ExitStack() as undo:
         for module in model.modules():
-            hooks.callback(module.register_forward_hook(widen).remove)
-        hooks.callback(model.register_forward_pre_hook(enter).remove)
-        hooks.callback(model.register_forward_hook(leave, always_call=True).remove)
+            undo.callback(module.register_forward_hook(_widen).remove)
+        vars(model)["forward"] = forward  # a hook pair would end torch.compile's graph
+        undo.callback(vars(model).pop, "forward")
         yield
+
+
+def _widen(module: nn.Module, args: Any, output: Any) -> Any:  # noqa: ARG001 - a hook's signature
+    return _widened(output) if isinstance(output, Distribution) else None
 
 
 def _widened(distribution: Distribution) -> Distribution:

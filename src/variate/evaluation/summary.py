@@ -1,0 +1,42 @@
+"""The figures that every kind of data reports, in one record: nats per item, on the items given.
+
+This module does not know whether the items were held out; who calls it does.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from variate.evaluation.evidence import elbo, log_evidence
+from variate.evaluation.latent import active_units, kl_per_dimension
+
+__all__ = ["summary"]
+
+ELBO_DRAWS = 4  # its noise averages out over the items as well
+
+
+def summary(model: nn.Module, x: Tensor, *, draws: int, seed: int | None) -> dict[str, Any]:
+    """ELBO, importance-weighted bound, KL and active units of a model on x `[N, *event]`.
+
+    Args:
+        model: A `LatentModel` whose posterior has a density.
+        x: The items, on any device.
+        draws: Posterior draws per item for the bound.
+        seed: Of the draws.
+
+    Returns:
+        `elbo`, `log_likelihood` (the bound) with its standard error over items
+        `log_likelihood_error`, `draws`, `kl`, `kl_per_dimension` and `active_units`.
+    """
+    bound = log_evidence(model, x, draws=draws, seed=seed)
+    kl = kl_per_dimension(model, x, seed=seed)
+    error = float(bound.std() / len(x) ** 0.5) if len(x) > 1 else None
+    return {
+        "elbo": float(elbo(model, x, draws=ELBO_DRAWS, seed=seed).mean()),
+        "log_likelihood": float(bound.mean()),
+        "log_likelihood_error": error,
+        "draws": draws,
+        "kl": float(kl.sum()),
+        "kl_per_dimension": kl.tolist(),
+        "active_units": active_units(model, x, seed=seed),
+    }

@@ -1,0 +1,28 @@
+"""Checks of numeric options, with one wording for all.
+
+This module does not know what an option means.
+"""
+
+from variate.errors import OptionError
+
+__all__ = ["above_zero", "at_least"]
+
+
+def above_zero(name: str, value: float | None) -> None:
+    """Refuse an option that is given (not None) and not above zero.
+
+    Raises:
+        OptionError: It is zero, negative or NaN.
+    """
+    if value is not None and not value > 0:
+        raise OptionError(f"{name} must be greater than 0, got {value!r}.")
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Refuse an option below its least value.
+
+    Raises:
+        OptionError: It is below, or NaN.
+    """
+    if not value >= least:
+        raise OptionError(f"{name} must be at least {least}, got {value!r}.")
