@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from variate.errors import DataWarning, MissingExtraError, ModelFileError
+from variate.errors import DataWarning, MissingExtraError, ModelFileError, SchemaError
 from variate.table.codec import TableCodec
 from variate.table.schema import TableSchema
 
@@ -338,8 +338,16 @@ def test_levels_keep_their_type_and_order() -> None:
         "text": ("a", "b"),
         "int": (3, 7),
         "bool": (False, True),
-        "declared": ("z", "y", "x"),
+        "declared": ("z", "x"),
     }
+
+
+def test_a_level_that_is_declared_but_never_seen_is_kept_in_the_type_alone() -> None:
+    frame = pd.DataFrame({"c": pd.Categorical(["x", "z", "x"], ["z", "y", "x"], ordered=True)})
+    codec = TableCodec().fit(frame)
+    assert list(codec.decode(codec.encode(frame))["c"].cat.categories) == ["z", "y", "x"]
+    with pytest.raises(SchemaError, match="'y'"):
+        codec.encode(frame.assign(c=pd.Categorical(["y"] * 3, ["z", "y", "x"])))
 
 
 def test_knots_are_the_normal_scores_of_the_ranks() -> None:

@@ -16,6 +16,9 @@ from tables import people
 from variate import TableVAE, load, objectives, posteriors, priors
 from variate.errors import DataError, DataWarning, OptionError, SchemaError
 
+# A model that trains for a moment may well know nothing yet.
+pytestmark = pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning")
+
 tiny = partial(TableVAE, latent=3, hidden=(24, 24), epochs=3, components=3)
 
 

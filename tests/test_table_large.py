@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from tables import people
+
 from variate import TableVAE, load
 from variate.table import estimator, files
 

@@ -1,6 +1,6 @@
 """Estimators: pure functions of a model and data, or of two samples; nothing is changed by them."""
 
-from variate.evaluation.evidence import elbo, importance_weights, log_evidence
+from variate.evaluation.evidence import Bounds, bounds, elbo, importance_weights, log_evidence
 from variate.evaluation.latent import (
     Surgery,
     active_units,
@@ -16,10 +16,12 @@ from variate.evaluation.summary import summary
 
 __all__ = [
     "MMD",
+    "Bounds",
     "Surgery",
     "TwoSample",
     "active_units",
     "aggregate_gap",
+    "bounds",
     "elbo",
     "elbo_surgery",
     "importance_weights",

@@ -35,6 +35,7 @@ is a point, the numbers are no bounds of anything.
 import math
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,42 @@ from variate.evaluation.noise import CommonNoise
 from variate.evaluation.passes import at_least_one, evaluating, in_rows
 from variate.inference import Inference
 
-__all__ = ["elbo", "importance_weights", "log_evidence"]
+__all__ = ["Bounds", "bounds", "elbo", "importance_weights", "log_evidence"]
+
+
+class Bounds(NamedTuple):
+    """Two lower bounds of log p(x) from the same draws, `[N]` float64 each, nats.
+
+    Attributes:
+        elbo: The mean of log w.
+        importance: The importance-weighted bound: at least `elbo`, by Jensen's inequality.
+    """
+
+    elbo: Tensor
+    importance: Tensor
+
+
+def bounds(
+    model: nn.Module,
+    x: Tensor,
+    draws: int = 64,
+    *,
+    common: bool = False,
+    seed: int | None = 0,
+    chunk: int = 16,
+    rows: int = 256,
+) -> Bounds:
+    """The ELBO and the importance-weighted bound of every item, in one pass over the draws.
+
+    Arguments and errors are those of `log_evidence`.
+    """
+    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    evidence = torch.full_like(total, -torch.inf)
+    with evaluating(model, seed):
+        for where, _, log_w in _log_weights(model, x, draws, chunk, rows, common=common):
+            total[where] += log_w.sum(0)
+            evidence[where] = torch.logaddexp(evidence[where], log_w.logsumexp(0))
+    return Bounds(total / draws, evidence - math.log(draws))
 
 
 def elbo(
@@ -74,11 +110,7 @@ def elbo(
         OptionError: `draws`, `chunk` or `rows` is less than 1.
         TypeError: The posterior's noise cannot be shared between items (`common=True`).
     """
-    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    with evaluating(model, seed):
-        for where, _, log_w in _log_weights(model, x, draws, chunk, rows, common=common):
-            total[where] += log_w.sum(0)
-    return total / draws
+    return bounds(model, x, draws, common=common, seed=seed, chunk=chunk, rows=rows).elbo
 
 
 def log_evidence(
@@ -109,11 +141,7 @@ def log_evidence(
         OptionError: `draws`, `chunk` or `rows` is less than 1.
         TypeError: The posterior's noise cannot be shared between items (`common=True`).
     """
-    total = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
-    with evaluating(model, seed):
-        for where, _, log_w in _log_weights(model, x, draws, chunk, rows, common=common):
-            total[where] = torch.logaddexp(total[where], log_w.logsumexp(0))
-    return total - math.log(draws)
+    return bounds(model, x, draws, common=common, seed=seed, chunk=chunk, rows=rows).importance
 
 
 def importance_weights(

@@ -7,12 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from variate.evaluation.evidence import elbo, log_evidence
+from variate.evaluation.evidence import bounds
 from variate.evaluation.latent import active_units, kl_per_dimension
 
 __all__ = ["summary"]
-
-ELBO_DRAWS = 4  # its noise averages out over the items as well
 
 
 def summary(model: nn.Module, x: Tensor, *, draws: int, seed: int | None) -> dict[str, Any]:
@@ -21,19 +19,19 @@ def summary(model: nn.Module, x: Tensor, *, draws: int, seed: int | None) -> dic
     Args:
         model: A `LatentModel` whose posterior has a density.
         x: The items, on any device.
-        draws: Posterior draws per item for the bound.
+        draws: Posterior draws per item for the two bounds, which share them.
         seed: Of the draws.
 
     Returns:
         `elbo`, `log_likelihood` (the bound) with its standard error over items
         `log_likelihood_error`, `draws`, `kl`, `kl_per_dimension` and `active_units`.
     """
-    bound = log_evidence(model, x, draws=draws, seed=seed)
+    elbo, evidence = bounds(model, x, draws=draws, seed=seed)
     kl = kl_per_dimension(model, x, seed=seed)
-    error = float(bound.std() / len(x) ** 0.5) if len(x) > 1 else None
+    error = float(evidence.std() / len(x) ** 0.5) if len(x) > 1 else None
     return {
-        "elbo": float(elbo(model, x, draws=ELBO_DRAWS, seed=seed).mean()),
-        "log_likelihood": float(bound.mean()),
+        "elbo": float(elbo.mean()),
+        "log_likelihood": float(evidence.mean()),
         "log_likelihood_error": error,
         "draws": draws,
         "kl": float(kl.sum()),

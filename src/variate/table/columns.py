@@ -224,18 +224,25 @@ def decode(x: Floats, column: ColumnSchema) -> pa.Array:
 
 
 def _levelled(codes: pa.Array, column: ColumnSchema, storage: pa.DataType) -> pa.Array:
-    levels = scalar_array(list(column.levels), storage)
-    if pa.types.is_dictionary(storage):
-        indices = codes.cast(storage.index_type)
-        return pa.DictionaryArray.from_arrays(indices, levels, ordered=storage.ordered)
-    return levels.take(codes)
+    if not pa.types.is_dictionary(storage):
+        return scalar_array(list(column.levels), storage).take(codes)
+    places = {level: place for place, level in enumerate(column.declared)}
+    indices = pa.array([places[level] for level in column.levels], pa.int64()).take(codes)
+    return _declared(indices, column, storage)
+
+
+def _declared(indices: pa.Array, column: ColumnSchema, storage: pa.DataType) -> pa.Array:
+    """Positions among the declared levels as a dictionary column."""
+    levels = scalar_array(list(column.declared), storage)
+    indices = indices.cast(storage.index_type)
+    return pa.DictionaryArray.from_arrays(indices, levels, ordered=storage.ordered)
 
 
 def _repeated(value: Any, rows: int, column: ColumnSchema, storage: pa.DataType) -> pa.Array:
     """A value (None: no value) in every row."""
     if pa.types.is_dictionary(storage):
-        code = None if value is None else column.levels.index(value)
-        return _levelled(pa.array([code], pa.int64()).take(_zeros(rows)), column, storage)
+        place = None if value is None else column.declared.index(value)
+        return _declared(pa.array([place], pa.int64()).take(_zeros(rows)), column, storage)
     one = pa.nulls(1, storage) if value is None else scalar_array([value], storage)
     return one.take(_zeros(rows))
 

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import narwhals.stable.v1 as nw
 import numpy as np
 import torch
 from sklearn.utils import Tags
@@ -38,7 +37,7 @@ from variate.report import Section
 from variate.table import files
 from variate.table.appraisal import appraise
 from variate.table.codec import TableCodec
-from variate.table.frames import is_frame
+from variate.table.frames import is_frame, to_arrow
 from variate.table.network import RowDecoder, RowFeatures, layout_of
 from variate.table.stream import TableStream, is_large
 
@@ -177,7 +176,7 @@ class TableVAE(Estimator):
             X = X.detach().cpu().numpy()
         if is_frame(X):
             if reset:
-                self._remember_names(nw.from_native(X).columns)
+                self._remember_names(to_arrow(X).column_names)
             return X
         return validate_data(
             self,

@@ -332,7 +332,7 @@ def _to_polars(columns: dict[str, pa.Array], schemas: Sequence[ColumnSchema]) ->
     for schema in schemas:
         series = polars.Series(schema.name, columns[schema.name])
         if schema.dtype == "Enum":
-            series = series.cast(polars.Enum([str(level) for level in schema.levels]))
+            series = series.cast(polars.Enum([str(level) for level in schema.declared]))
         elif schema.dtype == "Categorical":
             series = series.cast(polars.Categorical)
         made.append(series)

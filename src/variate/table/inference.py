@@ -86,7 +86,7 @@ def conclude(
         dtype=dtype,
         storage=str(summary.storage) if summary.family != "other" else "null",
         missing=summary.missing,
-        levels=tuple(summary.declared),
+        declared=tuple(summary.declared),
         label=label,
     )
     if summary.missing == summary.rows:
@@ -160,7 +160,7 @@ def _category(base: ColumnSchema, summary: ColumnSummary, override: str | None) 
             f"{'continuous' if numeric else 'category'!r}}} keeps it"
         )
         return _dropped(name, reason)
-    return Verdict(replace(base, kind="category", levels=base.levels or _ordered(values)))
+    return Verdict(replace(base, kind="category", levels=_levels(base, values)))
 
 
 def _boolean(base: ColumnSchema, summary: ColumnSummary) -> Verdict:
@@ -171,7 +171,12 @@ def _boolean(base: ColumnSchema, summary: ColumnSummary) -> Verdict:
         raise OptionError(
             f"column {summary.name!r} cannot be boolean: it has more than two distinct values"
         )
-    return Verdict(replace(base, kind="boolean", levels=base.levels or _ordered(values)))
+    return Verdict(replace(base, kind="boolean", levels=_levels(base, values)))
+
+
+def _levels(base: ColumnSchema, values: Any) -> tuple[Scalar, ...]:
+    """The levels that were seen: in the declared order, if there is one."""
+    return tuple(level for level in base.declared if level in values) or _ordered(values)
 
 
 def _ordered(values: Any) -> tuple[Scalar, ...]:

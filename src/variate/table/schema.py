@@ -60,7 +60,10 @@ class ColumnSchema:
         dtype: The caller's type as text, restored on decoding.
         storage: The Arrow type as text.
         missing: How many rows had no value.
-        levels: The values behind the codes 0, 1, … of a category or boolean, with their types.
+        levels: The values behind the codes 0, 1, … of a category or boolean, with their types:
+            those that were seen.
+        declared: All the levels that the caller's type declares, in its order, seen or not; only
+            decoding needs them.
         step: The grid of x: 1 for integers, dates and times, 10^-d for numbers recorded to d
             decimals; None where there is no grid.
         origin: What is taken off before the numbers become floating point, so that large integers
@@ -86,6 +89,7 @@ class ColumnSchema:
     storage: str
     missing: int = 0
     levels: tuple[Scalar, ...] = ()
+    declared: tuple[Scalar, ...] = ()
     step: float | None = None
     origin: int | float = 0
     unit: str | None = None
@@ -105,8 +109,11 @@ class ColumnSchema:
         _require(type(self.missing) is int and self.missing >= 0, "missing counts rows")
         _require(self.label is None or type(self.label) is int, "the label is not an integer")
         _require(self.text is None or isinstance(self.text, str), "the format is not text")
-        _require(all(isinstance(level, Scalar) for level in self.levels), "a level is not plain")
-        _require(len(set(self.levels)) == len(self.levels), "a level is given twice")
+        for levels in (self.levels, self.declared):
+            _require(all(isinstance(level, Scalar) for level in levels), "a level is not plain")
+            _require(len(set(levels)) == len(levels), "a level is given twice")
+        if self.declared:
+            _require(set(self.levels) <= set(self.declared), "a level is not declared")
         if self.kind in ("boolean", "category"):
             _require(len(self.levels) > 0, "it has no levels")
         if self.kind in NUMBER:

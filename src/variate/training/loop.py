@@ -13,7 +13,6 @@ mode. To stop early, leave the loop; there is no callback and no trainer.
 This module does not know what the data are, nor what the objective maximises.
 """
 
-from collections.abc import Callable
 from collections.abc import Generator as Generates
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,16 +21,16 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import DataError, NonFiniteError, OptionError
-from variate.inference import Loss, Moment, Objective
+from variate.inference import Objective
 from variate.training.average import Average
 from variate.training.batches import Feed, MemorySource, Source
 from variate.training.descent import Descent
 from variate.training.events import Event, Started
+from variate.training.execution import chosen_precision, executed
 from variate.training.first_look import check_data, first_look
 from variate.training.health import warn_of_collapse
 from variate.training.heldout import HeldOut
 from variate.training.noise import Noise
-from variate.training.precision import chosen_precision, mixed_precision
 from variate.training.processes import Processes, processes_of
 from variate.training.run import Run
 from variate.training.schedule import Seconds, Steps, planned
@@ -88,7 +87,7 @@ def train(  # noqa: PLR0913 - the signature is the configuration
         seed: What the order of the items and all noise is drawn from.
         device: "cpu" or "cuda"; None takes a GPU if there is one.
         precision: "float32", "bfloat16" (inside the networks only) or "auto".
-        compile: Compile the loss with `torch.compile`, which takes up to minutes at the start.
+        compile: Compile the model with `torch.compile`, which takes up to minutes at the start.
         validate_every: Steps between validations; None for about thirty in a run.
         checkpoint: A file from which the run can be resumed.
         checkpoint_seconds: The fewest seconds between two checkpoints.
@@ -126,11 +125,10 @@ def train(  # noqa: PLR0913 - the signature is the configuration
         _check_data(model, data, sample, validation, noise)
         critic = first_look(model, objective, sample[: feed.size], feed.items, noise)
         precision = chosen_precision(precision, group.device)
-        stack.enter_context(mixed_precision(model, group.device, precision))
+        stack.enter_context(executed(model, group.device, precision, compiled=compile))
         run = Run(
             model=model,
             objective=objective,
-            compute=_computed(objective, compile=compile),
             feed=feed,
             held_out=HeldOut(
                 model,
@@ -248,22 +246,6 @@ def _check_data(
             raise DataError("the held-out data has no items; give validation=None instead")
         sets["the held-out data"] = validation
     check_data(model, sets, noise)
-
-
-def _computed(
-    objective: Objective,
-    *,
-    compile: bool,
-) -> Callable[[nn.Module, Tensor, Moment], Loss]:
-    """The objective as it is executed in the steps."""
-    if not compile:
-        return objective
-
-    def compute(model: nn.Module, x: Tensor, moment: Moment) -> Loss:
-        return objective(model, x, moment)
-
-    compiled: Callable[[nn.Module, Tensor, Moment], Loss] = torch.compile(compute)
-    return compiled
 
 
 def _descent(

@@ -100,6 +100,7 @@ def trace(
         tracer.names(modules),
         torch.autograd.set_detect_anomaly(True, check_nan=False),  # keeps the forward lines
         torch.autograd.set_multithreading_enabled(False),
+        torch.compiler.set_stance("force_eager"),
         tracer,
     ):
         ends, found = [], None

@@ -16,7 +16,6 @@ This module does not know in which order they are called; `loop` does.
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,6 @@ class Run:
     Attributes:
         model: The model, on its device.
         objective: The equation.
-        compute: (model, x, moment) -> loss: the objective as it is executed, compiled perhaps.
         feed: The batches.
         held_out: What weights are chosen by.
         descent: The optimiser.
@@ -64,7 +62,6 @@ class Run:
 
     model: nn.Module
     objective: Objective
-    compute: Callable[[nn.Module, Tensor, Moment], Loss]
     feed: Feed
     held_out: HeldOut
     descent: Descent
@@ -96,7 +93,7 @@ class Run:
         self._buffers.mark()
         try:
             with self.noise.at(STEP_NOISE, self.step, self.processes.rank):
-                loss = self.compute(self.model, x, Moment(self.progress, self.feed.items))
+                loss = self.objective(self.model, x, Moment(self.progress, self.feed.items))
                 self.descent.step(loss, rate, self.step)
         except ValueError as error:
             self.inspector.explain(self.step, self.progress, error)

@@ -1,9 +1,13 @@
-"""bfloat16 where it is safe: inside the networks, and nowhere else.
+"""How the model's forward pass is executed in training: in which precision, and compiled or not.
 
 Matrix products in bfloat16 run up to four times as fast; a density or a divergence computed in it
 has two or three correct digits. So autocast is on only while the model's `forward` runs, the
 parameters and the optimiser stay in float32, and every distribution that a module of the model
 returns has its parameters widened to float32 before anybody draws from it or asks for a density.
+
+What is compiled is the model's `forward` too, and not the objective: an objective computes with the
+progress of the run, a number that is another at every step, and would be compiled over and over.
+
 Evaluation mode is left alone: held-out figures are float32 throughout.
 
 This module does not know which modules the model has.
@@ -11,7 +15,7 @@ This module does not know which modules the model has.
 
 import copy
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -20,7 +24,7 @@ from torch.distributions import Distribution
 
 from variate.errors import OptionError
 
-__all__ = ["chosen_precision", "mixed_precision"]
+__all__ = ["chosen_precision", "executed"]
 
 
 def chosen_precision(precision: str, device: torch.device) -> str:
@@ -42,23 +46,27 @@ def chosen_precision(precision: str, device: torch.device) -> str:
 
 
 @contextmanager
-def mixed_precision(model: nn.Module, device: torch.device, precision: str) -> Iterator[None]:
-    """The model computes in `precision` inside this block, whenever it is in training mode."""
-    if precision == "float32":
+def executed(
+    model: nn.Module, device: torch.device, precision: str, *, compiled: bool
+) -> Iterator[None]:
+    """The model computes in `precision`, compiled or not, inside this block, when it trains."""
+    half = precision == "bfloat16"
+    if not half and not compiled:
         yield
         return
     plain = model.forward
+    fast = torch.compile(plain) if compiled else plain
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         if not model.training:
             return plain(*args, **kwargs)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            return plain(*args, **kwargs)
+        with torch.autocast(device.type, dtype=torch.bfloat16) if half else nullcontext():
+            return fast(*args, **kwargs)
 
     with ExitStack() as undo:
-        for module in model.modules():
+        for module in model.modules() if half else ():
             undo.callback(module.register_forward_hook(_widen).remove)
-        vars(model)["forward"] = forward  # a hook pair would end torch.compile's graph
+        vars(model)["forward"] = forward
         undo.callback(vars(model).pop, "forward")
         yield
 

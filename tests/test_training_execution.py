@@ -1,4 +1,4 @@
-"""bfloat16 inside the networks and nowhere else."""
+"""bfloat16 inside the networks and nowhere else; compiled, the same numbers."""
 
 import copy
 
@@ -8,8 +8,8 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from training_tiny import Bound, correlated, tiny
 
 from variate.errors import OptionError
-from variate.training import Finished, train
-from variate.training.precision import _widened, chosen_precision, mixed_precision
+from variate.training import Finished, Step, train
+from variate.training.execution import _widened, chosen_precision, executed
 
 CPU = torch.device("cpu")
 
@@ -36,7 +36,7 @@ def dtypes_seen(model, x):
 def test_networks_compute_in_bfloat16_and_distributions_in_float32():
     model = tiny()
     x = correlated(10)
-    with mixed_precision(model, CPU, "bfloat16"):
+    with executed(model, CPU, "bfloat16", compiled=False):
         seen = dtypes_seen(model, x)
         assert seen.pop("network") == torch.bfloat16
         assert set(seen.values()) == {torch.float32}
@@ -49,7 +49,7 @@ def test_networks_compute_in_bfloat16_and_distributions_in_float32():
 
 def test_autocast_is_off_after_an_error_in_the_model():
     model = tiny()
-    with mixed_precision(model, CPU, "bfloat16"), pytest.raises(RuntimeError):
+    with executed(model, CPU, "bfloat16", compiled=False), pytest.raises(RuntimeError):
         model(torch.zeros(3, 99))
     assert not torch.is_autocast_enabled("cpu")
 
@@ -66,6 +66,20 @@ def test_parameters_and_gradients_stay_in_float32_and_training_learns_as_much():
         assert all(p.dtype == torch.float32 for p in model.parameters())
         figures.append(events[-1].best_figure)
     assert figures[0] == pytest.approx(figures[1], abs=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch imports its own
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_compiled_run_is_the_run(precision):
+    losses = []
+    for compiled in (False, True):
+        model = tiny()
+        options = {"epochs": 3, "batch_size": 50, "precision": precision, "compile": compiled}
+        events = list(train(model, Bound(), correlated(200), **options))
+        losses.append([float(e.loss.total) for e in events if isinstance(e, Step)])
+        assert "forward" not in vars(model)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-2 if precision == "bfloat16" else 1e-5)
 
 
 def test_the_distributions_inside_of_a_distribution_are_widened_too():
