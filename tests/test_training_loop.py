@@ -228,8 +228,8 @@ def test_no_budget_is_a_budget_that_fits_the_data():
 def test_a_budget_of_minutes_is_kept():
     events = run(tiny(), epochs=None, minutes=0.6 / 60)
     assert events[0].seconds == pytest.approx(0.6)
-    assert 0.6 <= events[-1].seconds < 1.2
-    assert events[-1].reason == "budget spent (0.6 seconds)"
+    assert 0.6 <= events[-1].seconds < 3.0  # a loaded machine is late
+    assert events[-1].reason == "budget spent (0.01 minutes)"
     assert of(events, Step)[-1].progress == 1.0
     assert len(of(events, Validated)) >= 2
 

@@ -107,6 +107,35 @@ def test_what_does_not_reach_the_loss_is_not_accused():
     assert 1 in born.rows
 
 
+def test_a_missing_value_in_the_data_is_not_accused_of_what_another_value_did():
+    """NaN in the data is masked at the end; a negative value in another row is the culprit."""
+
+    class Table(nn.Module):
+        def forward(self, x):
+            score = (x - 1.0) / 2.0 + 1.0
+            return torch.where(x.isnan(), 0.0, score.log() * 3.0)
+
+    x = ones(4, value=torch.tensor([1.0, -9.0, 1.0]))
+    x[1, 0] = float("nan")
+    born = trace(lambda: Loss(Table()(x).mean()), x, [("model", Table())], gradient=False)
+    assert born.what == "the operation 'log'"
+    assert born.rows == (4,)
+
+
+def test_among_several_causes_the_one_that_was_born_is_followed():
+    """A NaN in the data and an overflow in the network meet in one operation."""
+    x = ones(1, value=float("nan"))
+    net = Net(Logarithm())
+    finite = -torch.ones(6, 3)
+    born = trace(
+        lambda: Loss(torch.where(x.isnan(), 0.0, x * net(finite).sum()).mean()),
+        x,
+        [("model", net)],
+    )
+    assert born.what == "the operation 'log'"
+    assert born.module == "model.last"
+
+
 def test_rows_are_found_behind_a_dimension_of_draws():
     class Draws(nn.Module):
         def forward(self, x):

@@ -154,7 +154,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             self.history_: list[dict[str, Any]] = []
             events: Iterator[Any] = train(
                 self.model_,
-                copy.deepcopy(self.objective) or ELBO(beta=WarmUp(self.beta, share=1 / 3)),
+                copy.deepcopy(self.objective) or ELBO(beta=WarmUp(self.beta)),
                 prepared.training,
                 validation=prepared.validation,
                 epochs=self.epochs,

@@ -43,6 +43,7 @@ from variate.table.stream import TableStream, is_large
 
 __all__ = ["TableVAE"]
 
+APPRAISED = 5_000  # rows that are compared and drawn; more would show nothing more
 LARGE = 512 * 2**20  # bytes of encoded rows above which a file is streamed from disk
 
 
@@ -55,7 +56,7 @@ class TableVAE(Estimator):
         latent: Latent dimensions; None chooses from the number of columns, at most 16.
         hidden: The widths of the hidden layers of encoder and decoder.
         components: Mixture components of a number's likelihood.
-        beta: The weight of the KL term; 1 is the ELBO. It is warmed up over the first third.
+        beta: The weight of the KL term; 1 is the ELBO. It is warmed up over the first tenth.
         objective: What is maximised instead, such as `vt.objectives.FreeBits(0.1)`.
         posterior: q(z|x), such as `vt.posteriors.LowRankGaussian(8, rank=2)`; None is diagonal.
         prior: p(z), such as `vt.priors.Mixture(8, components=10)`; None is standard normal.
@@ -104,7 +105,7 @@ class TableVAE(Estimator):
         epochs: int | None = None,
         minutes: float | None = None,
         batch_size: int = 256,
-        learning_rate: float = 4e-3,
+        learning_rate: float = 3e-3,
         seed: int = 0,
         device: str | None = None,
         precision: str = "float32",
@@ -211,6 +212,7 @@ class TableVAE(Estimator):
         return likelihood.central()
 
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
+        x = x[:APPRAISED]
         mean, _ = verbs.encode(self.model_, x)
         synthetic = verbs.sample(self.model_, len(x), temperature=1.0, seed=seed)
         reconstructed = verbs.decode(self.model_, mean, self._point)

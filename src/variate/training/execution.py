@@ -1,9 +1,10 @@
 """How the model's forward pass is executed in training: in which precision, and compiled or not.
 
-Matrix products in bfloat16 run up to four times as fast; a density or a divergence computed in it
-has two or three correct digits. So autocast is on only while the model's `forward` runs, the
-parameters and the optimiser stay in float32, and every distribution that a module of the model
-returns has its parameters widened to float32 before anybody draws from it or asks for a density.
+Matrix products in bfloat16 are several times as fast on processors that have them; a density or a
+divergence computed in it has two or three correct digits. So autocast is on only while the model's
+`forward` runs, the parameters and the optimiser stay in float32, and every distribution that a
+module of the model returns has its parameters widened to float32 before anybody draws from it or
+asks for a density.
 
 What is compiled is the model's `forward` too, and not the objective: an objective computes with the
 progress of the run, a number that is another at every step, and would be compiled over and over.
@@ -66,8 +67,11 @@ def executed(
     with ExitStack() as undo:
         for module in model.modules() if half else ():
             undo.callback(module.register_forward_hook(_widen).remove)
+        if "forward" in vars(model):
+            undo.callback(vars(model).update, forward=plain)
+        else:
+            undo.callback(vars(model).pop, "forward")
         vars(model)["forward"] = forward
-        undo.callback(vars(model).pop, "forward")
         yield
 
 

@@ -7,7 +7,8 @@ leaves no trace: buffers are put back, and the random numbers are the run's own.
 This module does not know the optimiser.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from variate.inference import Inference, Moment, Objective
 from variate.training.health import check_support
 from variate.training.noise import Noise
 
-__all__ = ["check_data", "first_look"]
+__all__ = ["check_data", "first_look", "kept_buffers"]
 
 _NOISE = 6
 
@@ -41,11 +42,8 @@ def first_look(model: nn.Module, objective: Objective, x: Tensor, items: int, no
         _make_sizes_known(modules, model, objective, x, moment)
         for module in modules:
             module.train()
-        kept = [(b, b.detach().clone()) for module in modules for b in module.buffers()]
-        loss = objective(model, x, moment)
-    with torch.no_grad():
-        for buffer, value in kept:
-            buffer.copy_(value)
+        with kept_buffers(modules):
+            loss = objective(model, x, moment)
     if loss.total.ndim != 0:
         raise TypeError(
             f"the total of {type(objective).__name__} has shape {list(loss.total.shape)}; "
@@ -64,7 +62,9 @@ def _make_sizes_known(
         objective(model, x, moment)
 
 
-def check_data(model: nn.Module, sets: dict[str, Tensor], noise: Noise) -> None:
+def check_data(
+    model: nn.Module, sets: dict[str, Tensor], noise: Noise, device: torch.device
+) -> None:
     """Check that the items of each set, by name, lie in the support of the model's likelihood.
 
     Raises:
@@ -73,7 +73,17 @@ def check_data(model: nn.Module, sets: dict[str, Tensor], noise: Noise) -> None:
     for name, x in sets.items():
         model.eval()
         with torch.no_grad(), noise.at(_NOISE):
-            inference = model(x[:1])
+            inference = model(x[:1].to(device))
         model.train()
         if isinstance(inference, Inference):
-            check_support(inference.likelihood, x, name)
+            check_support(inference.likelihood, x, name, device)
+
+
+@contextmanager
+def kept_buffers(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """The buffers of the modules have the same values after this block as before it."""
+    kept = [b.detach().clone() for module in modules for b in module.buffers()]
+    yield
+    with torch.no_grad():
+        for buffer, value in zip((b for m in modules for b in m.buffers()), kept, strict=True):
+            buffer.copy_(value)

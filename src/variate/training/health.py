@@ -58,7 +58,12 @@ def warn_of_collapse(terms: Mapping[str, float | Sequence[float]]) -> None:
         )
 
 
-def check_support(likelihood: Distribution, x: Tensor, name: str = "the data") -> None:
+def check_support(
+    likelihood: Distribution,
+    x: Tensor,
+    name: str = "the data",
+    device: torch.device | None = None,
+) -> None:
     """Check that every item lies in the support of the likelihood.
 
     Nothing is checked where the support depends on the likelihood's parameters, or is unknown.
@@ -67,6 +72,7 @@ def check_support(likelihood: Distribution, x: Tensor, name: str = "the data") -
         likelihood: p(x|z) for any items.
         x: The items `[N, *event]`.
         name: What to call the data in the message.
+        device: Where the likelihood is; None for where x is.
 
     Raises:
         SupportError: An item is outside; the message names the first.
@@ -76,7 +82,7 @@ def check_support(likelihood: Distribution, x: Tensor, name: str = "the data") -
         return
     chunk = max(1, _ELEMENTS // max(1, x[0].numel()))
     for start in range(0, len(x), chunk):
-        part = x[start : start + chunk]
+        part = x[start : start + chunk].to(x.device if device is None else device)
         inside = support.check(part)
         if part.is_floating_point():
             inside = inside & ~_over_event(torch.isinf(part), inside.ndim)

@@ -18,6 +18,7 @@ from variate.errors import NonFiniteError, VariateWarning
 from variate.inference import Moment, Objective
 from variate.training.batches import Feed
 from variate.training.descent import WINDOW, Descent
+from variate.training.first_look import kept_buffers
 from variate.training.heldout import HeldOut
 from variate.training.noise import Noise
 from variate.training.nonfinite import Birth, advice, trace
@@ -107,14 +108,9 @@ class Inspector:
         """Compute a step again with the present weights, and change nothing."""
         x = self._feed.batch(step).to(self._processes.device)
         moment = Moment(progress, self._feed.items)
-        buffers = [b for _, module in self._modules for b in module.buffers()]
-        kept = [b.detach().clone() for b in buffers]
-        with self._noise.at(STEP_NOISE, step, self._processes.rank):
-            born = trace(lambda: self._objective(self._model, x, moment), x, self._modules)
-        with torch.no_grad():
-            for buffer, value in zip(buffers, kept, strict=True):
-                buffer.copy_(value)
-        return born
+        noise = self._noise.at(STEP_NOISE, step, self._processes.rank)
+        with kept_buffers([module for _, module in self._modules]), noise:
+            return trace(lambda: self._objective(self._model, x, moment), x, self._modules)
 
     def _error(self, step: int, born: Birth) -> NonFiniteError:
         rows = self._feed.rows(step)[list(born.rows)]

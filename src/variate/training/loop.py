@@ -13,6 +13,7 @@ mode. To stop early, leave the loop; there is no callback and no trainer.
 This module does not know what the data are, nor what the objective maximises.
 """
 
+import sys
 from collections.abc import Generator as Generates
 from contextlib import ExitStack
 from pathlib import Path
@@ -122,7 +123,7 @@ def train(  # noqa: PLR0913 - the signature is the configuration
         sample = feed.sample(_PROBE if validation is None else feed.size).to(group.device)
         probe = sample if validation is None else validation.to(group.device)
         model.to(group.device)
-        _check_data(model, data, sample, validation, noise)
+        _check_data(model, data, sample, validation, noise, group.device)
         critic = first_look(model, objective, sample[: feed.size], feed.items, noise)
         precision = chosen_precision(precision, group.device)
         stack.enter_context(executed(model, group.device, precision, compiled=compile))
@@ -178,7 +179,7 @@ def _events(run: Run) -> Generates[Event, None, None]:
                 yield run.save()
             yield run.advance(next(stream))
     except GeneratorExit:
-        if run.writer is not None:
+        if run.writer is not None and not sys.is_finalizing():
             run.save()
         raise
     finally:
@@ -197,8 +198,9 @@ def _reason(run: Run) -> str:
     if run.progress < 1.0:
         return f"no improvement for {run.best.waited} validations"
     budget = run.plan.budget
-    spent = f"{budget.total} steps" if isinstance(budget, Steps) else f"{budget.total:g} seconds"
-    return f"budget spent ({spent})"
+    if isinstance(budget, Steps):
+        return f"budget spent ({budget.total} steps)"
+    return f"budget spent ({budget.total / 60:g} minutes)"
 
 
 def _started(run: Run, resumed: int | None) -> Started:
@@ -238,6 +240,7 @@ def _check_data(
     sample: Tensor,
     validation: Tensor | None,
     noise: Noise,
+    device: torch.device,
 ) -> None:
     """Check what is in memory; of a stream, only the sample is."""
     sets = {"the data": data if isinstance(data, Tensor) else sample}
@@ -245,7 +248,7 @@ def _check_data(
         if len(validation) == 0:
             raise DataError("the held-out data has no items; give validation=None instead")
         sets["the held-out data"] = validation
-    check_data(model, sets, noise)
+    check_data(model, sets, noise, device)
 
 
 def _descent(

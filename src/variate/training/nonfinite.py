@@ -5,8 +5,10 @@ forward and backward, is watched. An operation whose result is not finite is rec
 those of its inputs that were not finite before it. From the loss, or from a gradient, the records
 are followed back; the first operation with finite inputs and a result that is not is the birth. (A
 -inf in a mask, or the logarithm of a value that is masked afterwards, does not reach the loss, and
-is so not accused.) The rows are those of the first tensor on the way whose first or second
-dimension is the batch.
+is so not accused.) Data may hold NaN for what is missing, and tensors made from it do too: so an
+operation on single elements is a birth as well if any element is not finite whose own inputs were,
+and where several inputs were not finite, one that was born is followed before one that came in.
+The rows are those of the first tensor on the way whose first or second dimension is the batch.
 
 This costs a few steps' time, once. This module does not know why a value is wrong.
 """
@@ -64,11 +66,13 @@ class _Record:
     """One storage that is not finite."""
 
     what: str
-    tensor: Tensor
+    tensor: Tensor  # kept, so that its storage is not used again
+    bad: Tensor
     module: str = ""
     line: str = ""
     backward: bool = False
     parents: list["_Record"] = field(default_factory=list)
+    came_in: bool = False  # from the data or a weight, at the root
 
 
 def trace(
@@ -137,7 +141,7 @@ class _Tracer(TorchDispatchMode):
         self.latest: _Record | None = None
         self._stack: list[str] = []
         self._records = {
-            _storage(tensor): _Record(name, tensor)
+            _storage(tensor): _Record(name, tensor, ~torch.isfinite(tensor), came_in=True)
             for name, tensor in leaves.items()
             if _is_bad(tensor)
         }
@@ -147,26 +151,39 @@ class _Tracer(TorchDispatchMode):
     ) -> Any:
         """Execute an operation and record its results."""
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        known = [t for t in inputs if _storage(t) in self._records]
-        parents = [self._records[_storage(t)] for t in known if _is_bad(t)]
+        known = [t for t in inputs if _storage(t) in self._records and _is_bad(t)]
+        parents = [self._records[_storage(t)] for t in known]
+        masks = [~torch.isfinite(t) for t in known]
         result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):
-                self._note(func, tensor, parents)
+                self._note(func, tensor, parents, masks)
         return result
 
-    def _note(self, func: Any, tensor: Tensor, parents: list[_Record]) -> None:
+    def _note(self, func: Any, tensor: Tensor, parents: list[_Record], masks: list[Tensor]) -> None:
         place = _storage(tensor)
         if not _is_bad(tensor):
             if func._schema.is_mutable:
                 self._records.pop(place, None)
             return
-        if place not in self._records:
-            node = torch._C._current_autograd_node()
-            name = f"the operation '{func.overloadpacket.__name__}'"
-            module = "" if node else ".".join(self._stack[-1:])
-            self.latest = _Record(name, tensor, module, _line(node), node is not None, parents)
-            self._records[place] = self.latest
+        if place in self._records:
+            return
+        bad = ~torch.isfinite(tensor)
+        if masks and torch.Tag.pointwise in func.tags:
+            new = bad & ~torch.stack([mask.expand_as(bad) for mask in masks]).any(0)
+            if new.any():
+                bad, parents = new, []
+        node = torch._C._current_autograd_node()
+        self.latest = self._records[place] = _Record(
+            what=f"the operation '{func.overloadpacket.__name__}'",
+            tensor=tensor,
+            bad=bad,
+            module="" if node else ".".join(self._stack[-1:]),
+            line=_line(node),
+            backward=node is not None,
+            parents=sorted(parents, key=lambda parent: parent.came_in),
+            came_in=bool(parents) and all(parent.came_in for parent in parents),
+        )
 
     def first(self, ends: Sequence[Tensor]) -> list[_Record] | None:
         """The records from the birth to the first of the ends that is not finite."""
@@ -206,7 +223,7 @@ def _birth(path: list[_Record], items: int) -> Birth:
     born = path[0]
     rows: tuple[int, ...] = ()
     for record in path:
-        bad = ~torch.isfinite(record.tensor)
+        bad = record.bad
         axis = next((i for i in range(min(2, bad.ndim)) if bad.shape[i] == items), None)
         if axis is not None:
             rows = tuple(bad.movedim(axis, 0).reshape(items, -1).any(1).nonzero()[:, 0].tolist())

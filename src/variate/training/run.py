@@ -143,7 +143,7 @@ class Run:
             figure, terms, bad_part = self.held_out.measure()
             warm = self.processes.agree(float(self._warm(terms)))  # β may differ a little
             better = self.best.consider(self.step, figure, terms, counts=warm > 0)
-            if bad_part is not None:
+            if bad_part is not None and self.processes.rank == 0:
                 self.inspector.warn_of_part(self.held_out, bad_part, self.step)
         seconds = self.clock.seconds()
         cost = 0.0

@@ -42,6 +42,7 @@ MOST_VALIDATIONS = 30
 FEWEST_VALIDATIONS = 4
 VALIDATION_SHARE = 0.05
 DEFAULT_PATIENCE = 8
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Cadence:
             return False
         if progress >= 1.0:
             return True
-        return progress >= self.next if self.every is None else step % self.every == 0
+        return progress >= self.next - _ROUNDING if self.every is None else step % self.every == 0
 
     def done(self, step: int, progress: float, cost: float) -> None:
         """A validation was made at `step` and cost the share `cost` of the budget."""
