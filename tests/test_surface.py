@@ -5,6 +5,7 @@ a change of a line. To write it anew: `.venv/bin/python tests/test_surface.py`.
 """
 
 import ast
+import difflib
 import importlib
 import inspect
 import pkgutil
@@ -100,9 +101,10 @@ def surface() -> str:
 
 def test_the_surface_is_the_one_on_record():
     now, then = surface().splitlines(), GOLDEN.read_text(encoding="utf-8").splitlines()
-    gone = [line for line in then if line not in now]
-    new = [line for line in now if line not in then]
-    assert now == then, f"gone: {gone}; new: {new}; if meant, run python tests/test_surface.py"
+    changes = list(difflib.unified_diff(then, now, "on record", "now", n=0, lineterm=""))
+    if changes:
+        shown = "\n".join(changes)
+        pytest.fail(f"if this is meant, run python tests/test_surface.py\n{shown}", pytrace=False)
 
 
 def test_every_name_of_the_root_can_be_reached():

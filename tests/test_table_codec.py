@@ -603,3 +603,24 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     with pytest.raises(MissingExtraError, match="pandas"):
         codec.decode(torch.zeros(1, 1))
+
+
+def test_text_in_iso_form_is_read_as_times_and_written_as_text_again() -> None:
+    days = pd.Series(pd.date_range("2024-01-01", periods=200, freq="37h"))
+    frame = pd.DataFrame(
+        {
+            "day": days.dt.strftime("%Y-%m-%d").mask(days.index % 7 == 0),
+            "moment": days.dt.strftime("%Y-%m-%dT%H:%M:%S"),
+            "yes_no": ["2024-01-01", "2024-01-02"] * 100,
+            "other": [f"2024-1-{i % 9}" for i in range(200)],
+        }
+    )
+    codec = TableCodec().fit(frame)
+    kinds = {column.name: column.kind for column in codec.modelled}
+    assert kinds == {
+        "day": "datetime",
+        "moment": "datetime",
+        "yes_no": "category",
+        "other": "category",
+    }
+    pd.testing.assert_frame_equal(codec.decode(codec.encode(frame)), frame)

@@ -1,7 +1,7 @@
 """From the summary of a column to its schema: the rules of inference, in one place.
 
     bool                                 boolean
-    text, categorical, enum              category
+    text written as ISO 8601 times       datetime      any other text, categorical, enum: category
     integer                              integer; at most two distinct values: category
     floating, decimal                    continuous, on the grid of its decimals if it has one;
                                          whole numbers only: as integer
@@ -56,6 +56,8 @@ def summary_for(
         forms = written.FORMS
     elif override in ("continuous", "integer"):
         forms = (written.NUMBER,)
+    elif override is None and not pa.types.is_dictionary(storage):
+        forms = written.ISO
     levels = 2  # whether there are more is all that a rule for numbers asks
     if override == "category":
         levels = MOST_LEVELS_ASKED
@@ -112,7 +114,7 @@ def _inferred(summary: ColumnSummary) -> str:
         case "boolean":
             return "boolean"
         case "text":
-            return "category"
+            return "datetime" if summary.numbers and not few else "category"
         case "integer" | "real":
             whole = summary.family == "integer" or summary.numbers[None].decimals == 0
             if _declared(summary) or (few and whole):

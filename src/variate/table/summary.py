@@ -26,6 +26,7 @@ from variate.table.storage import TEMPORAL, Scalar, family, plain, value_type
 
 __all__ = ["ColumnSummary", "Levels", "Lookalikes", "Numbers"]
 
+HEAD = 100  # values that are tried before all of a chunk are
 LEVEL_BYTES = 64 * 2**20  # of all levels of a column together
 MOST_DECIMALS = 9
 BITS = {  # how far below the largest value a step may lie, before it is only rounding
@@ -260,8 +261,11 @@ class ColumnSummary:
     def _read(self, values: pa.Array, form: str | None, first_row: int) -> None:
         numbers = values
         if form is not None:
-            numbers = written.read(values, form)
-            where = pc.index(written.unreadable(values, numbers), value=True).as_py()
+            for some in (values[:HEAD], values):  # most forms fail at once
+                numbers = written.read(some, form)
+                where = pc.index(written.unreadable(some, numbers), value=True).as_py()
+                if where >= 0:
+                    break
             if where >= 0:
                 del self.numbers[form]
                 if self.misfit is None or first_row + where > self.misfit[0]:

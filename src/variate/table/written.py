@@ -12,7 +12,7 @@ This module does not know which columns are to be read so.
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["FORMS", "NUMBER", "looks_coded", "looks_numeric", "read", "unreadable", "write"]
+__all__ = ["FORMS", "ISO", "NUMBER", "looks_coded", "looks_numeric", "read", "unreadable", "write"]
 
 NUMBER = "number"
 
@@ -42,6 +42,8 @@ FORMS = (  # day before month where both fit: the order matters
     "%H:%M",
     "%H:%M:%S",
 )
+
+ISO = FORMS[:6]  # written so, a time is a time and nothing else
 
 NUMERIC = r"^\s*[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 CODED = r"^\s*[+-]?0[0-9]"
