@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from tables import people
 
-from variate import TableVAE, load, objectives, posteriors, priors
-from variate.errors import DataError, DataWarning, OptionError, SchemaError
+from variate import TableVAE, bundle, load, objectives, posteriors, priors
+from variate.errors import DataError, DataWarning, ModelFileError, OptionError, SchemaError
 
 # A model that trains for a moment may well know nothing yet.
 pytestmark = pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning")
@@ -255,3 +255,22 @@ def test_codes_of_the_wrong_width(model):
 def test_no_items_cannot_be_sampled(model, n):
     with pytest.raises(OptionError, match="n must be at least 1"):
         model.sample(n)
+
+
+def test_a_model_file_that_asks_for_more_than_it_holds_is_refused_before_it_is_made(
+    model, tmp_path
+):
+    manifest, weights, card = bundle.read(model.save(tmp_path / "m.variate"))
+    for name, size in (("hidden", {"tuple": [10**6, 10**6]}), ("latent", 10**9)):
+        parameters = {"dict": manifest["parameters"]["dict"] | {name: size}}
+        path = bundle.write(
+            tmp_path / "n.variate", manifest | {"parameters": parameters}, weights, card
+        )
+        with pytest.raises(ModelFileError, match="does not fit together"):
+            load(path)
+
+
+def test_duplicate_columns_are_named():
+    frame = pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"])
+    with pytest.raises(DataError, match="'a'"):
+        tiny().fit(frame)

@@ -32,13 +32,13 @@ from variate._version import __version__
 from variate.card import model_card
 from variate.codec import Codec
 from variate.diary import follow
-from variate.errors import ModelFileError, OptionError
+from variate.errors import OptionError
 from variate.evaluation import summary
 from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
 from variate.options import above_zero, at_least
 from variate.output import scratch_folder
-from variate.preparation import Prepared
+from variate.preparation import Prepared, expect_shapes
 from variate.randomness import isolated
 from variate.records import Encoding, Evaluation
 from variate.report import Report, Section, headline
@@ -87,10 +87,16 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """Raw data, as it comes in after fitting -> x."""
 
     @abstractmethod
-    def _network(
-        self, codec: Codec, posterior: nn.Module, prior: nn.Module, example: Tensor
-    ) -> VAE:
-        """Encoder, decoder and prior for the data that the codec describes, some rows of it."""
+    def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
+        """Encoder, decoder and prior for the data that the codec describes.
+
+        It must not read the values of a tensor that it makes under the default device: a model
+        file is first tried on the device "meta", where tensors have shapes and no values.
+        """
+
+    def _started(self, model: VAE, example: Tensor) -> VAE:  # noqa: ARG002 - for those who can
+        """The model that training starts from, given some rows; a kind may have a better one."""
+        return model
 
     @abstractmethod
     def _blank(self, codec: Codec) -> Tensor:
@@ -142,15 +148,10 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         with scratch_folder(None if checkpoint is None else Path(checkpoint).parent) as scratch:
             prepared = self._prepare(X, scratch)
             with isolated(self.seed):
-                self.model_ = self._build(prepared.codec, prepared.example)
+                model = self._build(prepared.codec, prepared.example)
+                self.model_ = self._started(model, prepared.example)
             self.codec_ = prepared.codec
-            self.facts_: dict[str, Any] = {
-                "source": Path(X).name if isinstance(X, str | Path) else f"a {type(X).__name__}",
-                "training_rows": prepared.rows,
-                "validation_rows": 0 if prepared.validation is None else len(prepared.validation),
-                "variate": __version__,
-                "torch": torch.__version__,
-            }
+            self.facts_: dict[str, Any] = prepared.facts(X)
             self.history_: list[dict[str, Any]] = []
             events: Iterator[Any] = train(
                 self.model_,
@@ -200,14 +201,17 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             )
 
     def _build(self, codec: Codec, example: Tensor) -> VAE:
+        model = self._assemble(codec)
+        if isinstance(model.prior, priors.Vamp):
+            model.prior.start(model.encoder, example)
+        model(self._blank(codec))  # gives lazy layers their shapes
+        return model
+
+    def _assemble(self, codec: Codec) -> VAE:
         latent = self._latent(codec)
         posterior = copy.deepcopy(self.posterior) or posteriors.DiagonalGaussian(latent)
         prior = copy.deepcopy(self.prior) or priors.StandardNormal(latent)
-        model = self._network(codec, posterior, prior, example)
-        if isinstance(prior, priors.Vamp):
-            prior.start(model.encoder, example)
-        model(self._blank(codec))  # gives lazy layers their shapes
-        return model
+        return self._network(codec, posterior, prior)
 
     def _latent(self, codec: Codec) -> int:
         given = {
@@ -361,24 +365,20 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return bundle.write(path, manifest, weights, self.card())
 
     @classmethod
-    def _from_file(cls, path: Path, manifest: dict[str, Any], weights: dict[str, Tensor]) -> Self:
+    def _restored(cls, manifest: dict[str, Any], weights: dict[str, Tensor]) -> Self:
         """The estimator that a model file describes."""
-        try:
-            self = cls(**revive(manifest["parameters"]))
-            self.codec_ = self.codec.from_state(manifest["codec"])
-            self.facts_, self.history_ = manifest["facts"], manifest["history"]
-            if manifest["features"] is not None:
-                self.n_features_in_ = manifest["features"]
-            if manifest["names"]:
-                self.feature_names_in_ = np.array(manifest["names"], dtype=object)
-            with isolated(0):
-                self.model_ = self._build(self.codec_, self._blank(self.codec_))
-            self.model_.load_state_dict(weights)
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise ModelFileError(
-                f"{path} is damaged: what it says of the model does not fit together "
-                f"({type(error).__name__}: {error}). Fit and save the model again."
-            ) from error
+        codec = cls.codec.from_state(manifest["codec"])
+        with torch.device("meta"):  # a file may ask for any size: look before it is made
+            expect_shapes(cls(**revive(manifest["parameters"]))._assemble(codec), weights)
+        self = cls(**revive(manifest["parameters"]))
+        self.codec_, self.facts_, self.history_ = codec, manifest["facts"], manifest["history"]
+        if manifest["features"] is not None:
+            self.n_features_in_ = manifest["features"]
+        if manifest["names"]:
+            self.feature_names_in_ = np.array(manifest["names"], dtype=object)
+        with isolated(0):
+            self.model_ = self._build(codec, self._blank(codec))
+        self.model_.load_state_dict(weights)
         self.model_.eval()
         return self
 

@@ -60,7 +60,13 @@ def load(path: str | Path) -> Any:
             f"{path} holds a model of the kind {manifest['kind']!r}; this variate knows "
             f"{', '.join(KINDS)}. Install a variate that has that kind."
         )
-    return estimator_class(manifest["kind"])._from_file(Path(path), manifest, weights)
+    try:
+        return estimator_class(manifest["kind"])._restored(manifest, weights)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ModelFileError(
+            f"{path} is damaged: what it says of the model does not fit together "
+            f"({type(error).__name__}: {error}). Fit and save the model again."
+        ) from error
 
 
 def estimator_class(kind: str) -> type[Estimator]:

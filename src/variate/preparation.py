@@ -9,15 +9,18 @@ This module does not know any kind of data.
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
+from variate._version import __version__
 from variate.codec import Codec
 from variate.training import Source
 
-__all__ = ["Prepared", "split"]
+__all__ = ["Prepared", "expect_shapes", "split"]
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,16 @@ class Prepared:
     validation: Tensor | None
     held_out: Tensor | None
 
-    @property
-    def rows(self) -> int:
-        """How many rows move the weights."""
-        return len(self.training) if isinstance(self.training, Tensor) else self.training.items
+    def facts(self, raw: Any) -> dict[str, Any]:
+        """What is known of the raw data and of the versions before training begins."""
+        training = self.training
+        return {
+            "source": Path(raw).name if isinstance(raw, str | Path) else f"a {type(raw).__name__}",
+            "training_rows": len(training) if isinstance(training, Tensor) else training.items,
+            "validation_rows": 0 if self.validation is None else len(self.validation),
+            "variate": __version__,
+            "torch": torch.__version__,
+        }
 
     def fingerprint(self, parameters: dict[str, Any]) -> str:
         """What a resumed run must have in common with the run that it goes on from.
@@ -55,6 +64,20 @@ class Prepared:
         for x in (self.example, self.validation):
             digest.update(b"" if x is None else x.numpy().tobytes())
         return digest.hexdigest()
+
+
+def expect_shapes(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Refuse weights that a model has no place for; layers that are still lazy are not asked.
+
+    Raises:
+        ValueError: A tensor of the model is not among the weights, or has another shape there.
+    """
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if is_lazy(tensor):
+            continue
+        found = list(weights[name].shape) if name in weights else "nothing"
+        if found != list(tensor.shape):
+            raise ValueError(f"{name} should be {list(tensor.shape)}, and the file has {found}")
 
 
 def split(x: Tensor, seed: int) -> tuple[Tensor, Tensor | None, Tensor | None]:

@@ -193,15 +193,16 @@ class TableVAE(Estimator):
         self.n_features_in_ = len(names)
         self.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
 
-    def _network(
-        self, codec: Codec, posterior: nn.Module, prior: nn.Module, example: Tensor
-    ) -> VAE:
+    def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, TableCodec)
         layout = layout_of(codec.modelled, self.components)
         encoder = nn.Sequential(RowFeatures(layout), MLP(None, self.hidden), posterior)
-        decoder = RowDecoder(self._latent(codec), layout, tuple(self.hidden))
-        decoder.begin(example)
-        return VAE(encoder, decoder, prior)
+        return VAE(encoder, RowDecoder(self._latent(codec), layout, tuple(self.hidden)), prior)
+
+    def _started(self, model: VAE, example: Tensor) -> VAE:
+        assert isinstance(model.decoder, RowDecoder)
+        model.decoder.begin(example)
+        return model
 
     def _blank(self, codec: Codec) -> Tensor:
         assert isinstance(codec, TableCodec)

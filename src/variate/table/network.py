@@ -9,6 +9,8 @@ The scores T are the ones that the likelihood uses, so raw stays raw up to the f
 This module does not know where the columns came from, nor what their names are.
 """
 
+from itertools import accumulate
+
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +25,8 @@ SCORE_BOUND = 6.0  # beyond six deviations a number is only "far out" to the enc
 
 def layout_of(columns: tuple[ColumnSchema, ...], components: int) -> RowLayout:
     """The row likelihood that a table's modelled columns ask for."""
-    return RowLayout([_likelihood_of(column) for column in columns], components=components)
+    with torch.device("cpu"):  # its tables are data, also where the weights are only shapes
+        return RowLayout([_likelihood_of(column) for column in columns], components=components)
 
 
 def _likelihood_of(column: ColumnSchema) -> Categorical | Numeric | Constant:
@@ -53,9 +56,9 @@ class RowFeatures(nn.Module):
         super().__init__()
         self.layout = layout
         levels = [layout.columns[i].levels for i in layout.categorical]  # type: ignore[union-attr]
-        starts = torch.tensor([0, *[n + 1 for n in levels]]).cumsum(0)
-        self.embedding = nn.Embedding(int(starts[-1]), width) if levels else None
-        self.register_buffer("starts", starts[:-1], persistent=False)
+        starts = list(accumulate((n + 1 for n in levels), initial=0))
+        self.embedding = nn.Embedding(starts[-1], width) if levels else None
+        self.register_buffer("starts", torch.tensor(starts[:-1]), persistent=False)
         self.register_buffer("missing", torch.tensor(levels, dtype=torch.long), persistent=False)
         self.register_buffer("where", torch.tensor(layout.categorical), persistent=False)
 
