@@ -317,3 +317,15 @@ def test_without_zuko_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
         flows.Flow(2)
     with pytest.raises(MissingExtraError, match="inverse autoregressive posterior"):
         posteriors.InverseAutoregressive(2)
+
+
+def test_a_flow_is_fitted_to_codes_by_the_loop_that_fits_models():
+    z = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) * 0.3 + 1
+    flow = FlowMatching(2, hidden=(32, 32))
+    flow.start(z)
+    figures = [
+        event.figure
+        for event in train(flow, matching, z, epochs=30, batch_size=100)
+        if isinstance(event, Validated)
+    ]
+    assert figures[-1] > figures[0]

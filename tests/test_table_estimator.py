@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from tables import people
 
-from variate import TableVAE, bundle, load, objectives, posteriors, priors
+from variate import TableVAE, bundle, flows, load, objectives, posteriors, priors
 from variate.errors import DataError, DataWarning, ModelFileError, OptionError, SchemaError
 
 # A model that trains for a moment may well know nothing yet.
@@ -183,7 +183,14 @@ def test_every_objective_trains_a_table_and_is_kept_in_the_file(frame, objective
 PARTS = [
     {"prior": priors.Mixture(3, components=4)},
     {"prior": priors.Vamp(3, components=5)},
+    {"prior": flows.Flow(3, transforms=2, hidden=(16,))},
     {"posterior": posteriors.LowRankGaussian(3, rank=1)},
+    {"posterior": posteriors.InverseAutoregressive(3, hidden=(16,))},
+    {
+        "posterior": posteriors.RelaxedCategorical(2, 3),
+        "prior": priors.RelaxedUniform(2, 3),
+        "latent": None,
+    },
 ]
 
 
@@ -193,6 +200,8 @@ def test_other_priors_and_posteriors(frame, parts, tmp_path):
     again = load(model.save(tmp_path / "m.variate"))
     np.testing.assert_array_equal(again.score_samples(frame), model.score_samples(frame))
     pd.testing.assert_frame_equal(again.sample(9, seed=0), model.sample(9, seed=0))
+    assert len(model.vary(frame.head(2), 2)) == 4
+    assert model.encode(frame).scale.shape == (len(frame), model.latent_)
 
 
 def test_the_deterministic_autoencoder_has_the_same_interface(frame):
@@ -261,7 +270,10 @@ def test_a_model_file_that_asks_for_more_than_it_holds_is_refused_before_it_is_m
     model, tmp_path
 ):
     manifest, weights, card = bundle.read(model.save(tmp_path / "m.variate"))
-    for name, size in (("hidden", {"tuple": [10**6, 10**6]}), ("latent", 10**9)):
+    huge = {"type": "models.priors.Mixture", "arguments": {"latent": 3, "components": 10**12}}
+    for name, size in (
+        ("hidden", {"tuple": [10**6, 10**6]}), ("latent", 10**9), ("prior", huge),
+    ):  # fmt: skip
         parameters = {"dict": manifest["parameters"]["dict"] | {name: size}}
         path = bundle.write(
             tmp_path / "n.variate", manifest | {"parameters": parameters}, weights, card

@@ -14,7 +14,7 @@ from variate._version import __version__
 if TYPE_CHECKING:
     from variate import errors, evaluation, objectives
     from variate.kinds import fit, load
-    from variate.models import VAE, likelihoods, posteriors, priors
+    from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.records import Encoding, Evaluation
     from variate.table import TableVAE
     from variate.training import train
@@ -28,6 +28,7 @@ __all__ = [
     "errors",
     "evaluation",
     "fit",
+    "flows",
     "likelihoods",
     "load",
     "objectives",
@@ -48,6 +49,7 @@ _HOMES = {
 _ROOMS = {
     "errors": "variate.errors",
     "evaluation": "variate.evaluation",
+    "flows": "variate.models.flows",
     "likelihoods": "variate.models.likelihoods",
     "objectives": "variate.objectives",
     "posteriors": "variate.models.posteriors",

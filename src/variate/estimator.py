@@ -38,7 +38,7 @@ from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
 from variate.options import above_zero, at_least
 from variate.output import scratch_folder
-from variate.preparation import Prepared, expect_shapes
+from variate.preparation import Prepared, expect_modest, expect_shapes
 from variate.randomness import isolated
 from variate.records import Encoding, Evaluation
 from variate.report import Report, Section, headline
@@ -341,8 +341,6 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             return {"elbo": None, "log_likelihood": None, "kl": None, "active_units": None}
         return summary(self.model_, x, draws=draws, seed=seed)
 
-    # -- the model file -------------------------------------------------------------------------
-
     def save(self, path: str | Path) -> Path:
         """Write the model file (one zip: JSON, safetensors, a card; no pickle), atomically.
 
@@ -368,9 +366,11 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def _restored(cls, manifest: dict[str, Any], weights: dict[str, Tensor]) -> Self:
         """The estimator that a model file describes."""
         codec = cls.codec.from_state(manifest["codec"])
-        with torch.device("meta"):  # a file may ask for any size: look before it is made
-            expect_shapes(cls(**revive(manifest["parameters"]))._assemble(codec), weights)
+        parameters = manifest["parameters"]["dict"]
+        expect_modest([parameters["posterior"], parameters["prior"]], weights)
         self = cls(**revive(manifest["parameters"]))
+        with torch.device("meta"):  # a file may ask for any size: look before it is made
+            expect_shapes(self._assemble(codec), weights)
         self.codec_, self.facts_, self.history_ = codec, manifest["facts"], manifest["history"]
         if manifest["features"] is not None:
             self.n_features_in_ = manifest["features"]

@@ -8,6 +8,7 @@ This module does not know any kind of data.
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from variate._version import __version__
 from variate.codec import Codec
 from variate.training import Source
 
-__all__ = ["Prepared", "expect_shapes", "split"]
+__all__ = ["Prepared", "expect_modest", "expect_shapes", "split"]
+
+MODEST = 100_000  # numbers that a part may ask for beyond those of the file
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,35 @@ class Prepared:
         for x in (self.example, self.validation):
             digest.update(b"" if x is None else x.numpy().tobytes())
         return digest.hexdigest()
+
+
+def expect_modest(parts: Any, weights: dict[str, Tensor]) -> None:
+    """Refuse described parts of a model that ask for far more numbers than a file holds.
+
+    Args:
+        parts: What `specification.describe` made of them.
+        weights: The file's.
+
+    Raises:
+        ValueError: Two of a part's sizes, multiplied, exceed the weights by far.
+    """
+    most = sum(tensor.numel() for tensor in weights.values()) + MODEST
+    if isinstance(parts, list):
+        for part in parts:
+            expect_modest(part, weights)
+    elif isinstance(parts, dict):
+        sizes = sorted(_integers(parts.get("arguments", parts)))[-2:]
+        if math.prod(sizes) > most:
+            raise ValueError(f"a part asks for the sizes {sizes}, and the file has {most} numbers")
+
+
+def _integers(description: Any) -> list[int]:
+    """All integers within a description."""
+    if isinstance(description, dict):
+        description = list(description.values())
+    if isinstance(description, list):
+        return [size for inner in description for size in _integers(inner)]
+    return [description] if isinstance(description, int) else []
 
 
 def expect_shapes(model: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -34,7 +34,7 @@ __all__ = ["temper", "tempered"]
 
 
 def temper(distribution: Distribution, temperature: float) -> Distribution:
-    """The distribution at a temperature, sharper below one and flatter above.
+    """The distribution at a temperature, sharper below one, flatter above, itself at one.
 
     Args:
         distribution: Any distribution that `tempered` knows.
@@ -51,7 +51,7 @@ def temper(distribution: Distribution, temperature: float) -> Distribution:
             f"the temperature must be a positive number; got {temperature}. "
             "Use a small one such as 0.01 for what is likeliest"
         )
-    return tempered(distribution, temperature)
+    return distribution if temperature == 1 else tempered(distribution, temperature)
 
 
 @singledispatch
