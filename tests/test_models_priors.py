@@ -15,8 +15,10 @@ from variate import objectives
 from variate.errors import MissingExtraError, OptionError
 from variate.inference import Moment
 from variate.models import flows, likelihoods, posteriors, priors
+from variate.models.flows import FlowMatching, matching
 from variate.models.vae import VAE
 from variate.specification import describe, revive
+from variate.training import Validated, train
 
 LATENT, EVENT = 2, 6
 
