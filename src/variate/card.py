@@ -21,6 +21,7 @@ def model_card(kind: str, facts: dict[str, Any], latent: int) -> str:
         "",
         f"- trained on: {facts['source']}, {facts['training_rows']:,} rows",
         f"- latent dimensions: {latent}",
+        f"- beta, the weight of the KL: {facts.get('beta')} (1 is the ELBO)",
         f"- training stopped: {facts.get('stopped', 'not known')}, "
         f"after {facts.get('steps', 0):,} steps and {facts.get('seconds', 0.0):,.1f} s",
     ]

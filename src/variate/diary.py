@@ -21,7 +21,8 @@ def follow(
     Args:
         events: What `train` yields.
         facts: Gains `parameters`, `processes`, `rank`, and at the end `stopped` (why), `steps`,
-            `best_step`, `seconds` and `cpu_seconds`.
+            `best_step`, `beta` (the weight of the KL in force at the end), `seconds` and
+            `cpu_seconds`.
         history: Gains one record per validation: `step`, `figure` and the objective's terms.
         show: Whether progress is shown on standard error.
 
@@ -48,5 +49,6 @@ def _note(event: Event, facts: dict[str, Any], history: list[dict[str, Any]]) ->
         case Finished():
             facts["stopped"] = event.reason
             facts["steps"], facts["best_step"] = event.step, event.best_step
+            facts["beta"] = event.terms.get("beta")
             facts["seconds"] = round(event.seconds, 3)
             facts["cpu_seconds"] = round(event.cpu_seconds, 3)
