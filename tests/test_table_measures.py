@@ -8,7 +8,6 @@ from variate.table.measures import (
     associations,
     column_shape_error,
     exact_copies,
-    marginal_intervals,
     missing_error,
     pair_trend_error,
     two_sample_auc,
@@ -154,17 +153,6 @@ def test_an_independent_table_has_perfect_shapes_and_broken_trends():
     assert two_sample_auc(real, torn).auc > 0.95
 
 
-def test_marginal_intervals():
-    real = table(np.arange(101), np.arange(101) % 2)
-    synthetic = table(np.arange(101) * 2, np.arange(101) % 2)
-    intervals = marginal_intervals(real, synthetic, ["numeric", "category"], share=0.9)
-    assert intervals.real[0] == pytest.approx([5, 50, 95])
-    assert intervals.synthetic[0] == pytest.approx([10, 100, 190])
-    assert intervals.inside[0] == pytest.approx(45 / 101)  # 6, 8, ... 94
-    assert np.isnan(intervals.real[1]).all()
-    assert np.isnan(intervals.inside[1])
-
-
 def test_exact_copies():
     train = table([1, 2, 3, 0.0], [NAN, 5, 6, 7])
     synthetic = table([1, 2, 2, -0.0], [NAN, 5, 6, 7])
@@ -231,7 +219,7 @@ def test_bias_correction_keeps_many_levels_from_looking_associated():
     assert result[0, 2] < 0.25
 
 
-@pytest.mark.parametrize("measure", [column_shape_error, pair_trend_error, marginal_intervals])
+@pytest.mark.parametrize("measure", [column_shape_error, pair_trend_error])
 def test_tables_of_other_columns_are_refused(measure):
     with pytest.raises(ValueError, match=r"\[rows, 2\].*\[4, 2\] and \[4, 3\]"):
         measure(np.zeros((4, 2)), np.zeros((4, 3)), numbers(2))

@@ -29,13 +29,11 @@ from scipy.stats import rankdata
 from variate.evaluation.samples import TwoSample, two_sample
 
 __all__ = [
-    "Intervals",
     "Kind",
     "Trends",
     "associations",
     "column_shape_error",
     "exact_copies",
-    "marginal_intervals",
     "missing_error",
     "pair_trend_error",
     "two_sample_auc",
@@ -60,21 +58,6 @@ class Trends:
 
     pairs: np.ndarray
     errors: np.ndarray
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """The central interval of every numeric column; NaN for categories.
-
-    Attributes:
-        real: Its lower end, median and upper end in the real table, `[C, 3]`.
-        synthetic: The same in the synthetic table, `[C, 3]`.
-        inside: The share of synthetic values inside the real interval, `[C]`.
-    """
-
-    real: np.ndarray
-    synthetic: np.ndarray
-    inside: np.ndarray
 
 
 def column_shape_error(
@@ -133,29 +116,6 @@ def pair_trend_error(
         for pair in pairs
     ]
     return Trends(pairs, np.array(errors, dtype=np.float64))
-
-
-def marginal_intervals(
-    x_real: np.ndarray, x_synthetic: np.ndarray, kinds: Sequence[Kind], *, share: float = 0.9
-) -> Intervals:
-    """The central interval that holds `share` of each numeric column, in both tables.
-
-    Raises:
-        ValueError: The tables and the kinds do not have the same columns.
-    """
-    _check(x_real, x_synthetic, kinds)
-    quantiles = [(1 - share) / 2, 0.5, (1 + share) / 2]
-    intervals = np.full((2, len(kinds), 3), np.nan)
-    inside = np.full(len(kinds), np.nan)
-    for c, kind in enumerate(kinds):
-        real, synthetic = _observed(x_real[:, c]), _observed(x_synthetic[:, c])
-        if kind == "category" or not len(real) or not len(synthetic):
-            continue
-        intervals[0, c] = np.quantile(real, quantiles)
-        intervals[1, c] = np.quantile(synthetic, quantiles)
-        low, _, high = intervals[0, c]
-        inside[c] = ((synthetic >= low) & (synthetic <= high)).mean()
-    return Intervals(intervals[0], intervals[1], inside)
 
 
 def two_sample_auc(
