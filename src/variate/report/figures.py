@@ -67,7 +67,7 @@ def _table(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
             _number(figures.get("elbo")),
             "nats per item",
             "What training raises: how well an item is told from its code, less what the code "
-            "costs. At most the log-likelihood, up to the noise of the draws.",
+            "costs. Never above the log-likelihood.",
         ),
         (
             "KL",
