@@ -67,8 +67,8 @@ def appraise(
     return figures, [
         Section(
             "Synthetic rows beside real ones",
-            "Grey: rows that the model has never seen. Blue: rows that it drew, with the same gaps, "
-            "as it says nothing about which cells go missing. A classifier of boosted trees tells "
+            "Grey: rows that the model has never seen. Blue: rows that it drew, with gaps as "
+            "in the real ones, for it says nothing of which cells go missing. A classifier tells "
             "the two apart with the AUC below; 0.5 is not at all.",
             table=[
                 {"figure": "two-sample AUC (0.5 is best)", "value": _number(told.auc)},
