@@ -73,7 +73,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     components: Annotated[int, Parameter(help="Mixture components of a number.")] = 5,
     beta: Annotated[float, Parameter(help="Weight of the KL term; 1 is the ELBO.")] = 1.0,
     batch_size: Annotated[int, Parameter(help="Rows per step.")] = 256,
-    learning_rate: Annotated[float, Parameter(help="The peak of the schedule.")] = 3e-3,
+    learning_rate: Annotated[float, Parameter(help="The peak of the schedule.")] = 2e-3,
     device: Annotated[str | None, Parameter(help="cpu, cuda …; None: a GPU if any.")] = None,
     precision: Annotated[
         Literal["float32", "bfloat16", "auto"], Parameter(help="Of the networks.")

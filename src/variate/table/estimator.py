@@ -105,7 +105,7 @@ class TableVAE(Estimator):
         epochs: int | None = None,
         minutes: float | None = None,
         batch_size: int = 256,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 2e-3,
         seed: int = 0,
         device: str | None = None,
         precision: str = "float32",
