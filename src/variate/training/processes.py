@@ -20,6 +20,7 @@ again; with `resume=True` they go on from the checkpoint. The launch line that r
 This module does not know what is trained.
 """
 
+import gc
 import os
 import time
 import uuid
@@ -207,7 +208,11 @@ def processes_of(
         yield Processes(rank, world, place, place if on_device else torch.device("cpu"))
     finally:
         if ours:
+            # The group's own threads may still hold tensors of the last exchange. Let go of what
+            # refers to those from here, and wait for the threads, while there is an interpreter.
+            gc.collect()
             dist.destroy_process_group()
+            gc.collect()
 
 
 def _place(device: str | torch.device | None, world: int) -> torch.device:
