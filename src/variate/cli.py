@@ -96,6 +96,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     if processes and processes > 1 and "WORLD_SIZE" not in os.environ:
         _launch(processes)
     from variate.kinds import estimator_class, kind_of
+    from variate.training import remove_checkpoint
 
     expect_writable(out)
     estimator = estimator_class(kind or kind_of(data))(
@@ -112,13 +113,16 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
             data, checkpoint=checkpoint, resume=resume, logdir=tensorboard, processes=processes
         )
     except KeyboardInterrupt:
-        if hasattr(estimator, "history_"):
+        if not getattr(estimator, "history_", None):
+            say("interrupted before any model was measured: nothing is saved")
+        elif estimator.facts_["rank"] == 0:
             estimator.save(out)
             say(f"interrupted: the best model so far is in {out}")
         say(f"to go on: {_resume_command()}")
         raise SystemExit(1) from None
     if estimator.facts_["rank"] == 0:  # of a group of processes, the first one writes
         estimator.save(out)
+        remove_checkpoint(checkpoint)  # not before the model is safe
         report({"model": str(out), **estimator.facts_}, json=json)
 
 
