@@ -123,6 +123,7 @@ def test_fitting_leaves_the_callers_randomness_alone(frame):
     before = torch.get_rng_state()
     model = tiny().fit(frame)
     model.sample(3, seed=1)
+    model.sample(3)
     model.score_samples(frame.head(3))
     assert torch.equal(before, torch.get_rng_state())
 
@@ -218,7 +219,8 @@ def test_the_deterministic_autoencoder_has_the_same_interface(frame):
 @pytest.mark.parametrize(
     ("option", "value"),
     [("latent", 0), ("epochs", 0), ("minutes", -1), ("beta", -1.0), ("hidden", ()),
-     ("batch_size", 0), ("components", 0), ("learning_rate", 0.0)],
+     ("batch_size", 0), ("components", 0), ("learning_rate", 0.0), ("latent", 2.5),
+     ("hidden", (8, 0.5)), ("batch_size", 10.5), ("device", "gpu"), ("precision", "half")],
 )  # fmt: skip
 def test_options_are_checked(frame, option, value):
     with pytest.raises(OptionError, match=option):

@@ -36,7 +36,7 @@ from variate.errors import OptionError
 from variate.evaluation import summary
 from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
-from variate.options import above_zero, at_least
+from variate.options import above_zero, at_least, whole
 from variate.output import scratch_folder
 from variate.preparation import Prepared, expect_modest, expect_shapes
 from variate.randomness import isolated
@@ -131,8 +131,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Args:
             X: The data: a frame, an array, a path.
             y: Ignored; there for scikit-learn.
-            checkpoint: Where to keep a checkpoint while training. It stays: remove it once the
-                model is saved.
+            checkpoint: Where to keep a checkpoint; remove it once the model is saved.
             resume: Continue from the checkpoint if there is one.
             logdir: A folder for TensorBoard event files.
             processes: How many processes there must be; None for as many as torchrun started.
@@ -188,7 +187,9 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             self.facts_["held_out"] = {"rows": len(x)} | self._figures(x, draws=64, seed=self.seed)
 
     def _check_options(self) -> None:
-        for name in ("latent", "epochs", "minutes", "batch_size", "learning_rate"):
+        for name in ("latent", "batch_size"):
+            whole(name, getattr(self, name))
+        for name in ("epochs", "minutes", "learning_rate"):
             above_zero(name, getattr(self, name))
         at_least("beta", self.beta, 0)
         if self.epochs is not None and self.minutes is not None:

@@ -5,6 +5,7 @@ need those generators seeded; whoever calls us must not notice. This module does
 is drawn.
 """
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,14 +19,11 @@ def isolated(seed: int | None, device: torch.device | str = "cpu") -> Iterator[N
     """Seed torch's generators inside the block and restore them after it.
 
     Args:
-        seed: The seed; None leaves the generators alone, so that draws are fresh each time.
+        seed: The seed; None is another one each time.
         device: The device whose generator is used, besides the CPU's.
     """
-    if seed is None:
-        yield
-        return
     device = torch.device(device)
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        torch.manual_seed(secrets.randbits(63) if seed is None else seed)
         yield

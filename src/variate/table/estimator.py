@@ -31,7 +31,7 @@ from variate.errors import DataError, OptionError
 from variate.estimator import Estimator
 from variate.models import VAE
 from variate.nets import MLP
-from variate.options import at_least
+from variate.options import whole
 from variate.preparation import Prepared, split
 from variate.report import Section
 from variate.table import files
@@ -139,9 +139,11 @@ class TableVAE(Estimator):
 
     def _check_options(self) -> None:
         super()._check_options()
-        at_least("components", self.components, 1)
-        if not self.hidden or any(width < 1 for width in self.hidden):
-            raise OptionError(f"hidden must be widths of at least 1, got {self.hidden!r}.")
+        whole("components", self.components)
+        if not self.hidden:
+            raise OptionError("hidden must be widths of at least 1, got none.")
+        for width in self.hidden:
+            whole("each width of hidden", width)
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
         with _naming(X):

@@ -216,7 +216,10 @@ def processes_of(
 
 
 def _place(device: str | torch.device | None, world: int) -> torch.device:
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError:
+        raise OptionError(f"device={device!r} is unknown; choose 'cpu' or 'cuda'") from None
     if place.type not in {"cpu", "cuda"}:
         raise OptionError(f"device='{place}' cannot be trained on; choose 'cpu' or 'cuda'")
     if place.type == "cuda":
