@@ -191,6 +191,20 @@ def test_the_wrong_encoding_says_where(run, tmp_path):
     assert "line 2" in said
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["score"], ["encode"], ["vary", "--item", "0"], ["interpolate", "--from", "0", "--to", "1"]],
+    ids=lambda words: words[0],
+)
+def test_what_is_wrong_with_the_data_names_the_file(run, folder, tmp_path, words):
+    poor = tmp_path / "poor.csv"
+    files.write(people().drop(columns="age"), poor)
+    status, _, error = run(words[0], folder / "m.variate", poor, *words[1:])
+    assert status == 1
+    assert str(poor) in error
+    assert "age" in error
+
+
 def test_a_data_file_that_is_not_there(run, tmp_path):
     status, _, said = run("fit", tmp_path / "none.csv")
     assert (status, "does not exist" in said) == (1, True)

@@ -273,8 +273,10 @@ def test_a_model_file_that_asks_for_more_than_it_holds_is_refused_before_it_is_m
 ):
     manifest, weights, card = bundle.read(model.save(tmp_path / "m.variate"))
     huge = {"type": "models.priors.Mixture", "arguments": {"latent": 3, "components": 10**12}}
+    critic = {"gamma": 1.0, "latent": 3, "hidden": {"tuple": [10**6, 10**6]}}
     for name, size in (
         ("hidden", {"tuple": [10**6, 10**6]}), ("latent", 10**9), ("prior", huge),
+        ("objective", {"type": "objectives.Factor", "arguments": critic}),
     ):  # fmt: skip
         parameters = {"dict": manifest["parameters"]["dict"] | {name: size}}
         path = bundle.write(

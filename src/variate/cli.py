@@ -207,7 +207,8 @@ def score(
     expect_writable(out)
     fitted = _load(model)
     table = files.read(data)
-    scores = fitted.score_samples(table, draws=draws)
+    with files.naming(data):
+        scores = fitted.score_samples(table, draws=draws)
     if "log_likelihood" in table.column_names:
         table = table.drop_columns(["log_likelihood"])
     deliver(table.append_column("log_likelihood", [scores]), out, json=json)
@@ -230,9 +231,13 @@ def vary(
 
     Example: `variate vary people.variate people.csv --item 3 -n 8 --strength 0.5`
     """
+    from variate.table import files
+
     expect_writable(out)
     rows = _item(data, item) if item is not None else data
-    deliver(_load(model).vary(rows, n, strength=strength, seed=seed), out, json=json)
+    with files.naming(data):
+        varied = _load(model).vary(rows, n, strength=strength, seed=seed)
+    deliver(varied, out, json=json)
 
 
 @app.command
@@ -251,9 +256,13 @@ def interpolate(
 
     Example: `variate interpolate people.variate people.csv --from 0 --to 7 --steps 9`
     """
+    from variate.table import files
+
     expect_writable(out)
     ends = _item(data, start), _item(data, end)
-    deliver(_load(model).interpolate(*ends, steps=steps), out, json=json)
+    with files.naming(data):
+        way = _load(model).interpolate(*ends, steps=steps)
+    deliver(way, out, json=json)
 
 
 @app.command

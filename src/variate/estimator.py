@@ -367,7 +367,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """The estimator that a model file describes."""
         codec = cls.codec.from_state(manifest["codec"])
         parameters = manifest["parameters"]["dict"]
-        expect_modest([parameters["posterior"], parameters["prior"]], weights)
+        expect_modest(parameters, weights)
         self = cls(**revive(manifest["parameters"]))
         with torch.device("meta"):  # a file may ask for any size: look before it is made
             expect_shapes(self._assemble(codec), weights)

@@ -24,6 +24,7 @@ from variate.training import Source
 __all__ = ["Prepared", "expect_modest", "expect_shapes", "split"]
 
 MODEST = 100_000  # numbers that a part may ask for beyond those of the file
+CRITIC = 16_000_000  # numbers that an objective may ask for, whose parts are not in the file
 
 
 @dataclass(frozen=True)
@@ -69,24 +70,32 @@ class Prepared:
         return digest.hexdigest()
 
 
-def expect_modest(parts: Any, weights: dict[str, Tensor]) -> None:
-    """Refuse described parts of a model that ask for far more numbers than a file holds.
+def expect_modest(parameters: dict[str, Any], weights: dict[str, Tensor]) -> None:
+    """Refuse described parts of a model that ask for far more numbers than they can need.
+
+    The weights of posterior and prior are in the file; those of an objective are not, so its
+    parts (a critic) have an allowance of their own.
 
     Args:
-        parts: What `specification.describe` made of them.
+        parameters: An estimator's, as `specification.describe` made them.
         weights: The file's.
 
     Raises:
-        ValueError: Two of a part's sizes, multiplied, exceed the weights by far.
+        ValueError: Two of a part's sizes, multiplied, exceed what it may have.
     """
-    most = sum(tensor.numel() for tensor in weights.values()) + MODEST
-    if isinstance(parts, list):
-        for part in parts:
-            expect_modest(part, weights)
-    elif isinstance(parts, dict):
-        sizes = sorted(_integers(parts.get("arguments", parts)))[-2:]
+    held = sum(tensor.numel() for tensor in weights.values())
+    for name, most in (("posterior", held), ("prior", held), ("objective", max(held, CRITIC))):
+        _expect_at_most(most + MODEST, parameters[name])
+
+
+def _expect_at_most(most: int, part: Any) -> None:
+    if isinstance(part, list):
+        for inner in part:
+            _expect_at_most(most, inner)
+    elif isinstance(part, dict):
+        sizes = sorted(_integers(part.get("arguments", part)))[-2:]
         if math.prod(sizes) > most:
-            raise ValueError(f"a part asks for the sizes {sizes}, and the file has {most} numbers")
+            raise ValueError(f"a part asks for the sizes {sizes}, and may have {most} numbers")
 
 
 def _integers(description: Any) -> list[int]:

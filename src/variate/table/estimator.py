@@ -12,8 +12,7 @@ rows maximises the ELBO of what was observed (Mattei & Frellsen 2019; Nazabal et
 This module does not know files' formats (see `files`), nor how training works.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from torch.distributions import Distribution
 from variate import verbs
 from variate.codec import Codec
 from variate.distributions import Rows
-from variate.errors import DataError, OptionError
+from variate.errors import OptionError
 from variate.estimator import Estimator
 from variate.models import VAE
 from variate.nets import MLP
@@ -146,7 +145,7 @@ class TableVAE(Estimator):
             whole("each width of hidden", width)
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
-        with _naming(X):
+        with files.naming(X):
             if isinstance(X, str | Path) and is_large(X, LARGE):
                 return self._streamed(Path(X), scratch)
             return self._resident(X)
@@ -168,7 +167,7 @@ class TableVAE(Estimator):
         )
 
     def _rows(self, X: Any) -> Tensor:
-        with _naming(X):
+        with files.naming(X):
             return self.codec_.encode(self._received(X, reset=False))
 
     def _received(self, X: Any, *, reset: bool) -> Any:
@@ -225,14 +224,3 @@ class TableVAE(Estimator):
     def _default_latent(self, codec: Codec) -> int:
         assert isinstance(codec, TableCodec)
         return min(16, max(2, 2 * len(codec.modelled)))
-
-
-@contextmanager
-def _naming(X: Any) -> Iterator[None]:
-    """Whatever is wrong with the data of a file, the error names the file."""
-    try:
-        yield
-    except DataError as error:
-        if not isinstance(X, str | Path) or str(X) in str(error):
-            raise
-        raise type(error)(f"{X}: {error}") from error

@@ -42,6 +42,7 @@ __all__ = [
     "beginning",
     "columns",
     "is_frame",
+    "naming",
     "parquet_batches",
     "parquet_files",
     "read",
@@ -64,6 +65,21 @@ def suffix_of(path: str | Path) -> str | None:
     """The known ending of a path, or None."""
     name = Path(path).name.lower()
     return max((s for s in SUFFIXES if name.endswith(s)), key=len, default=None)
+
+
+@contextmanager
+def naming(source: Any) -> Iterator[None]:
+    """Whatever is wrong with the data of a file, the error names the file.
+
+    Args:
+        source: A path; anything else has no name to give.
+    """
+    try:
+        yield
+    except DataError as error:
+        if not isinstance(source, str | Path) or str(source) in str(error):
+            raise
+        raise type(error)(f"{source}: {error}") from error
 
 
 # -- reading ------------------------------------------------------------------------------------
