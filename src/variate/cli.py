@@ -69,11 +69,12 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         Parameter(help="NAME=KIND: override a column's kind (see `variate info`); repeatable."),
     ] = None,
     latent: Annotated[int | None, Parameter(help="Latent dimensions.")] = None,
-    hidden: Annotated[tuple[int, ...], Parameter(help="Widths of the hidden layers.")] = (256, 256),
-    components: Annotated[int, Parameter(help="Mixture components of a number.")] = 5,
+    hidden: Annotated[tuple[int, ...], Parameter(help="Widths of the encoder's layers.")] = (256, 256),
+    width: Annotated[int, Parameter(help="Of each column's network in the decoder.")] = 32,
+    components: Annotated[int, Parameter(help="Mixture components of a number.")] = 8,
     beta: Annotated[float, Parameter(help="Weight of the KL term; 1 is the ELBO.")] = 1.0,
     batch_size: Annotated[int, Parameter(help="Rows per step.")] = 256,
-    learning_rate: Annotated[float, Parameter(help="The peak of the schedule.")] = 2e-3,
+    learning_rate: Annotated[float, Parameter(help="The peak of the schedule.")] = 3e-3,
     device: Annotated[str | None, Parameter(help="cpu, cuda …; None: a GPU if any.")] = None,
     precision: Annotated[
         Literal["float32", "bfloat16", "auto"], Parameter(help="Of the networks.")
@@ -100,7 +101,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
 
     expect_writable(out)
     estimator = estimator_class(kind or kind_of(data))(
-        columns=_pairs(column), latent=latent, hidden=hidden, components=components, beta=beta,
+        columns=_pairs(column), latent=latent, hidden=hidden, width=width,
+        components=components, beta=beta,
         epochs=epochs, minutes=minutes, batch_size=batch_size, learning_rate=learning_rate,
         seed=seed, device=device, precision=precision, verbose=not quiet,
     )  # fmt: skip

@@ -34,6 +34,7 @@ from variate.codec import Codec
 from variate.diary import follow
 from variate.errors import OptionError
 from variate.evaluation import summary
+from variate.inference import Objective
 from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
 from variate.options import above_zero, at_least, whole
@@ -98,6 +99,14 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """The model that training starts from, given some rows; a kind may have a better one."""
         return model
 
+    def _objective(self) -> Objective:
+        """What is minimised: the user's choice, or what suits the kind."""
+        return self.objective or ELBO(beta=WarmUp(self.beta))
+
+    def _habits(self, rows: int) -> dict[str, Any]:  # noqa: ARG002 - for those who have some
+        """Arguments of `train` that suit the kind, given how many training rows there are."""
+        return {}
+
     @abstractmethod
     def _blank(self, codec: Codec) -> Tensor:
         """One row of valid x `[1, *event]`, to give lazy layers their shapes."""
@@ -155,10 +164,9 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             self.history_: list[dict[str, Any]] = []
             events: Iterator[Any] = train(
                 self.model_,
-                copy.deepcopy(self.objective) or ELBO(beta=WarmUp(self.beta)),
+                copy.deepcopy(self._objective()),
                 prepared.training,
                 validation=prepared.validation,
-                epochs=self.epochs,
                 minutes=self.minutes,
                 batch_size=self.batch_size,
                 learning_rate=self.learning_rate,
@@ -170,6 +178,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 resume=resume,
                 processes=processes,
                 fingerprint=prepared.fingerprint(self.get_params(deep=False)),
+                **{"epochs": self.epochs} | self._habits(self.facts_["training_rows"]),
             )
             if logdir is not None:
                 events = tensorboard(events, logdir)

@@ -1,27 +1,33 @@
 """The distributions that torch lacks: likelihoods and posteriors, all plain torch Distributions."""
 
+from variate.distributions.column import Allowed, CategoryLaw, ChoiceLaw, NumberLaw, law_of
 from variate.distributions.continuous import ContinuousBernoulli
 from variate.distributions.counts import ZeroInflated
 from variate.distributions.gaussian import Delta, bounded_scale
 from variate.distributions.grid import GridLogisticMixture, LogisticMixture
 from variate.distributions.ordinal import Ordinal
-from variate.distributions.rows import Categorical, Column, Constant, Numeric, RowLayout, Rows
+from variate.distributions.rows import Categorical, Column, Constant, Copy, Numeric, RowLayout
 from variate.distributions.temper import temper, tempered
 
 __all__ = [
+    "Allowed",
     "Categorical",
+    "CategoryLaw",
+    "ChoiceLaw",
     "Column",
     "Constant",
     "ContinuousBernoulli",
+    "Copy",
     "Delta",
     "GridLogisticMixture",
     "LogisticMixture",
+    "NumberLaw",
     "Numeric",
     "Ordinal",
     "RowLayout",
-    "Rows",
     "ZeroInflated",
     "bounded_scale",
+    "law_of",
     "temper",
     "tempered",
 ]

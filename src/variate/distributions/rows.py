@@ -1,88 +1,128 @@
-r"""A table's row: columns of mixed kinds, independent given the latent; NaN is unobserved.
+r"""The columns of a table's row: what each has for outcomes, and what an outcome's probability is.
 
-    log p(x|z) = Σ_{c observed} log p_c(x_c|z)
+Every column c has a law p_c, given whatever a network was shown. It has two parts:
 
-A column that is not observed contributes nothing, which marginalises it exactly. A categorical
-column has a softmax over its levels. A numeric column has a mixture of K logistics over its scores
-(scores.py), and is measured in its own units: as the probability of the recorded value where the
-column lies on a grid, else as a density with the Jacobian of T. A constant column says nothing.
+    outcomes     a softmax over   the levels of a category
+                                  the atoms of a number, copies of other columns, and "elsewhere"
+                                  the gap, where the column has missing values
+    elsewhere    a mixture of K logistics over the number's scores T (scores.py)
 
-A network supplies raw `[..., P]`, which is laid out as
+so that with w the probabilities of the outcomes and f the mixture,
 
-    3 × K × N     of the N numeric columns: logits, locations, raw scales
-    L_b × n_b     for each bucket b of n_b categorical columns of similar size: logits
+    p_c(level) = w_level
+    p_c(x)     = w_atom(x) + Σ_{copies whose source is x} w_copy + w_elsewhere · f(cell of x)
+    p_c(gap)   = w_gap
 
-Columns of a bucket share one tensor, padded to its largest column L_b with levels of probability
-zero; buckets end at 2, 8, 32, 128, ... levels, so that one column of 5,000 levels does not pad the
-others. raw = 0 gives every score a mixture that is close to a standard normal and every level the
-same probability.
+which sums and integrates to one: atoms and copies add to what the mixture gives the same value, and
+nothing is taken off. A missing value of a column that never had one in training is unobserved: it
+contributes nothing. A constant column says nothing.
 
-This module does not know names, units or data types, nor how a row is encoded.
+Columns come first in the tensors of this module, `[C, ...]`, and numeric ones `[N, ...]`. The
+logits of outcomes come in buckets b of n_b columns with a similar number of them, padded to the
+most, L_b, with outcomes of probability zero: one column of 5,000 levels does not pad the others.
+
+This module does not know names, units or data types, nor the network.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Size, Tensor
-from torch.distributions import Distribution, constraints
+from torch import Tensor, nn
 
 from variate.distributions.gaussian import bounded_scale
 from variate.distributions.grid import LogisticMixture
-from variate.distributions.scores import Numeric, ScoreMaps, Tables
+from variate.distributions.scores import Copy, Numeric, ScoreMaps, Tables
 
-__all__ = ["Categorical", "Column", "Constant", "Numeric", "RowLayout", "Rows"]
+__all__ = ["Categorical", "Column", "Constant", "Copy", "Numeric", "Reading", "RowLayout"]
+
+_LOG_BROAD = math.log(1e-4)
+_WIDE = math.sqrt(3) / math.pi  # the scale of a logistic whose variance is one
+_NEVER = -1e9  # a logit whose probability is zero, and whose gradient is not NaN
 
 
 @dataclass(frozen=True)
 class Categorical:
     """A column of codes 0, ..., levels - 1.
 
+    Attributes:
+        levels: How many.
+        gaps: Whether a missing value is an outcome with a probability.
+
     Raises:
         ValueError: There is no level.
     """
 
     levels: int
+    gaps: bool = False
 
     def __post_init__(self) -> None:
         """Check that there is a level."""
         if self.levels < 1:
             raise ValueError(f"a categorical column needs a level or more; got {self.levels}")
 
+    @property
+    def outcomes(self) -> int:
+        """The levels, and a gap if there are any."""
+        return self.levels + self.gaps
+
 
 @dataclass(frozen=True)
 class Constant:
     """A column that has one value only: no parameters, log-probability zero."""
 
+    outcomes = 0
+
 
 Column = Categorical | Numeric | Constant
 
 
-class RowLayout(Tables):
-    """Where each column's parameters lie in a network's output, and what they mean.
+class Reading(NamedTuple):
+    """What rows x look like to the laws of their columns, and to a network.
 
-    Call it with raw `[..., P]`, P = `parameters_needed`, to get `Rows` of batch shape `[...]`.
+    Attributes:
+        outcome: Level, atom, elsewhere or gap of each column, int64 `[C, ...]`; -1: unobserved.
+        score: T of the numbers, float32 `[N, ...]`; 0 where there is none.
+        present: Where there is a number, bool `[N, ...]`.
+        lower: T of the lower edge of the number's cell, float32 `[N, ...]`.
+        width: The width of the cell in scores; 0 for a point.
+        offset: What is added to the log of the cell's mass.
+        equal: Whether the number is what each copy would give, bool `[R, ...]`.
+    """
+
+    outcome: Tensor
+    score: Tensor
+    present: Tensor
+    lower: Tensor
+    width: Tensor
+    offset: Tensor
+    equal: Tensor
+
+
+class RowLayout(Tables):
+    """The columns of a row, and where the parameters of their laws lie.
 
     Args:
         columns: The kinds of the columns, in order.
         components: K, the logistics of each numeric column's mixture.
 
     Attributes:
-        parameters_needed: P, how many outputs the network must have for each row.
-        numeric: Positions of the numeric columns in the row.
-        categorical: Positions of the categorical columns in the row.
+        numeric: Positions of the N numeric columns in the row.
+        buckets: Positions of the columns with outcomes, bucket by bucket.
+        widths: L_b, the most outcomes in each bucket.
 
     Raises:
-        ValueError: There is no component.
+        ValueError: There is no component, or a copy's source is not a numeric column before it.
     """
 
-    start: Tensor
     levels: Tensor
-    order: Tensor
-    inverse: Tensor
+    atoms: Tensor
+    tolerance: Tensor
+    elsewhere: Tensor
+    gap: Tensor
+    where_numeric: Tensor
 
     def __init__(self, columns: Sequence[Column], components: int = 5) -> None:
         super().__init__()
@@ -90,228 +130,214 @@ class RowLayout(Tables):
             raise ValueError(f"a mixture needs a component or more; got {components}")
         self.columns = tuple(columns)
         self.components = components
-        levels = {i: c.levels for i, c in enumerate(columns) if isinstance(c, Categorical)}
         numbers = {i: c for i, c in enumerate(columns) if isinstance(c, Numeric)}
-        self.numeric, self.categorical = list(numbers), list(levels)
+        self.numeric = list(numbers)
         self.maps = ScoreMaps(list(numbers.values()))
-
-        buckets = _buckets(levels)
-        coded = [i for bucket in buckets for i in bucket]
-        self.shapes = [(max(levels[i] for i in bucket), len(bucket)) for bucket in buckets]
-        start = [_standard_normal(components).repeat_interleave(len(numbers))]
-        start += [_padding([levels[i] for i in bucket]) for bucket in buckets]
-        self.sizes = [len(part) for part in start]
-        self.parameters_needed = sum(self.sizes)
-
-        order = [*self.numeric, *coded]
-        constant = [i for i, c in enumerate(columns) if isinstance(c, Constant)]
+        self.each = nn.ModuleList([ScoreMaps([column]) for column in numbers.values()])
+        self.copies = [(i, copy) for i, c in numbers.items() for copy in c.copies]
+        for column, copy in self.copies:
+            if copy.source not in numbers or copy.source == column:
+                raise ValueError(f"column {column} cannot copy column {copy.source}")
+        self.buckets = _buckets({i: c.outcomes for i, c in enumerate(columns) if c.outcomes})
+        self.widths = [max(columns[i].outcomes for i in bucket) for bucket in self.buckets]
+        gapped = [getattr(c, "gaps", False) for c in columns]
+        last = [c.levels if isinstance(c, Categorical) else 0 for c in columns]
+        for i, c in numbers.items():
+            last[i] = len(c.atoms) + 1
         self.hold(
-            start=torch.cat(start),
-            levels=torch.tensor([levels[i] for i in coded], dtype=torch.long),
-            order=torch.tensor(order, dtype=torch.long),
-            inverse=torch.tensor(order + constant, dtype=torch.long).argsort(),
+            levels=torch.tensor([c.levels if isinstance(c, Categorical) else 0 for c in columns]),
+            atoms=_atoms(list(numbers.values())),
+            tolerance=torch.tensor(
+                [[(c.step or 0.0) * 1e-3] for c in numbers.values()], dtype=torch.float64
+            ).reshape(-1, 1),
+            elsewhere=torch.tensor([[len(c.atoms)] for c in numbers.values()]).reshape(-1, 1),
+            gap=torch.where(torch.tensor(gapped), torch.tensor(last), -1).unsqueeze(-1),
+            where_numeric=torch.tensor(self.numeric, dtype=torch.long),
         )
 
-    def forward(self, raw: Tensor) -> "Rows":
-        """The rows that raw `[..., P]` describes, computed in float32 or wider."""
-        # parameters first in memory: every column, component and level is then contiguous
-        numeric, *coded = (raw + self.start).movedim(-1, 0).contiguous().split(self.sizes)
-        parts = numeric.unflatten(0, (3, self.components, len(self.numeric)))
-        logits, location, scale = (part.movedim((0, 1), (-1, -2)) for part in parts.unbind())
-        mixture = LogisticMixture(logits, location, bounded_scale(scale), validate_args=False)
-        tables = (part.unflatten(0, shape) for part, shape in zip(coded, self.shapes, strict=True))
-        levels = [F.log_softmax(table, 0).movedim((0, 1), (-1, -2)) for table in tables]
-        return Rows(self, mixture, levels)
+    # -- reading rows -----------------------------------------------------------------------------
 
-    def arranged(self, x: Tensor) -> Tensor:
-        """x `[..., C]` with the numeric columns first, then the buckets'; constants left out."""
-        return x.movedim(-1, 0).index_select(0, self.order).movedim(0, -1)
+    def read(self, x: Tensor) -> Reading:
+        """What rows x `[..., C]` look like; a number beside its grid counts as the nearest one."""
+        columns = x.movedim(-1, 0)
+        shape = columns.shape[1:]
+        flat = columns.reshape(len(self.columns), -1).double()
+        missing = flat.isnan()
+        outcome = torch.where(missing, self.gap, flat.nan_to_num(0.0).long())
+        numbers = flat.index_select(0, self.where_numeric)
+        present = ~numbers.isnan()
+        values = torch.where(present, numbers, 0.0)
+        others = outcome.index_select(0, self.where_numeric)
+        found = torch.where(present, self._atom(values), others)
+        outcome = outcome.index_copy(0, self.where_numeric, found)
+        score = torch.where(present, self.maps(values.T).T, 0.0)
+        cells = [part.T for part in self.maps.cells(values.T)]
+        equal = [flat[i] == copy.sign * flat[copy.source] for i, copy in self.copies]
+        parts = [outcome, score.float(), present, *(part.float() for part in cells)]
+        parts.append(torch.stack(equal) if equal else present[:0])
+        return Reading(*(part.reshape(len(part), *shape) for part in parts))
 
-    def restored(self, arranged: Tensor) -> Tensor:
-        """The inverse of `arranged`, `[..., C]`, with zero in the constant columns."""
-        constants = len(self.columns) - arranged.shape[-1]
-        return F.pad(arranged, (0, constants)).index_select(-1, self.inverse)
+    def read_one(self, column: int, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Outcome, score and presence `[M]` of values `[M]` of one column: see `Reading`."""
+        missing = values.isnan()
+        known = torch.where(missing, 0.0, values)
+        if column not in self.numeric:
+            outcome = torch.where(missing, self.gap[column], known.long())
+            return outcome, torch.zeros_like(values, dtype=torch.float32), ~missing
+        n = self.numeric.index(column)
+        outcome = torch.where(missing, self.gap[column], self._atom(known.unsqueeze(0), n)[0])
+        score = self.each[n](known.unsqueeze(-1)).squeeze(-1)
+        return outcome, torch.where(missing, 0.0, score).float(), ~missing
 
-    @torch.no_grad()
-    def marginal(self, x: Tensor) -> Tensor:
-        """Raw parameters `[P]` that give categories their frequencies in the rows x `[N, C]`.
-
-        Half a row is added to each level, so that none is impossible. The scores of numbers are
-        close to a standard normal by their making, so their parameters are zero. A network that
-        has this as its last bias begins at the columns' marginals.
-        """
-        pieces = [torch.zeros(self.sizes[0])]
-        coded = iter(self.order[len(self.numeric) :].tolist())
-        for most, columns in self.shapes:
-            counts = torch.full((most, columns), 0.5)
-            for c in range(columns):
-                codes = x[:, next(coded)]
-                counts[:, c] += torch.bincount(codes[~codes.isnan()].long(), minlength=most)
-            pieces.append((counts / counts.sum(0)).log().flatten())
-        return torch.cat(pieces)
-
-    def score(self, x: Tensor) -> Tensor:
-        """T of the numeric columns of x `[..., C]`, float32 `[..., N]`; NaN stays NaN."""
-        score: Tensor = self.maps(self.arranged(x)[..., : len(self.numeric)])
-        return score.float()
+    def _atom(self, values: Tensor, only: int | None = None) -> Tensor:
+        """Which atom each of the numbers `[N, M]` is, or elsewhere; of one column `[1, M]`."""
+        some = slice(None) if only is None else slice(only, only + 1)
+        atoms, tolerance = self.atoms[some], self.tolerance[some]
+        nearest = torch.searchsorted(atoms, values - tolerance)
+        found = atoms.gather(1, nearest.clamp(max=atoms.shape[1] - 1))
+        return torch.where((found - values).abs() <= tolerance, nearest, self.elsewhere[some])
 
     def violations(self, x: Tensor) -> Tensor:
         """Where x `[..., C]` lies outside the support, bool `[..., C]`; NaN lies inside.
 
         A code must be one of its column's levels, a number finite, and on the grid if there is one.
         """
-        arranged = self.arranged(x)
-        numbers, codes = arranged.tensor_split((len(self.numeric),), -1)
-        known = (codes >= 0) & (codes < self.levels) & (codes == codes.round())
-        outside = ~torch.cat([self.maps.supports(numbers), known], -1)
-        return self.restored(outside & ~torch.isnan(arranged))
+        known = (x >= 0) & (x < self.levels) & (x == x.round())
+        numbers = self.maps.supports(x.index_select(-1, self.where_numeric))
+        inside = known.index_copy(-1, self.where_numeric, numbers)
+        constant = torch.tensor([isinstance(c, Constant) for c in self.columns], device=x.device)
+        return ~(inside | constant | x.isnan())
 
     def check(self, x: Tensor) -> tuple[int, int] | None:
         """Row and column of the first value of x `[B, C]` outside the support, or None."""
         places = self.violations(x).nonzero()
         return None if len(places) == 0 else (int(places[0, 0]), int(places[0, 1]))
 
+    # -- the laws ---------------------------------------------------------------------------------
 
-class Rows(Distribution):
-    """Rows of a table: independent columns of mixed kinds, NaN meaning unobserved.
+    def log_prob(self, reading: Reading, logits: Sequence[Tensor], numbers: Tensor) -> Tensor:
+        """Log-probability of each column, `[C, ...]`, in nats; 0 where it is unobserved.
 
-    Values are float64 `[..., C]`, in the columns' own units, codes for categories. Draws observe
-    every column; a constant column is drawn as zero. `RowLayout` makes it.
+        Args:
+            reading: The rows.
+            logits: Of the outcomes, `[n_b, ..., L_b]` for each bucket; padding need not be masked.
+            numbers: Raw parameters of the mixtures, `[N, ..., 3·K]`.
+        """
+        observed = reading.outcome >= 0
+        outcome = reading.outcome.clamp(min=0)
+        shape = torch.broadcast_shapes(outcome.shape[1:], numbers.shape[1:-1])
+        result = [torch.zeros((), device=numbers.device).expand(shape)] * len(self.columns)
+        log_w: dict[int, Tensor] = {}
+        for bucket, part in zip(self.buckets, logits, strict=True):
+            normalised = self.log_outcomes(bucket, part)
+            index = outcome[bucket].expand(len(bucket), *shape).unsqueeze(-1)
+            for c, of_column, of_row in zip(
+                bucket, normalised, normalised.gather(-1, index).squeeze(-1), strict=True
+            ):
+                log_w[c], result[c] = of_column, of_row
+        if self.numeric:
+            self._add_numbers(result, log_w, reading, numbers)
+        return torch.where(observed, torch.stack(result), 0.0)
 
-    Args:
-        layout: The columns.
-        mixture: Scores of the N numeric columns, batch shape `[*batch, N]`.
-        levels: Log-probabilities of the levels, `[*batch, n_b, L_b]` for each of the buckets.
-    """
-
-    arg_constraints = {}  # noqa: RUF012
-    has_rsample = False
-
-    def __init__(
-        self, layout: RowLayout, mixture: LogisticMixture, levels: Sequence[Tensor]
+    def _add_numbers(
+        self,
+        result: list[Tensor],
+        log_w: dict[int, Tensor],
+        reading: Reading,
+        numbers: Tensor,
     ) -> None:
-        self.layout = layout
-        self.mixture = mixture
-        self.levels = tuple(levels)
-        event = Size((len(layout.columns),))
-        super().__init__(mixture.batch_shape[:-1], event, validate_args=False)
+        """Add to the atoms' log-probabilities those of elsewhere and of the copies."""
+        mass = self.mixture(numbers).log_mass(reading.lower, reading.width) + reading.offset
+        copied: dict[int, list[Tensor]] = {c: [] for c in self.numeric}
+        for r, (c, _) in enumerate(self.copies):
+            log_copy = log_w[c][..., self.first_copy(c) + len(copied[c])]
+            copied[c].append(torch.where(reading.equal[r], log_copy, _NEVER))
+        for n, c in enumerate(self.numeric):
+            if c not in log_w:
+                result[c] = mass[n]
+                continue
+            atoms = int(self.columns[c].outcomes) and len(self._number(c).atoms)
+            is_atom = reading.outcome[c] < atoms
+            terms = [log_w[c][..., atoms] + mass[n], *copied[c]]
+            if atoms:
+                terms.append(torch.where(is_atom, result[c], _NEVER))
+            value = torch.stack(torch.broadcast_tensors(*terms)).logsumexp(0)
+            result[c] = torch.where(reading.present[n], value, result[c])
 
-    @property
-    def support(self) -> constraints.Constraint:
-        """NaN, or for each column one of its levels, its grid's values or any finite number."""
-        return _RowSupport(self.layout)
+    def log_outcomes(self, bucket: Sequence[int], logits: Tensor) -> Tensor:
+        """Log-probabilities of the outcomes of a bucket's columns from their logits, same shape."""
+        sizes = torch.tensor([self.columns[c].outcomes for c in bucket], device=logits.device)
+        padding = torch.arange(logits.shape[-1], device=logits.device) >= sizes.unsqueeze(-1)
+        padding = padding.reshape(len(bucket), *[1] * (logits.ndim - 2), -1)
+        return logits.masked_fill(padding, _NEVER).log_softmax(-1)
 
-    def expand(self, batch_shape: Any, _instance: Any = None) -> "Rows":
-        """The same rows with their batch broadcast to `batch_shape`."""
-        mixture = self.mixture.expand((*batch_shape, *self.mixture.batch_shape[-1:]))
-        levels = [bucket.expand(*batch_shape, *bucket.shape[-2:]) for bucket in self.levels]
-        return Rows(self.layout, mixture, levels)
+    def mixture(self, numbers: Tensor) -> LogisticMixture:
+        """The mixtures over scores from raw parameters `[..., 3·K]`, and a broad component to each.
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log-probability of the observed columns in nats, broadcast of batch and value.
-
-        The value must lie in the support, which `RowLayout.check` tells and this does not: a
-        number beside its grid is taken for the nearest one on it.
+        It has a ten-thousandth of the weight and lies like the column as a whole. Without it a
+        network that is sure of a number, and wrong, loses thousands of nats on a single row.
         """
-        return self._log_prob_arranged(value).sum(-1)
+        logits, location, scale = numbers.unflatten(-1, (3, self.components)).unbind(-2)
+        broad = logits.logsumexp(-1, keepdim=True) + _LOG_BROAD
+        parts = ((logits, broad), (location, torch.zeros_like(broad)), (bounded_scale(scale), torch.full_like(broad, _WIDE)))
+        return LogisticMixture(*(torch.cat(part, -1) for part in parts), validate_args=False)
 
-    def log_prob_columns(self, value: Tensor) -> Tensor:
-        """The same column by column, `[..., C]`; zero where the value is NaN."""
-        return self.layout.restored(self._log_prob_arranged(value))
+    def first_copy(self, column: int) -> int:
+        """The first of a numeric column's outcomes that is a copy."""
+        number = self._number(column)
+        return len(number.atoms) + 1 + number.gaps
+
+    def _number(self, column: int) -> Numeric:
+        number = self.columns[column]
+        assert isinstance(number, Numeric)
+        return number
+
+    # -- where training starts --------------------------------------------------------------------
 
     @torch.no_grad()
-    def sample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
-        """Draws `[*sample_shape, *batch, C]`, float64."""
-        scores = self.mixture.double().sample(sample_shape)
-        codes = [_sampled(bucket, Size(sample_shape)) for bucket in self.levels]
-        return self._row(scores, codes)
+    def marginal(self, x: Tensor) -> list[Tensor]:
+        """Logits `[n_b, L_b]` of each bucket that give outcomes their frequencies in x `[N, C]`.
 
-    @torch.no_grad()
-    def central(self) -> Tensor:
-        """Each column's middle, `[*batch, C]`, float64: the median of numbers, the likeliest level.
-
-        The median is the raw value of the scores' median, since T is monotone; on a grid it is
-        the value whose cell holds it.
+        Half a row is added to each outcome, so that none is impossible. The scores of a column are
+        close to a standard normal by their making, so its mixture starts as one: see `normal`.
         """
-        mixture = self.mixture.double()
-        scores = mixture.icdf(mixture.logits.new_full(mixture.batch_shape, 0.5))
-        return self._row(scores, [bucket.argmax(-1) for bucket in self.levels])
+        reading = self.read(x)
+        counted = []
+        for bucket, width in zip(self.buckets, self.widths, strict=True):
+            counts = torch.full((len(bucket), width), 0.5, device=x.device)
+            for row, c in zip(counts, bucket, strict=True):
+                seen = reading.outcome[c]
+                row += torch.bincount(seen[seen >= 0], minlength=width)[:width]
+            counted.append((counts / counts.sum(-1, keepdim=True)).log())
+        return counted
 
-    def _row(self, scores: Tensor, codes: list[Tensor]) -> Tensor:
-        """Rows with these scores of the numeric columns and these codes of each bucket."""
-        return self.layout.restored(torch.cat([self.layout.maps.inverse(scores), *codes], -1))
+    def normal(self) -> Tensor:
+        """Raw parameters `[3·K]` of a mixture of logistics that is close to a standard normal.
 
-    def _log_prob_arranged(self, value: Tensor) -> Tensor:
-        """Log-probabilities in the layout's own order of columns, zero where unobserved."""
-        arranged = self.layout.arranged(value)
-        observed = ~torch.isnan(arranged)
-        x = torch.where(observed, arranged, 0.0)
-        numbers, codes = x.tensor_split((len(self.layout.numeric),), -1)
-        # columns first in memory, as the parameters are
-        log_p = [self._log_numbers(numbers).movedim(-1, 0), *self._log_codes(codes)]
-        return torch.where(observed, torch.cat(log_p).movedim(0, -1), 0.0)
-
-    def _log_numbers(self, numbers: Tensor) -> Tensor:
-        """Log-probabilities of the numeric columns, `[..., N]`."""
-        cells = self.layout.maps.cells(numbers)
-        lower, width, offset = (part.to(self.mixture.scale.dtype) for part in cells)
-        return self.mixture.log_mass(lower, width) + offset
-
-    def _log_codes(self, codes: Tensor) -> list[Tensor]:
-        """Log-probabilities of the categorical columns, `[n_b, ...]` for each bucket."""
-        shape = torch.broadcast_shapes(self.batch_shape, codes.shape[:-1])
-        index = codes.long().expand(*shape, -1).movedim(-1, 0)
-        parts = index.split([n for _, n in self.layout.shapes])
-        log_p = []
-        for bucket, part in zip(self.levels, parts, strict=True):
-            table = bucket.expand(*shape, *bucket.shape[-2:]).movedim((-1, -2), (0, 1))
-            log_p.append(table.gather(0, part.unsqueeze(0)).squeeze(0))
-        return log_p
+        The medians are a normal's quantiles in the middle of K equal shares, and the common scale
+        brings the variance to one.
+        """
+        shares = (torch.arange(self.components, dtype=torch.float64) + 0.5) / self.components
+        location = torch.special.ndtri(shares)
+        within = float(1 - location.square().mean())
+        raw = math.log(math.expm1(math.sqrt(3 * within) / math.pi))  # of the scale, but for its floor
+        rows = [torch.zeros_like(location), location, torch.full_like(location, raw)]
+        return torch.cat(rows).float()
 
 
-class _RowSupport(constraints.Constraint):
-    """What a layout accepts; NaN included."""
-
-    event_dim = 1
-
-    def __init__(self, layout: RowLayout) -> None:
-        self.layout = layout
-        super().__init__()
-
-    def check(self, value: Tensor) -> Tensor:
-        return ~self.layout.violations(value).any(-1)
-
-
-def _buckets(levels: dict[int, int]) -> list[list[int]]:
-    """Positions of the categorical columns grouped by size: 2 levels, up to 8, up to 32."""
+def _buckets(outcomes: dict[int, int]) -> list[list[int]]:
+    """Positions of columns grouped by their number of outcomes: 2, up to 8, up to 32, ..."""
     groups: dict[int, list[int]] = {}
-    for position, size in levels.items():
+    for position, size in outcomes.items():
         groups.setdefault((max(size, 2) - 1).bit_length() // 2, []).append(position)
     return [groups[key] for key in sorted(groups)]
 
 
-def _padding(sizes: list[int]) -> Tensor:
-    """Minus infinity for the logits that a bucket's columns have no level for, else zero, flat."""
-    level = torch.arange(max(sizes)).unsqueeze(-1)
-    return torch.where(level < torch.tensor(sizes), 0.0, -torch.inf).flatten()
-
-
-def _sampled(log_p: Tensor, sample_shape: Size) -> Tensor:
-    """Draws of a bucket's codes `[*sample_shape, ..., n]` from log-probabilities `[..., n, L]`."""
-    weights = log_p.exp().expand(*sample_shape, *log_p.shape)
-    flat = weights.reshape(-1, weights.shape[-1])
-    return torch.multinomial(flat, 1).reshape(weights.shape[:-1])
-
-
-def _standard_normal(components: int) -> Tensor:
-    """Raw parameters, flat `[3·K]`, of a mixture of logistics that is close to a standard normal.
-
-    The medians are a normal's quantiles in the middle of K equal shares, and the common scale
-    brings the variance to one.
-    """
-    shares = (torch.arange(components, dtype=torch.float64) + 0.5) / components
-    location = torch.special.ndtri(shares)
-    within = float(1 - location.square().mean())
-    scale = math.log(math.expm1(math.sqrt(3 * within) / math.pi))  # but for the floor, raw of it
-    rows = [torch.zeros_like(location), location, torch.full_like(location, scale)]
-    return torch.cat(rows).float()
+def _atoms(numbers: Sequence[Numeric]) -> Tensor:
+    """The atoms of each numeric column, padded with infinity, `[N, at least 1]`."""
+    table = torch.full(
+        (len(numbers), max([1, *(len(c.atoms) for c in numbers)])), torch.inf, dtype=torch.float64
+    )
+    for row, column in zip(table, numbers, strict=True):
+        row[: len(column.atoms)] = torch.tensor(column.atoms, dtype=torch.float64)
+    return table

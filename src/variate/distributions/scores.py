@@ -1,9 +1,9 @@
 r"""T: the monotone maps from a column's own units to scores, and back.
 
 A network predicts best what looks like a standard normal, so every numeric column has a map T from
-raw values to scores, given by knots (v_0, t_0), ..., (v_M, t_M), both strictly increasing: linear
-between the knots and extended linearly beyond the first and the last. A density f over scores is
-then a density over raw values,
+raw values to scores, given by knots (v_0, t_0), ..., (v_M, t_M) in increasing order: linear between
+the knots and extended linearly beyond the first and the last. Where two knots have the same raw
+value, T jumps. A density f over scores is then a density over raw values,
 
     p(x) = f(T(x)) T'(x),
 
@@ -12,7 +12,9 @@ and a distribution function F over scores gives a recorded value, which stands f
 
     P(x) = F(T(b)) - F(T(a)).
 
-Both are written here as the mass of a cell of scores (a density where it is a point, of width zero)
+and a value at which T jumps has the probability F(T(x+)) - F(T(x-)).
+
+All are written here as the mass of a cell of scores (a density where it is a point, of width zero)
 plus an offset that does not depend on the parameters (`cells`): log T'(x) for a point, nothing for
 a probability, and -log step for the density of a continuous quantity that was recorded to a
 resolution of one step.
@@ -32,9 +34,22 @@ from torch import Size, Tensor, nn
 
 from variate.distributions.grid import cell, on_grid, snap
 
-__all__ = ["Cells", "Numeric", "ScoreMaps", "Tables"]
+__all__ = ["Cells", "Copy", "Numeric", "ScoreMaps", "Tables"]
 
 _NARROWEST = 1e-30  # of a cell in scores, so that its width survives in float32
+
+
+@dataclass(frozen=True)
+class Copy:
+    """That a column often repeats what an earlier one of the same row has, or its negative.
+
+    Attributes:
+        source: The position of the other column, a numeric one.
+        sign: 1 or -1.
+    """
+
+    source: int
+    sign: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -42,15 +57,22 @@ class Numeric:
     """A numeric column.
 
     Attributes:
-        values: Knots in raw units, strictly increasing, two or more.
+        values: Knots in raw units, increasing, two or more; the same value twice is a jump.
         scores: T of the knots, strictly increasing, as many.
         step: The resolution if the column lies on the grid origin + k·step, else None.
         density: With a step, whether the log-probability is divided by the step, so that it is
-            that of a continuous quantity, in nats per raw unit. Without a step it always is.
+            that of a continuous quantity, in nats per raw unit. Without a step it always is,
+            except at a jump.
         origin: Any value on the grid.
+        atoms: Values with probabilities of their own, strictly increasing.
+        closed: Whether nothing but atoms is ever drawn.
+        gaps: Whether a missing value is an outcome with a probability.
+        low: The least value that is drawn.
+        high: The largest value that is drawn.
+        copies: Which other columns it repeats.
 
     Raises:
-        ValueError: The knots do not define a strictly increasing map, or step and origin no grid.
+        ValueError: The knots do not define an increasing map, or step and origin no grid.
     """
 
     values: tuple[float, ...]
@@ -58,6 +80,12 @@ class Numeric:
     step: float | None = None
     density: bool = False
     origin: float = 0.0
+    atoms: tuple[float, ...] = ()
+    closed: bool = False
+    gaps: bool = False
+    low: float = -math.inf
+    high: float = math.inf
+    copies: tuple[Copy, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the knots define T."""
@@ -68,16 +96,27 @@ class Numeric:
                 f"a numeric column needs two knots or more and a score for each; "
                 f"got {len(v)} values and {len(t)} scores"
             )
-        slope = t.diff() / v.diff()
-        if not bool(((v.diff() > 0) & (slope > 0) & torch.isfinite(slope)).all()):
+        apart = v.diff()
+        flat = apart == 0
+        alone = not bool((flat[1:] & flat[:-1]).any() | flat[0] | flat[-1])
+        rising = bool(((apart >= 0) & (t.diff() > 0)).all())
+        if not (rising and alone and bool(torch.isfinite(t.diff()[~flat] / apart[~flat]).all())):
             raise ValueError(
-                "the values and the scores of a numeric column must both increase strictly "
-                "and be finite"
+                "the values of a numeric column must increase, its scores strictly, and both be "
+                "finite; a value may come twice, but not three times, nor at an end"
             )
         if self.step is not None and not 0 < self.step < math.inf:
             raise ValueError(f"the step of a column must be positive and finite; got {self.step}")
         if not math.isfinite(self.origin):
             raise ValueError(f"the origin of a column's grid must be finite; got {self.origin}")
+        if self.closed and not self.atoms:
+            raise ValueError("a closed column draws nothing but atoms, so it must have some")
+
+    @property
+    def outcomes(self) -> int:
+        """Atoms, elsewhere, a gap if there are any, and the copies; 0 if it is always elsewhere."""
+        number = len(self.atoms) + 1 + self.gaps + len(self.copies)
+        return 0 if number == 1 else number
 
 
 class Cells(NamedTuple):
@@ -154,8 +193,10 @@ class ScoreMaps(Tables):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """T(x), float64; NaN stays NaN."""
-        return _rows(self._map(_columns(x))[0], x.shape)
+        """T(x), float64, the middle of a jump; NaN stays NaN."""
+        values = _columns(x)
+        lower, upper = self._map(values, right=False), self._map(values, right=True)
+        return _rows((lower.score + upper.score) / 2, x.shape)
 
     def inverse(self, score: Tensor) -> Tensor:
         """The raw values that have these scores, on the grid where the column has one, float64."""
@@ -170,15 +211,20 @@ class ScoreMaps(Tables):
         """The cells of scores that stand for the values x, which must not be NaN, float64."""
         values = _columns(x)
         edges = torch.where(self.gridded, torch.stack(cell(values, self.step, self.origin)), values)
-        score, slope, segment = self._map(torch.cat([*edges], -1))
-        lower, upper = score.chunk(2, -1)
-        left, right = segment.chunk(2, -1)
-        slope = slope.chunk(2, -1)[0]
+        lower, upper = self._map(edges[0], right=False), self._map(edges[1], right=True)
+        between = upper.segment - lower.segment
         # inside one segment the width is exact even where the scores would cancel
-        width = torch.where(left == right, slope * self.step, upper - lower)
-        width = torch.where(self.gridded, width.clamp_min(_NARROWEST), 0.0)
-        offset = torch.where(self.gridded, self.grid_offset, slope.log())
-        return Cells(*(_rows(part, x.shape) for part in (lower, width, offset)))
+        width = torch.where(between == 0, lower.slope * self.step, upper.score - lower.score)
+        wide = self.gridded | (between > 1)  # two segments meet at a knot; at a jump one lies between
+        width = torch.where(wide, width.clamp_min(_NARROWEST), 0.0)
+        offset = torch.where(self.gridded, self.grid_offset, upper.slope.log())
+        offset = torch.where(wide & ~self.gridded, 0.0, offset)
+        return Cells(*(_rows(part, x.shape) for part in (lower.score, width, offset)))
+
+    def edges(self, ends: Tensor) -> Tensor:
+        """T at both ends `[2, N]` of an interval of raw values, with the jumps at the ends in it."""
+        low, high = (self._map(end.unsqueeze(-1), right=r).score for end, r in zip(ends, (False, True)))
+        return torch.stack([low, high]).squeeze(-1)
 
     def supports(self, x: Tensor) -> Tensor:
         """Whether each value is finite and on its column's grid, bool; false for NaN."""
@@ -187,11 +233,17 @@ class ScoreMaps(Tables):
         inside = torch.where(self.gridded, inside, torch.isfinite(values))
         return _rows(inside, x.shape)
 
-    def _map(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """T(x), its slope and the segment that x `[N, -1]` lies in."""
-        segment = torch.searchsorted(self.value_breaks, x) + self.first
+    def _map(self, x: Tensor, *, right: bool) -> "_Place":
+        """Where x `[N, -1]` lies: at a knot in the segment to its right, or in that to its left."""
+        segment = torch.searchsorted(self.value_breaks, x, right=right) + self.first
         value, start, slope = self.segments[:, segment]
-        return start + (x - value) * slope, slope, segment
+        return _Place(start + (x - value) * slope, slope, segment)
+
+
+class _Place(NamedTuple):
+    score: Tensor
+    slope: Tensor
+    segment: Tensor
 
 
 def _columns(x: Tensor) -> Tensor:
@@ -205,9 +257,9 @@ def _rows(columns: Tensor, shape: Size) -> Tensor:
 
 
 def _slopes(column: Numeric) -> list[float]:
-    """T' on each segment."""
+    """T' on each segment, infinite in a jump."""
     knots = zip(column.values, column.values[1:], column.scores, column.scores[1:], strict=False)
-    return [(t1 - t0) / (v1 - v0) for v0, v1, t0, t1 in knots]
+    return [(t1 - t0) / (v1 - v0) if v1 > v0 else math.inf for v0, v1, t0, t1 in knots]
 
 
 def _padded(rows: Sequence[Sequence[float]], width: int, fill: float) -> Tensor:

@@ -18,7 +18,6 @@ This module does not know which part of a model it is applied to.
 import math
 from functools import singledispatch
 
-import torch.nn.functional as F
 from torch import distributions as td
 from torch.distributions import Distribution
 
@@ -27,7 +26,6 @@ from variate.distributions.counts import ZeroInflated
 from variate.distributions.gaussian import Delta
 from variate.distributions.grid import GridLogisticMixture, LogisticMixture
 from variate.distributions.ordinal import Ordinal
-from variate.distributions.rows import Rows
 from variate.errors import OptionError
 
 __all__ = ["temper", "tempered"]
@@ -153,13 +151,6 @@ def _grid(distribution: GridLogisticMixture, temperature: float) -> Distribution
         distribution.origin,
         validate_args=False,
     )
-
-
-@tempered.register
-def _rows(distribution: Rows, temperature: float) -> Distribution:
-    mixture = _logistic_mixture(distribution.mixture, temperature)
-    levels = [F.log_softmax(bucket / temperature, -1) for bucket in distribution.levels]
-    return Rows(distribution.layout, mixture, levels)
 
 
 @tempered.register

@@ -24,6 +24,7 @@ from torch import Tensor
 from variate.codec import Codec
 from variate.errors import DataError, DataWarning, ModelFileError, OptionError, SchemaError
 from variate.table import columns as column_codec
+from variate.table.copies import checked_copies, find_copies
 from variate.table.frames import Frame, restore, to_frame
 from variate.table.inference import OVERRIDES, conclude, summary_for
 from variate.table.schema import ColumnSchema, Dropped, TableSchema
@@ -44,6 +45,7 @@ class TableCodec(Codec):
 
     Attributes:
         schema: What was learned; there after `fit`.
+        copies: Which numbers repeat which, see `find_copies`; there after `notice`.
 
     Examples:
         >>> import pyarrow as pa
@@ -58,9 +60,11 @@ class TableCodec(Codec):
     """
 
     schema: TableSchema
+    copies: tuple[tuple[int, int, int], ...]
 
     def __init__(self, columns: Mapping[str, str] | None = None) -> None:
         self.columns = columns
+        self.copies = ()
 
     @property
     def modelled(self) -> tuple[ColumnSchema, ...]:
@@ -128,9 +132,17 @@ class TableCodec(Codec):
         }
         return restore(made, self.schema)
 
+    def notice(self, x: Tensor) -> None:
+        """Learn from encoded rows `[N, C]` what only whole rows show: which numbers repeat others.
+
+        Some ten thousand of them are enough.
+        """
+        self.copies = find_copies(x.numpy(), self.modelled)
+
     def state(self) -> dict[str, Any]:
         """The overrides and the schema, as JSON-able values."""
-        return {"columns": self._overrides(), "schema": self.schema.to_json()}
+        copies = [list(copy) for copy in self.copies]
+        return {"columns": self._overrides(), "schema": self.schema.to_json(), "copies": copies}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
@@ -140,10 +152,11 @@ class TableCodec(Codec):
             ModelFileError: The state is damaged.
         """
         given = state.get("columns") if isinstance(state, dict) else None
-        if not isinstance(given, dict) or state.keys() != {"columns", "schema"}:
+        if not isinstance(given, dict) or state.keys() != {"columns", "schema", "copies"}:
             raise ModelFileError("the codec in the model file is damaged; fit and save it again.")
         codec = cls(given or None)
         codec.schema = TableSchema.from_json(state["schema"])
+        codec.copies = checked_copies(state["copies"], codec.modelled)
         return codec
 
     # -- learning -------------------------------------------------------------------------------

@@ -25,11 +25,11 @@ from torch.distributions import Distribution
 
 from variate import verbs
 from variate.codec import Codec
-from variate.distributions import Rows
 from variate.errors import OptionError
 from variate.estimator import Estimator
+from variate.inference import Objective
 from variate.models import VAE
-from variate.nets import MLP
+from variate.objectives import FreeBits, WarmUp
 from variate.options import whole
 from variate.preparation import Prepared, split
 from variate.report import Section
@@ -37,12 +37,18 @@ from variate.table import files
 from variate.table.appraisal import appraise
 from variate.table.codec import TableCodec
 from variate.table.frames import is_frame, to_arrow
-from variate.table.network import RowDecoder, RowFeatures, layout_of
+from variate.table.chain import Chain
+from variate.table.network import RowEncoder, chain_order, layout_of
+from variate.table.rows import RowDecoder, Rows
 from variate.table.stream import TableStream, is_large
 
 __all__ = ["TableVAE"]
 
 APPRAISED = 5_000  # rows that are compared and drawn; more would show nothing more
+FREE_NATS = 0.2  # of each latent dimension: a code that costs nothing is not given up
+WEIGHT_DECAY = 0.5
+EMA = 0.995
+STEPS = 1_500  # at 20,000 rows
 LARGE = 512 * 2**20  # bytes of encoded rows above which a file is streamed from disk
 
 
@@ -53,7 +59,8 @@ class TableVAE(Estimator):
         columns: Kinds that override what is inferred, by column name: "continuous", "integer",
             "boolean", "category", "datetime" or "ignore".
         latent: Latent dimensions; None chooses from the number of columns, at most 16.
-        hidden: The widths of the hidden layers of encoder and decoder.
+        hidden: The widths of the encoder's hidden layers.
+        width: Of the network that each column of the decoder has.
         components: Mixture components of a number's likelihood.
         beta: The weight of the KL term; 1 is the ELBO. It is warmed up over the first tenth.
         objective: What is maximised instead, such as `vt.objectives.FreeBits(0.1)`.
@@ -96,7 +103,8 @@ class TableVAE(Estimator):
         columns: Mapping[str, str] | None = None,
         latent: int | None = None,
         hidden: tuple[int, ...] = (256, 256),
-        components: int = 5,
+        width: int = 32,
+        components: int = 8,
         beta: float = 1.0,
         objective: Any = None,
         posterior: Any = None,
@@ -104,7 +112,7 @@ class TableVAE(Estimator):
         epochs: int | None = None,
         minutes: float | None = None,
         batch_size: int = 256,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 3e-3,
         seed: int = 0,
         device: str | None = None,
         precision: str = "float32",
@@ -113,6 +121,7 @@ class TableVAE(Estimator):
         self.columns = columns
         self.latent = latent
         self.hidden = hidden
+        self.width = width
         self.components = components
         self.beta = beta
         self.objective = objective
@@ -139,6 +148,7 @@ class TableVAE(Estimator):
     def _check_options(self) -> None:
         super()._check_options()
         whole("components", self.components)
+        whole("width", self.width)
         if not self.hidden:
             raise OptionError("hidden must be widths of at least 1, got none.")
         for width in self.hidden:
@@ -155,11 +165,13 @@ class TableVAE(Estimator):
         raw = self._received(X, reset=True)
         x = codec.fit(raw).encode(raw)
         training, validation, held_out = split(x, self.seed)
+        codec.notice(training)
         return Prepared(codec, training, training[:4096], validation, held_out)
 
     def _streamed(self, path: Path, scratch: Path) -> Prepared:
         stream = TableStream(path, columns=self.columns, seed=self.seed, scratch=scratch)
         self._remember_names(stream.codec.schema.names)
+        stream.codec.notice(stream.example())
         held_out = stream.held_out()
         half = len(held_out) // 2
         return Prepared(
@@ -196,14 +208,25 @@ class TableVAE(Estimator):
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, TableCodec)
-        layout = layout_of(codec.modelled, self.components)
-        encoder = nn.Sequential(RowFeatures(layout), MLP(None, self.hidden), posterior)
-        return VAE(encoder, RowDecoder(self._latent(codec), layout, tuple(self.hidden)), prior)
+        layout = layout_of(codec.modelled, codec.copies, self.components)
+        encoder = RowEncoder(layout, tuple(self.hidden), posterior)
+        chain = Chain(layout, self._latent(codec), chain_order(layout), width=self.width)
+        return VAE(encoder, RowDecoder(chain), prior)
 
     def _started(self, model: VAE, example: Tensor) -> VAE:
         assert isinstance(model.decoder, RowDecoder)
-        model.decoder.begin(example)
+        model.decoder.chain.begin(example)
         return model
+
+    def _objective(self) -> Objective:
+        return self.objective or FreeBits(FREE_NATS, beta=WarmUp(self.beta))
+
+    def _habits(self, rows: int) -> dict[str, Any]:
+        habits: dict[str, Any] = {"weight_decay": WEIGHT_DECAY, "ema": EMA}
+        if self.epochs is None and self.minutes is None:
+            steps = STEPS * min(max((rows / 20_000) ** 0.5, 0.7), 4.0)
+            habits["epochs"] = steps * min(self.batch_size, rows) / rows
+        return habits
 
     def _blank(self, codec: Codec) -> Tensor:
         assert isinstance(codec, TableCodec)

@@ -23,7 +23,7 @@ import pyarrow as pa
 from variate.errors import DataError, OptionError
 from variate.table import written
 from variate.table.columns import on_scale, snapped
-from variate.table.knots import rank_knots
+from variate.table.knots import score_knots
 from variate.table.schema import UNITS, ColumnSchema, Dropped
 from variate.table.storage import TEMPORAL, Scalar, family, parse_type, ticks_per_second
 from variate.table.summary import ColumnSummary, Numbers
@@ -319,7 +319,7 @@ def _scaled(
     if step is not None:
         x, ends = (snapped(values, step) for values in (x, ends))
     low, high = ends.tolist()
-    knots, scores = rank_knots(x, low, high)
+    found = score_knots(x, low, high, step)
     return replace(
         base,
         kind=kind,
@@ -328,6 +328,8 @@ def _scaled(
         unit=unit,
         low=low,
         high=high,
-        knots=tuple(knots.tolist()),
-        scores=tuple(scores.tolist()),
+        knots=tuple(found.values.tolist()),
+        scores=tuple(found.scores.tolist()),
+        atoms=tuple(found.atoms.tolist()),
+        closed=found.closed,
     )

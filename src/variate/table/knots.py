@@ -1,105 +1,147 @@
-r"""Knots of a column's map to normal scores, from a sample of it.
+r"""Knots of a column's map to normal scores, from a sample of it; and its atoms.
 
-The score of a value v is the normal quantile of its mid-rank,
+The score of a value v is the normal quantile of its rank, T(v) = Φ^-1(#{x < v} / n): a map under
+which the column as a whole becomes a standard normal, whatever its shape. T is piecewise linear
+between knots, and there are two kinds of them:
 
-    T(v) = Φ^-1( (#{x < v} + #{x = v} / 2) / n ),
+- **Steps.** A value that occurs five times or more is a step of T: a cell of scores as wide as its
+  share, [T(v - step/2), T(v + step/2)] where the column lies on a grid and a jump at v where it
+  does not. A smooth density over scores then gives every repeated value exactly its share, the
+  spike of 60 % zeros and the heap at 5,000 alike. The 256 most frequent are kept.
+- **Points.** The other values are followed by 128 points, half of them evenly spread over the ranks
+  and half over the scores, so that the body and the tails are both followed. A value that is drawn
+  between them is interpolated: none that is rarer than five is given out but by chance.
 
-known at every distinct value of the sample. A few of them are kept as knots, between which T is
-linear. Where to keep them:
+A stretch without any value keeps a hundredth of a row, so that T rises strictly.
 
-- the smallest and the largest value, and every atom (a value that a twentieth of the rows share)
-  with its neighbours on both sides, since T jumps there: a column of 90 % zeros has a wide step of
-  scores at zero and spends the rest on its tail;
-- what is left of the budget is laid over the ranks of the other values, half of it evenly in
-  probability and half of it evenly in score, so that both the body and the tails are followed.
+**Atoms** are the values to which a network gives probabilities of their own: all of them where
+there are at most 100 (ages, hours, ratings), else those that a hundredth of the rows share.
 
-Knots closer together than a millionth of the column's spread are thinned out: rounding noise (0.3
-beside 0.1 + 0.2) would make T so steep there that a density could grow without bound.
-
-This module does not know units, grids or missing values.
+This module does not know units or missing values.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-__all__ = ["BUDGET", "rank_knots"]
+__all__ = ["Knots", "score_knots"]
 
-BUDGET = 33
-ATOM = 0.05  # the share of the rows that makes a value an atom
+REPEATED = 5  # rows that make a value common property
+STEPS = 256
+POINTS = 128
+NOTHING = 0.01  # rows in a stretch without any
+FEW = 100
+ATOM = 0.01  # the share of the rows that makes a value an atom
+MOST_ATOMS = 64
 CLOSEST = 1e-6  # of the spread of the middle nine tenths
 
 Floats = NDArray[np.float64]
 
 
-def rank_knots(sample: Floats, low: float, high: float) -> tuple[Floats, Floats]:
-    """Knots (strictly increasing values) and their scores (strictly increasing).
+class Knots(NamedTuple):
+    """What `score_knots` finds.
+
+    Attributes:
+        values: Raw values, increasing; the same value twice is a jump.
+        scores: T of them, strictly increasing.
+        atoms: Values with probabilities of their own, strictly increasing.
+        closed: Whether the atoms are all values that there are.
+    """
+
+    values: Floats
+    scores: Floats
+    atoms: Floats
+    closed: bool
+
+
+def score_knots(sample: Floats, low: float, high: float, step: float | None) -> Knots:
+    """The knots of a column.
 
     Args:
         sample: Values of the column `[n]`, n >= 1, finite.
         low: The column's smallest value, which may not be in the sample.
         high: Its largest.
-
-    Returns:
-        From 2 to about 33 knots, the first at `low`, the last at `high`; for a single value one
-        below and one above it.
+        step: The grid that the values lie on, if there is one.
     """
-    if low == high:
-        reach = max(1.0, abs(low))
-        return np.array([low - reach, low + reach]), np.array([-1.0, 1.0])
-    ends = [end for end in (low, high) if not (sample == end).any()]
+    ends = [end for end in {low, high} if not (sample == end).any()]
     values, counts = np.unique(np.append(sample, ends), return_counts=True)
-    scores = _scores(counts.astype(np.float64))
-    kept = _thinned(values, _chosen(counts / len(sample)), _closest(sample, high - low))
-    return values[kept], scores[kept]
+    closed = len(values) <= FEW
+    atoms = values if closed else _frequent(values, counts)
+    repeated = np.flatnonzero(counts >= REPEATED)
+    repeated = repeated[np.argsort(-counts[repeated], kind="stable")[:STEPS]]
+    is_step = np.zeros(len(values), dtype=bool)
+    is_step[repeated] = True
+    edges, weights = _edges(values, counts, is_step, step, _closest(sample, high - low))
+    ranks = np.cumsum(weights)
+    scores = ndtri((ranks + 0.5) / (ranks[-1] + 1.0))
+    return Knots(*_with_outer_ends(edges, scores), atoms, closed)
 
 
-def _chosen(shares: Floats) -> NDArray[np.intp]:
-    """Which of the distinct values become knots, in increasing order."""
-    last = len(shares) - 1
-    if last < BUDGET:
-        return np.arange(last + 1)
-    atoms = np.flatnonzero(shares >= ATOM)
-    must = np.concatenate([[0, last], atoms, atoms - 1, atoms + 1])
-    must = np.unique(must.clip(0, last))
-    others = np.ones(last + 1, dtype=bool)
-    others[must] = False
-    rest = np.flatnonzero(others)
-    if not len(rest):
-        return must
-    among_rest = _scores(shares[rest])
-    levels = _levels(max(BUDGET - len(must), BUDGET // 4), among_rest[0], among_rest[-1])
-    even = np.searchsorted(among_rest, levels).clip(0, len(rest) - 1)
-    return np.union1d(must, rest[even])
+def _frequent(values: Floats, counts: NDArray[np.int64]) -> Floats:
+    """The values that a hundredth of the rows share, at most 64."""
+    shared = np.flatnonzero(counts >= max(ATOM * counts.sum(), REPEATED))
+    most = shared[np.argsort(-counts[shared], kind="stable")[:MOST_ATOMS]]
+    return values[np.sort(most)]
 
 
-def _scores(weights: Floats) -> Floats:
-    """Φ^-1 of the mid-rank of each of the distinct values, given how often each occurs."""
-    reached = np.cumsum(weights)
-    return ndtri((reached - weights / 2) / reached[-1])
+def _edges(
+    values: Floats,
+    counts: NDArray[np.int64],
+    is_step: NDArray[np.bool_],
+    step: float | None,
+    closest: float,
+) -> tuple[Floats, Floats]:
+    """Raw values of the knots, and for each the weight of the stretch that it ends."""
+    half, noise = (0.0, 0.0) if step is None else (step / 2, step * 1e-6)
+    points = np.flatnonzero(~is_step)
+    followed = np.zeros(len(values), dtype=bool)
+    followed[points[_spread(len(points))]] = True
+    followed[[0, -1]] = True
+    before = np.cumsum(counts) - counts  # rows below each value
+    edges, reached = [values[0] - half], [0.0]
+    for i in np.flatnonzero(is_step | followed):
+        sides = [(values[i], before[i] + counts[i] / 2)]
+        if is_step[i]:
+            sides = [(values[i] - half, before[i]), (values[i] + half, before[i] + counts[i])]
+        for side, (value, rank) in enumerate(sides):
+            jump = is_step[i] and side == 1
+            if jump or value - edges[-1] > (noise if is_step[i] else closest):
+                edges.append(value)
+                reached.append(rank)
+    last = values[-1] + half
+    if last - edges[-1] > 0:
+        edges.append(last)
+        reached.append(float(counts.sum()))
+    weights = np.diff(np.array(reached), prepend=0.0)
+    weights[1:] = np.maximum(weights[1:], 0.0) + NOTHING
+    return np.array(edges), weights
 
 
-def _levels(count: int, lowest: float, highest: float) -> Floats:
-    """Scores that are half evenly spread in probability and half evenly in score."""
-    grid = np.linspace(lowest, highest, 1001)
-    in_score = np.linspace(0.0, 1.0, 1001)
-    in_probability = (ndtr(grid) - ndtr(lowest)) / (ndtr(highest) - ndtr(lowest))
-    return np.interp(np.linspace(0.0, 1.0, count + 2)[1:-1], (in_score + in_probability) / 2, grid)
+def _spread(count: int) -> NDArray[np.intp]:
+    """Which of so many sorted values are points."""
+    if count <= POINTS:
+        return np.arange(count)
+    reach = -ndtri(0.5 / count)
+    shares = (np.linspace(0.0, 1.0, POINTS // 2), ndtr(np.linspace(-reach, reach, POINTS // 2)))
+    return np.unique(np.rint(np.concatenate(shares) * (count - 1)).astype(np.intp))
+
+
+def _with_outer_ends(edges: Floats, scores: Floats) -> tuple[Floats, Floats]:
+    """The knots with one more where T would otherwise end in a jump and could not go on."""
+    reach = max(edges[-1] - edges[0], abs(edges[0]), 1.0)
+    if len(edges) == 1 or edges[0] == edges[1]:
+        edges, scores = np.append(edges[0] - reach, edges), np.append(scores[0] - 1.0, scores)
+    if edges[-1] == edges[-2]:
+        edges, scores = np.append(edges, edges[-1] + reach), np.append(scores, scores[-1] + 1.0)
+    return edges, scores
 
 
 def _closest(sample: Floats, whole: float) -> float:
-    """How close two knots may come."""
+    """How close two points may come, so that rounding noise makes no density without bound."""
     for tail in (0.05, 0.005):
         a, b = np.quantile(sample, [tail, 1 - tail])
         if b > a:
             return CLOSEST * float(b - a)
     return CLOSEST * whole
-
-
-def _thinned(values: Floats, chosen: NDArray[np.intp], closest: float) -> NDArray[np.intp]:
-    """Without the knots that come too close to the one before; the first and the last stay."""
-    kept = [chosen[0]]
-    for index in chosen[1:-1]:
-        if values[index] - values[kept[-1]] > closest and values[-1] - values[index] > closest:
-            kept.append(index)
-    return np.array([*kept, chosen[-1]])

@@ -1,108 +1,148 @@
-"""The encoder and decoder of a table row.
+r"""What the networks see of a table's row, and the encoder.
 
-    x [B, C] raw units, NaN = unobserved
-      -> numbers as normal scores T(x), categories as embeddings, a flag or a slot for "missing"
+    x [B, C] raw units, NaN = missing
+      -> an embedding of each column: its outcome (level, atom, elsewhere, gap, unobserved) and, for
+         a number, a linear map of its score t, and of sin and cos of 2^k π Φ(t), k = 0, ..., 4
       -> MLP -> q(z|x)
-    z [S, B, D] -> MLP -> the raw parameters of every column's likelihood -> p(x|z) = Rows
 
-The scores T are the ones that the likelihood uses, so raw stays raw up to the first line here.
+The scores T are the ones that the likelihood uses, so raw stays raw up to the first line here. The
+waves let a linear map tell apart ranks that are close.
+
 This module does not know where the columns came from, nor what their names are.
 """
 
-from itertools import accumulate
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
-from variate.distributions.rows import Categorical, Constant, Numeric, RowLayout, Rows
+from variate.distributions.rows import Categorical, Column, Copy, Numeric, Reading, RowLayout
 from variate.nets import MLP
 from variate.table.schema import ColumnSchema
 
-__all__ = ["RowDecoder", "RowFeatures", "layout_of"]
+__all__ = ["ColumnEmbedding", "RowEncoder", "chain_order", "layout_of"]
 
-SCORE_BOUND = 6.0  # beyond six deviations a number is only "far out" to the encoder
+OCTAVES = 5
+SCORE_BOUND = 6.0  # beyond six deviations a number is only "far out" to a network
 
 
-def layout_of(columns: tuple[ColumnSchema, ...], components: int) -> RowLayout:
-    """The row likelihood that a table's modelled columns ask for."""
+def layout_of(
+    columns: Sequence[ColumnSchema], copies: Sequence[tuple[int, int, int]], components: int
+) -> RowLayout:
+    """The laws that a table's modelled columns ask for.
+
+    Args:
+        columns: Of the table.
+        copies: Which of them repeat which: column, source, sign.
+        components: Of a number's mixture.
+    """
+    sources: dict[int, list[Copy]] = {c: [] for c in range(len(columns))}
+    for column, source, sign in copies:
+        sources[column].append(Copy(source, float(sign)))
+    made = [_column_of(column, tuple(sources[c])) for c, column in enumerate(columns)]
     with torch.device("cpu"):  # its tables are data, also where the weights are only shapes
-        return RowLayout([_likelihood_of(column) for column in columns], components=components)
+        return RowLayout(made, components=components)
 
 
-def _likelihood_of(column: ColumnSchema) -> Categorical | Numeric | Constant:
+def _column_of(column: ColumnSchema, copies: tuple[Copy, ...]) -> Column:
     if column.kind in ("boolean", "category"):
-        return Categorical(len(column.levels))
+        return Categorical(len(column.levels), gaps=column.missing > 0)
+    assert column.low is not None
+    assert column.high is not None
     return Numeric(
         values=column.knots,
         scores=column.scores,
         step=column.step,
         density=column.kind in ("continuous", "datetime"),
+        atoms=column.atoms,
+        closed=column.closed,
+        gaps=column.missing > 0,
+        low=column.low,
+        high=column.high,
+        copies=copies,
     )
 
 
-class RowFeatures(nn.Module):
-    """x `[B, C]` -> features `[B, F]`: what the encoder sees of a row, gaps included.
+def chain_order(layout: RowLayout) -> list[int]:
+    """The order in which columns are drawn: categories, those of few levels first, then numbers."""
+    coded = [c for c in range(len(layout.columns)) if c not in layout.numeric]
+    return sorted(coded, key=lambda c: layout.columns[c].outcomes) + layout.numeric
+
+
+class ColumnEmbedding(nn.Module):
+    """Readings of rows as one vector for each column.
 
     Args:
         layout: The columns.
-        width: The size of a category's embedding.
+        width: The size of a column's vector.
     """
 
-    starts: Tensor
-    missing: Tensor
-    where: Tensor
+    start: Tensor
+    unobserved: Tensor
 
-    def __init__(self, layout: RowLayout, width: int = 8) -> None:
+    def __init__(self, layout: RowLayout, width: int) -> None:
         super().__init__()
         self.layout = layout
-        levels = [layout.columns[i].levels for i in layout.categorical]  # type: ignore[union-attr]
-        starts = list(accumulate((n + 1 for n in levels), initial=0))
-        self.embedding = nn.Embedding(starts[-1], width) if levels else None
-        self.register_buffer("starts", torch.tensor(starts[:-1]), persistent=False)
-        self.register_buffer("missing", torch.tensor(levels, dtype=torch.long), persistent=False)
-        self.register_buffer("where", torch.tensor(layout.categorical), persistent=False)
+        sizes = [max(column.outcomes, 1) + 1 for column in layout.columns]  # the last: unobserved
+        starts = [sum(sizes[:c]) for c in range(len(sizes))]
+        last = [start + size - 1 for start, size in zip(starts, sizes, strict=True)]
+        with torch.device("cpu"):
+            self.register_buffer("start", torch.tensor(starts)[:, None], persistent=False)
+            self.register_buffer("unobserved", torch.tensor(last)[:, None], persistent=False)
+        self.outcome = nn.Embedding(sum(sizes), width)
+        self.number = nn.Parameter(torch.randn(len(layout.numeric), 1 + 2 * OCTAVES, width) * 0.1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The features of rows x `[B, C]`, NaN = unobserved."""
-        parts: list[Tensor] = []
-        if self.layout.numeric:
-            score = self.layout.score(x)
-            gap = score.isnan()
-            bounded = score.nan_to_num(0.0).clamp(-SCORE_BOUND, SCORE_BOUND)
-            parts += [bounded, gap.to(bounded.dtype)]
-        if self.embedding is not None:
-            codes = x[:, self.where]
-            codes = torch.where(codes.isnan(), self.missing, codes).long() + self.starts
-            parts.append(self.embedding(codes).flatten(1))
-        return torch.cat(parts, dim=1)
+    def forward(self, reading: Reading) -> Tensor:
+        """`[C, B, width]` from a reading of rows `[B, C]`."""
+        seen = reading.outcome >= 0
+        e: Tensor = self.outcome(torch.where(seen, reading.outcome + self.start, self.unobserved))
+        if not self.layout.numeric:
+            return e
+        numbers = torch.bmm(_waves(reading.score, reading.present), self.number)
+        return e.index_add(0, self.layout.where_numeric, numbers)
+
+    def one(self, column: int, values: Tensor) -> Tensor:
+        """`[M, width]` from values `[M]` of one column."""
+        outcome, score, present = self.layout.read_one(column, values)
+        index = torch.where(outcome >= 0, outcome + self.start[column], self.unobserved[column])
+        e: Tensor = self.outcome(index)
+        if column in self.layout.numeric:
+            e = e + _waves(score, present) @ self.number[self.layout.numeric.index(column)]
+        return e
 
 
-class RowDecoder(nn.Module):
-    """z `[S, B, D]` -> p(x|z), the row likelihood of batch shape `[S, B]`.
+def _waves(score: Tensor, present: Tensor) -> Tensor:
+    """What a network sees of a score: itself, and waves over its rank, `[..., 1 + 2·OCTAVES]`."""
+    bounded = score.clamp(-SCORE_BOUND, SCORE_BOUND)
+    octaves = math.pi * 2.0 ** torch.arange(OCTAVES, device=score.device)
+    angle = torch.special.ndtr(bounded).unsqueeze(-1) * octaves
+    seen = torch.cat([bounded.unsqueeze(-1), angle.sin(), angle.cos()], -1)
+    return seen * present.unsqueeze(-1)
+
+
+class RowEncoder(nn.Module):
+    """x `[B, C]` -> q(z|x).
 
     Args:
-        latent: D.
         layout: The columns.
         hidden: The widths of the hidden layers.
+        posterior: Features -> q(z|x).
+        width: The size of a column's vector.
     """
 
-    def __init__(self, latent: int, layout: RowLayout, hidden: tuple[int, ...]) -> None:
+    def __init__(
+        self, layout: RowLayout, hidden: tuple[int, ...], posterior: nn.Module, width: int = 16
+    ) -> None:
         super().__init__()
-        self.body = MLP(latent, hidden)
-        self.head = nn.Linear(hidden[-1], layout.parameters_needed)
         self.layout = layout
+        self.embedding = ColumnEmbedding(layout, width)
+        self.body = MLP(None, hidden)
+        self.posterior = posterior
 
-    @torch.no_grad()
-    def begin(self, x: Tensor) -> None:
-        """Start from the marginals of some rows x `[n, C]`, with what z adds to them still small.
-
-        Training then spends no steps on finding the frequencies of the levels, and the KL is not
-        paid for what the marginals explain.
-        """
-        self.head.bias.copy_(self.layout.marginal(x))
-        self.head.weight.mul_(0.1)
-
-    def forward(self, z: Tensor) -> Rows:
-        """p(x|z)."""
-        likelihood: Rows = self.layout(self.head(self.body(z)))
-        return likelihood
+    def forward(self, x: Tensor) -> Distribution:
+        """q(z|x) of rows x `[B, C]`, NaN = missing."""
+        e = self.embedding(self.layout.read(x))
+        q: Distribution = self.posterior(self.body(e.transpose(0, 1).flatten(1)))
+        return q

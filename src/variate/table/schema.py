@@ -72,8 +72,10 @@ class ColumnSchema:
             "ns".
         text: How numbers or times are written where the column is text: "number", or a strftime
             format.
-        knots: Strictly increasing x at which the scores are known, for numbers.
-        scores: Φ^-1 of the mid-rank of each knot: strictly increasing.
+        knots: Increasing x at which the scores are known, for numbers; twice the same x is a jump.
+        scores: Φ^-1 of the rank of each knot: strictly increasing.
+        atoms: The x that have probabilities of their own, strictly increasing.
+        closed: Whether the atoms are all values that there are.
         low: The smallest x seen.
         high: The largest x seen.
         value: The value of a constant column (dates and times as integers in the storage's unit).
@@ -96,6 +98,8 @@ class ColumnSchema:
     text: str | None = None
     knots: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
+    atoms: tuple[float, ...] = ()
+    closed: bool = False
     low: float | None = None
     high: float | None = None
     value: Scalar | None = None
@@ -131,14 +135,17 @@ class ColumnSchema:
         fits = fits and not pa.types.is_dictionary(storage)
         _require(fits, f"a column of the type {storage} is no {self.kind} one")
         _require(self.ticks >= 1, f"{self.storage} has no {self.unit}")
-        plain = (*self.knots, *self.scores, self.origin, self.low, self.high, self.step or 1.0)
+        ends = (self.origin, self.low, self.high, self.step or 1.0)
+        plain = (*self.knots, *self.scores, *self.atoms, *ends)
         finite = all(isinstance(v, int | float) and math.isfinite(v) for v in plain)
         _require(finite, "knots, scores, origin, range and step must be finite numbers")
         _require(self.step is None or self.step > 0, f"the step {self.step} is not positive")
         _require(len(self.knots) == len(self.scores) >= 2, "there must be two knots and scores")
-        for values in (self.knots, self.scores):
+        for values in (self.scores, self.atoms):
             rising = all(a < b for a, b in pairwise(values))
-            _require(rising, "knots and scores must increase strictly")
+            _require(rising, "scores and atoms must increase strictly")
+        _require(all(a <= b for a, b in pairwise(self.knots)), "knots must increase")
+        _require(type(self.closed) is bool and (len(self.atoms) > 0 or not self.closed), "no atoms")
 
     @property
     def modelled(self) -> bool:

@@ -1,0 +1,319 @@
+r"""The law of one column for M rows: what is left of p_c once a network has said what it knows.
+
+    outcomes     log w `[M, L]`     levels; or atoms, elsewhere, gap, copies
+    elsewhere    a mixture of logistics over scores, cut to an interval of scores
+
+It is drawn from, condensed to one value, made sharper, and restricted: to the values that were
+observed (nothing is drawn beyond them), or to a condition such as x in {a, b} or 1 <= x <= 5, whose
+probability comes with it. A restriction takes outcomes out and cuts the mixture, and is exact, for
+a logistic that is cut to an interval is drawn by its quantiles.
+
+Draws are float64 in the column's own units, codes for categories, NaN for a gap.
+
+This module does not know how the columns of a row hang together.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from variate.distributions.grid import LogisticMixture
+from variate.distributions.rows import Categorical, Numeric, RowLayout
+from variate.distributions.scores import ScoreMaps
+from variate.distributions.temper import tempered
+
+__all__ = ["Allowed", "CategoryLaw", "ChoiceLaw", "ColumnLaw", "NumberLaw", "law_of"]
+
+_BISECTIONS = 48
+_NEVER = -1e9
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a column may be, as a condition.
+
+    Attributes:
+        values: The codes of a category or the raw values of a number; None: all between the ends.
+        low: The least number.
+        high: The largest number.
+        gap: Whether it may be missing.
+    """
+
+    values: tuple[float, ...] | None = None
+    low: float = -math.inf
+    high: float = math.inf
+    gap: bool = False
+
+
+@dataclass(frozen=True)
+class CategoryLaw:
+    """The law of a category: levels, and perhaps a gap as the last outcome.
+
+    Attributes:
+        column: What the column is.
+        log_w: Log-probabilities of the outcomes, `[M, L]`.
+    """
+
+    column: Categorical
+    log_w: Tensor
+
+    def sample(self) -> Tensor:
+        """A code for each row, `[M]`."""
+        return self._codes(_drawn(self.log_w))
+
+    def middle(self) -> Tensor:
+        """The likeliest code of each row, `[M]`."""
+        return self._codes(self.log_w.argmax(-1))
+
+    def tempered(self, temperature: float) -> "CategoryLaw":
+        """Sharper below one, flatter above."""
+        return replace(self, log_w=(self.log_w / temperature).log_softmax(-1))
+
+    def restricted(self, allowed: Allowed) -> tuple["CategoryLaw", Tensor]:
+        """The law given the condition, and the log-probability of the condition, `[M]`."""
+        keep = torch.zeros(self.log_w.shape[-1], dtype=torch.bool, device=self.log_w.device)
+        levels = range(self.column.levels) if allowed.values is None else allowed.values
+        keep[[int(code) for code in levels]] = True
+        if self.column.gaps:
+            keep[self.column.levels] = allowed.gap
+        left = self.log_w.masked_fill(~keep, _NEVER)
+        total = left.logsumexp(-1)
+        return replace(self, log_w=left - total.unsqueeze(-1)), total
+
+    def _codes(self, outcome: Tensor) -> Tensor:
+        code = outcome.double()
+        return torch.where(outcome == self.column.levels, torch.nan, code)
+
+
+@dataclass(frozen=True)
+class ChoiceLaw:
+    """One of a few given numbers, or a gap: a number's law under a condition that names values.
+
+    Attributes:
+        values: The numbers, `[V]`; NaN for a gap.
+        log_w: Their log-probabilities, `[M, V]`.
+    """
+
+    values: Tensor
+    log_w: Tensor
+
+    def sample(self) -> Tensor:
+        """A number for each row, `[M]`."""
+        return self.values[_drawn(self.log_w)]
+
+    def middle(self) -> Tensor:
+        """The likeliest number of each row, `[M]`."""
+        return self.values[self.log_w.argmax(-1)]
+
+    def tempered(self, temperature: float) -> "ChoiceLaw":
+        """Sharper below one, flatter above."""
+        return replace(self, log_w=(self.log_w / temperature).log_softmax(-1))
+
+
+@dataclass(frozen=True)
+class NumberLaw:
+    """The law of a number.
+
+    Attributes:
+        column: What the column is.
+        maps: Its map to scores.
+        log_w: Log-probabilities of atoms, elsewhere, gap and copies, `[M, L]`.
+        mixture: Over scores, where it is elsewhere, batch shape `[M]`.
+        copied: What each copy gives, `[M, R]`.
+        low: The scores that the mixture is cut to: from here, a number,
+        high: to here.
+    """
+
+    column: Numeric
+    maps: ScoreMaps
+    log_w: Tensor
+    mixture: LogisticMixture
+    copied: Tensor
+    low: float
+    high: float
+
+    def sample(self) -> Tensor:
+        """A number for each row, `[M]`."""
+        outcome = _drawn(self.log_w)
+        value = self._fixed().gather(-1, outcome.unsqueeze(-1)).squeeze(-1)
+        rows = (outcome == len(self.column.atoms)).nonzero().squeeze(-1)
+        return value.index_copy(0, rows, self._raw(self._drawn_scores(rows)))
+
+    def middle(self) -> Tensor:
+        """The median of each row, `[M]`; NaN where a gap is likelier than any number."""
+        low = torch.full_like(self.log_w[:, 0], self.low, dtype=torch.float64)
+        high = torch.full_like(low, self.high)
+        weights, places = self._points()
+        half = weights.sum(-1).add(self._elsewhere().exp()) / 2
+        elsewhere, bottom = self._elsewhere().exp(), self._cdf(low)
+        scale = elsewhere / (self._cdf(high) - bottom).clamp_min(1e-12)
+        for _ in range(_BISECTIONS):
+            at = (low + high) / 2
+            below = (weights * (places <= at.unsqueeze(-1))).sum(-1)
+            enough = below + scale * (self._cdf(at) - bottom) >= half
+            low, high = torch.where(enough, low, at), torch.where(enough, at, high)
+        missing = half < 0.25  # the weights of numbers and of a gap add to one
+        return torch.where(missing, torch.nan, self._raw(high))
+
+    def tempered(self, temperature: float) -> "NumberLaw":
+        """Sharper below one, flatter above."""
+        mixture = tempered(self.mixture, temperature)
+        assert isinstance(mixture, LogisticMixture)
+        return replace(
+            self, log_w=(self.log_w / temperature).log_softmax(-1), mixture=mixture
+        )
+
+    def restricted(self, allowed: Allowed) -> tuple["NumberLaw | ChoiceLaw", Tensor]:
+        """The law given the condition, and the log-probability of the condition, `[M]`.
+
+        Of a single value that is no atom of a column without a grid it is the log-density.
+        """
+        if allowed.values is not None:
+            return self._chosen(allowed)
+        low, high = self._scores_of(allowed.low, allowed.high)
+        low, high = max(low, self.low), min(high, self.high)
+        fixed = self._fixed()
+        keep = (fixed >= allowed.low) & (fixed <= allowed.high)
+        if self.column.gaps:
+            keep[:, len(self.column.atoms) + 1] = allowed.gap
+        left = self.log_w.masked_fill(~keep, _NEVER)
+        atoms = len(self.column.atoms)
+        inside = self._log_inside(low, high) - self._log_inside(self.low, self.high)
+        left[:, atoms] = self.log_w[:, atoms] + inside if high > low else _NEVER
+        total = left.logsumexp(-1)
+        log_w = left - total.unsqueeze(-1)
+        return replace(self, log_w=log_w, low=low, high=max(low, high)), total
+
+    def observed(self) -> "NumberLaw":
+        """The law of what is drawn: nothing beyond the observed range, and of a closed column atoms."""
+        law, _ = self.restricted(Allowed(low=self.column.low, high=self.column.high, gap=True))
+        assert isinstance(law, NumberLaw)
+        if self.column.closed:
+            log_w = law.log_w.clone()
+            log_w[:, len(self.column.atoms)] = _NEVER
+            law = replace(law, log_w=log_w.log_softmax(-1))
+        return law
+
+    # -- the parts --------------------------------------------------------------------------------
+
+    def _fixed(self) -> Tensor:
+        """What each outcome gives, `[M, L]`; NaN for elsewhere and a gap."""
+        atoms = torch.tensor(self.column.atoms, dtype=torch.float64, device=self.log_w.device)
+        atoms = F.pad(atoms, (0, 1 + self.column.gaps), value=torch.nan)
+        return torch.cat([atoms.expand(len(self.log_w), -1), self.copied], -1)
+
+    def _points(self) -> tuple[Tensor, Tensor]:
+        """Weights and scores of what has a weight of its own, `[M, L]`."""
+        fixed = self._fixed()
+        score = self.maps(fixed.unsqueeze(-1)).squeeze(-1)
+        return torch.where(fixed.isnan(), 0.0, self.log_w.exp().double()), score.nan_to_num(0.0)
+
+    def _elsewhere(self) -> Tensor:
+        return self.log_w[:, len(self.column.atoms)].double()
+
+    def _cdf(self, score: Tensor) -> Tensor:
+        return self.mixture.cdf(score).double()
+
+    def _raw(self, score: Tensor) -> Tensor:
+        """The raw values of scores, within the range that is drawn."""
+        x: Tensor = self.maps.inverse(score.unsqueeze(-1)).squeeze(-1)
+        return x.clamp(self.column.low, self.column.high)
+
+    def _scores_of(self, low: float, high: float) -> tuple[float, float]:
+        """The scores of the cells of all values from low to high."""
+        half = 0.0 if self.column.step is None else self.column.step / 2
+        ends = torch.tensor([[low - half], [high + half]], dtype=torch.float64)
+        edges = self.maps.edges(ends.to(self.log_w.device))
+        return float(edges[0]), float(edges[1])
+
+    def _log_inside(self, low: float, high: float) -> Tensor:
+        """Log of the mixture's mass between two scores, `[M]`."""
+        return self._log_components(low, high).logsumexp(-1)
+
+    def _log_components(self, low: float, high: float) -> Tensor:
+        """Log of each component's weight between two scores, `[M, K]`."""
+        rate = self.mixture.scale.reciprocal()
+        below, above = ((end - self.mixture.location) * rate for end in (low, high))
+        size = torch.log(-torch.expm1(below - above))
+        return self.mixture.logits + F.logsigmoid(above) + F.logsigmoid(-below) + size
+
+    def _drawn_scores(self, rows: Tensor) -> Tensor:
+        """Scores from the cut mixture for some of the rows, float64."""
+        chosen = _drawn(self._log_components(self.low, self.high)[rows].log_softmax(-1)).unsqueeze(-1)
+        location, scale = (
+            part[rows].gather(-1, chosen).squeeze(-1).double()
+            for part in (self.mixture.location, self.mixture.scale)
+        )
+        bottom, top = (torch.sigmoid((end - location) / scale) for end in (self.low, self.high))
+        share = bottom + (top - bottom) * torch.rand_like(location)
+        score = location + scale * torch.logit(share, eps=1e-15)
+        return score.clamp(self.low, self.high)
+
+    def _chosen(self, allowed: Allowed) -> tuple[ChoiceLaw, Tensor]:
+        values = torch.tensor(allowed.values, dtype=torch.float64, device=self.log_w.device)
+        lower, width, offset = (part.squeeze(-1) for part in self.maps.cells(values.unsqueeze(-1)))
+        one = _wide(self.mixture)
+        mass = one.log_mass(lower.float(), width.float()) + offset.float()
+        inside = (values >= self.column.low) & (values <= self.column.high)
+        terms = [torch.where(inside, self._elsewhere().float().unsqueeze(-1) + mass, _NEVER)]
+        same = self._fixed().unsqueeze(-1) == values
+        terms.append(torch.where(same, self.log_w.unsqueeze(-1), _NEVER).logsumexp(1))
+        log_w = torch.logaddexp(*terms)
+        if allowed.gap and self.column.gaps:
+            values = F.pad(values, (0, 1), value=torch.nan)
+            log_w = torch.cat([log_w, self.log_w[:, len(self.column.atoms) + 1, None]], -1)
+        total = log_w.logsumexp(-1)
+        return ChoiceLaw(values, log_w - total.unsqueeze(-1)), total
+
+
+def _wide(mixture: LogisticMixture) -> LogisticMixture:
+    """The mixtures `[M]` as `[M, 1]`, to be asked about several values each."""
+    parts = (part.unsqueeze(1) for part in (mixture.logits, mixture.location, mixture.scale))
+    return LogisticMixture(*parts, validate_args=False)
+
+
+ColumnLaw = CategoryLaw | NumberLaw
+
+
+def law_of(
+    layout: RowLayout, position: int, logits: Tensor | None, numbers: Tensor | None, x: Tensor
+) -> ColumnLaw:
+    """The law of one column for M rows.
+
+    Args:
+        layout: The row's columns.
+        position: Which column.
+        logits: Of its outcomes, `[M, L]`; None if it has none.
+        numbers: Raw parameters of its mixture, `[M, 3·K]`; None for a category.
+        x: The rows as far as they are known, `[M, C]`; copies take from here.
+    """
+    column = layout.columns[position]
+    if isinstance(column, Categorical):
+        assert logits is not None
+        return CategoryLaw(column, logits[:, : column.outcomes].log_softmax(-1))
+    assert isinstance(column, Numeric)
+    assert numbers is not None
+    if logits is None:
+        log_w = numbers.new_zeros(len(numbers), 1)
+    else:
+        log_w = logits[:, : column.outcomes].log_softmax(-1)
+    copied = [copy.sign * x[:, copy.source] for copy in column.copies]
+    return NumberLaw(
+        column,
+        layout.each[layout.numeric.index(position)],
+        log_w,
+        layout.mixture(numbers),
+        torch.stack(copied, -1) if copied else x.new_zeros(len(x), 0),
+        -1e4,
+        1e4,
+    )
+
+
+def _drawn(log_w: Tensor) -> Tensor:
+    """One outcome for each row of log-probabilities `[M, L]`, by the inverse of their sums."""
+    reached = log_w.exp().cumsum(-1)
+    share = torch.rand_like(reached[:, :1]) * reached[:, -1:]
+    return (reached <= share).sum(-1).clamp(max=log_w.shape[-1] - 1)

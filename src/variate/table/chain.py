@@ -1,0 +1,264 @@
+r"""The decoder of a table's row: one column after the other, each given z and those before it.
+
+    p(x|z) = Π_j p(x_j | x_1, ..., x_{j-1}, z)
+
+With e_i the embedding of column i, a = SiLU and a code's features c = a(A z), the j-th column of the
+chain has
+
+    h_j = c U_j + b_j + Σ_{i<j} e_i W_ij            [width]
+    h_j <- h_j + a(h_j) R_jl,   l = 1, ..., layers
+    outcomes and mixture of p_j: linear maps of a(h_j)
+
+so columns are mixed in the first layer alone, and what follows is a small network for each. In
+training all columns are computed at once, W being masked to i < j. To draw, the sums are carried
+along: as soon as x_i is drawn, e_i W_ij is added for all j > i, and a whole row costs what one pass
+of training costs. Tables of many columns have W_ij = V_i Q_j of a low rank, with Σ_{i<j} e_i V_i as
+what is carried along, so that their cost grows with the number of columns and not with its square.
+
+This module does not know where the columns came from, nor what their names are.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from variate.distributions.column import ColumnLaw, law_of
+from variate.distributions.rows import RowLayout
+from variate.table.network import ColumnEmbedding
+
+__all__ = ["Chain"]
+
+CODE = 64  # features of a code
+MOST = 4_000_000  # numbers in W; beyond, it is of low rank
+RANK = 128
+
+
+class Chain(nn.Module):
+    """The networks of the columns, in the order of the chain.
+
+    Args:
+        layout: The columns.
+        latent: D, the dimensions of z.
+        order: The positions of the columns, first to last.
+        width: Of a column's network.
+        embedding: The width of a column's embedding.
+        layers: Of a column's network, after the first.
+        dropout: The share of its activations that are dropped in training.
+    """
+
+    rank_of: Tensor
+
+    def __init__(
+        self,
+        layout: RowLayout,
+        latent: int,
+        order: Sequence[int],
+        *,
+        width: int = 32,
+        embedding: int = 16,
+        layers: int = 2,
+        dropout: float = 0.15,
+    ) -> None:
+        super().__init__()
+        columns = len(order)
+        self.layout = layout
+        self.order = list(order)
+        self.width = width
+        self.embedding = ColumnEmbedding(layout, embedding)
+        self.code = nn.Linear(latent, CODE)
+        self.from_code = nn.Linear(CODE, columns * width)
+        mixing = _FullMixing if columns**2 * embedding * width <= MOST else _LowRankMixing
+        self.mixing = mixing(columns, embedding, width)
+        self.residual = nn.ParameterList(
+            _normal(columns, width, width, fan=width) for _ in range(layers)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.places = [[self.order.index(c) for c in bucket] for bucket in layout.buckets]
+        self.outcomes = nn.ParameterList(
+            torch.zeros(len(bucket), width, most)
+            for bucket, most in zip(layout.buckets, layout.widths, strict=True)
+        )
+        self.outcome_bias = nn.ParameterList(
+            torch.zeros(len(bucket) * most)
+            for bucket, most in zip(layout.buckets, layout.widths, strict=True)
+        )
+        self.number_places = [self.order.index(c) for c in layout.numeric]
+        sizes = (len(layout.numeric), width, 3 * layout.components)
+        self.numbers = nn.Parameter(torch.zeros(sizes))
+        self.number_bias = nn.Parameter(torch.zeros(sizes[0] * sizes[2]))
+
+    @torch.no_grad()
+    def begin(self, x: Tensor) -> None:
+        """Start from the marginals of some rows x `[n, C]`, so that no step is spent on them."""
+        for bias, logits in zip(self.outcome_bias, self.layout.marginal(x), strict=True):
+            bias.copy_(logits.flatten())
+        self.number_bias.copy_(self.layout.normal().repeat(len(self.layout.numeric)))
+
+    # -- all columns at once ----------------------------------------------------------------------
+
+    def log_prob(self, z: Tensor, x: Tensor) -> Tensor:
+        """Log p(x_j | x_1, ..., x_{j-1}, z) of each column, `[C, S, B]`.
+
+        Args:
+            z: `[S, B, D]`.
+            x: The rows, `[B, C]`.
+        """
+        reading = self.layout.read(x)
+        e = self.embedding(reading)[self.order]
+        h = self.mixing(e).unsqueeze(1) + self._from_code(z)  # [C, S, B, width]
+        h = self._through(h.flatten(1, 2), range(len(self.order)))
+        logits = [
+            self._outcomes(b, h[places]).unflatten(1, z.shape[:2])
+            for b, places in enumerate(self.places)
+        ]
+        numbers = self._numbers(h[self.number_places]).unflatten(1, z.shape[:2])
+        reading = type(reading)(*(part.unsqueeze(1) for part in reading))  # the same for all draws
+        return self.layout.log_prob(reading, logits, numbers)
+
+    def _from_code(self, z: Tensor) -> Tensor:
+        """What each column sees of the code, `[C, ..., width]`."""
+        seen: Tensor = self.from_code(F.silu(self.code(z)))
+        return seen.unflatten(-1, (-1, self.width)).movedim(-2, 0)
+
+    def _through(self, h: Tensor, places: range) -> Tensor:
+        """The columns' own networks, `[C', M, width]` for the places C'."""
+        for weight in self.residual:
+            h = h + torch.bmm(self.dropout(F.silu(h)), weight[places.start : places.stop])
+        return F.silu(h)
+
+    def _outcomes(self, bucket: int, h: Tensor) -> Tensor:
+        weight = self.outcomes[bucket]
+        bias = self.outcome_bias[bucket].unflatten(0, (len(weight), 1, -1))
+        return torch.baddbmm(bias, h, weight)
+
+    def _numbers(self, h: Tensor) -> Tensor:
+        bias = self.number_bias.unflatten(0, (len(self.numbers), 1, 3 * self.layout.components))
+        return torch.baddbmm(bias, h, self.numbers)
+
+    # -- one column after the other ---------------------------------------------------------------
+
+    def walk(self, z: Tensor) -> "Walk":
+        """The way along the chain for M rows of codes z `[M, D]`, nothing being known yet."""
+        return Walk(self, z)
+
+    def law(self, place: int, h: Tensor, x: Tensor) -> ColumnLaw:
+        """The law of the column at a place of the chain, from its sum h `[M, width]`."""
+        column = self.order[place]
+        h = self._through(h.unsqueeze(0), range(place, place + 1))[0]
+        logits = numbers = None
+        for b, bucket in enumerate(self.layout.buckets):
+            if column in bucket:
+                k, most = bucket.index(column), self.layout.widths[b]
+                bias = self.outcome_bias[b][k * most : (k + 1) * most]
+                logits = torch.addmm(bias, h, self.outcomes[b][k])
+        if column in self.layout.numeric:
+            k, most = self.layout.numeric.index(column), 3 * self.layout.components
+            bias = self.number_bias[k * most : (k + 1) * most]
+            numbers = torch.addmm(bias, h, self.numbers[k])
+        return law_of(self.layout, column, logits, numbers, x)
+
+
+class Walk:
+    """M rows that grow column by column.
+
+    Args:
+        chain: The networks.
+        z: The codes, `[M, D]`.
+
+    Attributes:
+        x: The rows as far as they are known, `[M, C]`; NaN where they are not.
+    """
+
+    def __init__(self, chain: Chain, z: Tensor) -> None:
+        self._chain = chain
+        self._codes = chain._from_code(z)  # noqa: SLF001 - a part of the chain
+        self._sums = chain.mixing.empty(len(z), z)
+        columns = len(chain.layout.columns)
+        self.x = torch.full((len(z), columns), torch.nan, dtype=torch.float64, device=z.device)
+
+    def law(self, place: int) -> ColumnLaw:
+        """The law of the column at this place, given the rows so far."""
+        h = self._chain.mixing.at(self._sums, place) + self._codes[place]
+        return self._chain.law(place, h, self.x)
+
+    def take(self, place: int, values: Tensor) -> None:
+        """The column at this place has these values `[M]`."""
+        column = self._chain.order[place]
+        self.x[:, column] = values
+        e = self._chain.embedding.one(column, values)
+        self._chain.mixing.add(self._sums, place, e)
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these of the rows, `[M']`, in this order, some perhaps several times."""
+        self.x, self._sums, self._codes = self.x[rows], self._sums[rows], self._codes[:, rows]
+
+
+class _FullMixing(nn.Module):
+    """Σ_{i<j} e_i W_ij with a matrix for each pair."""
+
+    mask: Tensor
+
+    def __init__(self, columns: int, embedding: int, width: int) -> None:
+        super().__init__()
+        self.sizes = (columns, embedding, width)
+        fan = columns * embedding / 2
+        self.weight = _normal(columns * embedding, columns * width, fan=fan)
+        before = torch.ones(columns, columns).triu(1)
+        mask = before.repeat_interleave(embedding, 0).repeat_interleave(width, 1)
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, e: Tensor) -> Tensor:
+        """`[C, B, width]` from all embeddings `[C, B, E]`."""
+        columns, _, width = self.sizes
+        h = e.transpose(0, 1).flatten(1) @ (self.weight * self.mask)
+        return h.unflatten(-1, (columns, width)).transpose(0, 1)
+
+    def empty(self, rows: int, like: Tensor) -> Tensor:
+        """The sums of so many rows when no column is known."""
+        columns, _, width = self.sizes
+        return like.new_zeros(rows, columns * width)
+
+    def at(self, sums: Tensor, place: int) -> Tensor:
+        """The sum of the column at this place, `[M, width]`."""
+        width = self.sizes[2]
+        return sums[:, place * width : (place + 1) * width]
+
+    def add(self, sums: Tensor, place: int, e: Tensor) -> None:
+        """Add the column at this place to those after it."""
+        _, embedding, width = self.sizes
+        rows, after = slice(place * embedding, (place + 1) * embedding), (place + 1) * width
+        if after < sums.shape[1]:
+            sums[:, after:] += e @ self.weight[rows, after:]
+
+
+class _LowRankMixing(nn.Module):
+    """Σ_{i<j} e_i V_i, then Q_j: for many columns."""
+
+    def __init__(self, columns: int, embedding: int, width: int) -> None:
+        super().__init__()
+        self.into = _normal(columns, embedding, RANK, fan=columns * embedding / 2)
+        self.out = _normal(columns, RANK, width, fan=RANK)
+
+    def forward(self, e: Tensor) -> Tensor:
+        """`[C, B, width]` from all embeddings `[C, B, E]`."""
+        added = torch.bmm(e, self.into)
+        return torch.bmm(F.silu(added.cumsum(0) - added), self.out)
+
+    def empty(self, rows: int, like: Tensor) -> Tensor:
+        """The sums of so many rows when no column is known."""
+        return like.new_zeros(rows, RANK)
+
+    def at(self, sums: Tensor, place: int) -> Tensor:
+        """The sum of the column at this place, `[M, width]`."""
+        return F.silu(sums) @ self.out[place]
+
+    def add(self, sums: Tensor, place: int, e: Tensor) -> None:
+        """Add the column at this place to those after it."""
+        sums += e @ self.into[place]
+
+
+def _normal(*shape: int, fan: float) -> nn.Parameter:
+    return nn.Parameter(torch.randn(shape) / math.sqrt(fan))

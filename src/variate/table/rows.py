@@ -1,0 +1,121 @@
+"""Rows: the likelihood p(x|z) of a table's rows, a chain of columns.
+
+This module does not know where z came from.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Size, Tensor, nn
+from torch.distributions import Distribution, constraints
+
+from variate.distributions.column import ColumnLaw, NumberLaw
+from variate.distributions.rows import RowLayout
+from variate.distributions.temper import tempered
+from variate.table.chain import Chain
+
+__all__ = ["RowDecoder", "Rows", "drawable"]
+
+
+class RowDecoder(nn.Module):
+    """z `[S, B, D]` -> p(x|z), the likelihood of rows, batch shape `[S, B]`.
+
+    Args:
+        chain: The networks of the columns.
+    """
+
+    def __init__(self, chain: Chain) -> None:
+        super().__init__()
+        self.chain = chain
+
+    def forward(self, z: Tensor) -> "Rows":
+        """p(x|z)."""
+        return Rows(self.chain, z)
+
+
+class Rows(Distribution):
+    """Rows of a table, each column given those before it and z; NaN is a gap.
+
+    Values are float64 `[..., C]`, in the columns' own units, codes for categories. Draws keep to
+    what was observed: no number beyond the range of its column.
+
+    Args:
+        chain: The networks of the columns.
+        z: The codes, `[S, B, D]`.
+        temperature: Of the draws; the density is that of temperature 1.
+    """
+
+    arg_constraints = {}  # noqa: RUF012
+    has_rsample = False
+
+    def __init__(self, chain: Chain, z: Tensor, temperature: float = 1.0) -> None:
+        self.chain = chain
+        self.z = z
+        self.temperature = temperature
+        event = Size((len(chain.layout.columns),))
+        super().__init__(z.shape[:-1], event, validate_args=False)
+
+    @property
+    def support(self) -> constraints.Constraint:
+        """NaN, or for each column one of its levels, its grid's values or any finite number."""
+        return _RowSupport(self.chain.layout)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "Rows":
+        """The same rows with their batch broadcast to `batch_shape`."""
+        z = self.z.expand(*batch_shape, self.z.shape[-1])
+        return Rows(self.chain, z, self.temperature)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-probability of rows `[B, C]` in nats, `[S, B]`.
+
+        The value must lie in the support, which `RowLayout.check` tells and this does not.
+        """
+        return self.log_prob_columns(value).sum(0)
+
+    def log_prob_columns(self, value: Tensor) -> Tensor:
+        """The same column by column, `[C, S, B]`, in the order of the chain's layout."""
+        return self.chain.log_prob(self.z, value)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
+        """Draws `[*sample_shape, S, B, C]`, float64."""
+        shape = Size(sample_shape)
+        z = self.z.expand(*shape, *self.z.shape)
+        walk = self.chain.walk(z.reshape(-1, z.shape[-1]))
+        for place in range(len(self.chain.order)):
+            law = drawable(walk.law(place))
+            law = law if self.temperature == 1 else law.tempered(self.temperature)
+            walk.take(place, law.sample())
+        return walk.x.reshape(*z.shape[:-1], -1)
+
+    @torch.no_grad()
+    def central(self) -> Tensor:
+        """Each column's middle given those before it, `[S, B, C]`, float64."""
+        walk = self.chain.walk(self.z.flatten(0, -2))
+        for place in range(len(self.chain.order)):
+            walk.take(place, drawable(walk.law(place)).middle())
+        return walk.x.reshape(*self.z.shape[:-1], -1)
+
+
+def drawable(law: ColumnLaw) -> ColumnLaw:
+    """The law cut to what was observed."""
+    return law.observed() if isinstance(law, NumberLaw) else law
+
+
+@tempered.register
+def _rows(distribution: Rows, temperature: float) -> Distribution:
+    return Rows(distribution.chain, distribution.z, distribution.temperature * temperature)
+
+
+class _RowSupport(constraints.Constraint):
+    """What a layout accepts; NaN included."""
+
+    event_dim = 1
+
+    def __init__(self, layout: RowLayout) -> None:
+        self.layout = layout
+        super().__init__()
+
+    def check(self, value: Tensor) -> Tensor:
+        return ~self.layout.violations(value).any(-1)
