@@ -7,8 +7,11 @@ TABLE is a CSV or Parquet file, or the word `test`: then the real test split is 
 were synthetic, which gives the noise floor of every figure.
 
     shape_error, trend_error      100 (1 - score) of sdmetrics' column shapes and pair trends, over
-                                  all pairs (TabSyn's convention); `trend_error_sdmetrics` as its
-                                  quality report has it today, without weakly related pairs
+                                  all pairs, numbers cut into the bins of the training split
+    trend_error_own_bins          the same, with each table cut into ten bins of its own range, as
+                                  sdmetrics does it: one extreme value more or less moves them all
+    trend_error_sdmetrics         as its quality report has it today: that, and without the pairs
+                                  that are weakly related in the training split
     downstream, downstream_real   LightGBM trained on the table, and on the training split, tested
                                   on the real test split: AUC, or R^2 of log(1 + target)
     gbm_auc                       LightGBM told to tell the table from the training split: AUC over
@@ -76,17 +79,31 @@ def noise_floor(about: TableSet, *, seed: int, threads: int, details: bool) -> d
     return told
 
 
+class _SameBins(ColumnPairTrends):
+    """Pair trends that cut both tables into the bins of the real one."""
+
+    def __init__(self, real: pd.DataFrame) -> None:
+        super().__init__()
+        self._real = real
+
+    def _discretize_column(self, name: str, data: pd.Series, bin_edges: Any = None) -> Any:  # noqa: ARG002
+        edges = np.histogram_bin_edges(self._real[name])
+        return super()._discretize_column(name, data, edges)
+
+
 def _shape_and_trend(tables: Prepared, *, details: bool) -> dict[str, Any]:
     real, table = (frame.copy() for frame in tables.frames[:2])
     kinds = dict.fromkeys(tables.categorical, "categorical")
     kinds |= dict.fromkeys(tables.numeric, "numerical")
     metadata = {"columns": {name: {"sdtype": kinds[name]} for name in real}}
-    shapes, pairs, strong = ColumnShapes(), ColumnPairTrends(), ColumnPairTrends()
+    shapes, pairs = ColumnShapes(), _SameBins(real)
+    own, strong = ColumnPairTrends(), ColumnPairTrends()
     strong.real_correlation_threshold = DEFAULT_REAL_CORRELATION_THRESHOLD
     strong.real_association_threshold = DEFAULT_REAL_ASSOCIATION_THRESHOLD
     told: dict[str, Any] = {
         "shape_error": 100 * (1 - shapes.get_score(real, table, metadata)),
         "trend_error": 100 * (1 - pairs.get_score(real, table, metadata)),
+        "trend_error_own_bins": 100 * (1 - own.get_score(real, table, metadata)),
         "trend_error_sdmetrics": 100 * (1 - strong.get_score(real, table, metadata)),
     }
     if details:
