@@ -8,7 +8,11 @@ asked whether its nearest row lies in the training split or among rows that were
 
 Both sides have the same number of rows: the held-out split stands against disjoint random parts of
 the training split of its size (up to `PARTS`), and the shares are averaged. A model that has
-learnt the law and no row comes to 0.5; one that copies comes to 1.
+learnt the law and no row comes to 0.5. One that only copies comes to 1/2 + size / (2 N), where N is
+the size of the training split, for most originals lie outside of the part: 0.75 where the held-out
+split is half as big as the training split, but 0.56 where it is a ninth. Hence beside it
+
+    memorised = (2 share - 1) N / size:    0 for the law, 1 for copies, and as noisy as N / size.
 
 This module does not know how tables are read or prepared.
 """
@@ -31,7 +35,7 @@ def copies(table: pd.DataFrame, train: pd.DataFrame) -> float:
 
 
 def nearer_to_train(tables: Prepared, seed: int) -> dict[str, float]:
-    """The share of synthetic rows nearer to the training split, of the frames train, table, test."""
+    """The share of synthetic rows nearer to the training split; the frames: train, table, test."""
     rng = np.random.default_rng(seed)
     (train, table, test), levels = _numbers(tables), _levels(tables)
     size = min(len(train), len(test))
@@ -41,14 +45,17 @@ def nearer_to_train(tables: Prepared, seed: int) -> dict[str, float]:
     asked = rng.permutation(len(table))[:ROWS]
     pool = np.concatenate([train[at], test[kept]])
     pool_levels = np.concatenate([levels[0][at], levels[2][kept]])
-    nearest = np.concatenate([
-        _nearest(table[some], levels[1][some], pool, pool_levels, size)
-        for some in np.array_split(asked, max(1, len(asked) // CHUNK))
-    ])  # [asked, parts + 1], the last of them held-out
+    nearest = np.concatenate(
+        [
+            _nearest(table[some], levels[1][some], pool, pool_levels, size)
+            for some in np.array_split(asked, max(1, len(asked) // CHUNK))
+        ]
+    )  # [asked, parts + 1], the last of them held-out
     ours, held_out = nearest[:, :-1], nearest[:, -1:]
     share = (ours < held_out).mean() + (ours == held_out).mean() / 2
     return {
         "dcr_share": float(share),
+        "memorised": float((2 * share - 1) * len(train) / size),
         "dcr_train_median": float(np.median(ours)),
         "dcr_held_out_median": float(np.median(held_out)),
     }

@@ -19,7 +19,7 @@ were synthetic, which gives the noise floor of every figure.
     xgb_detection, lr_detection   sdmetrics' detection score with XGBoost (as TabPC has it) and
                                   with logistic regression: 1 - mean(2 max(AUC, .5) - 1); 1 is
                                   perfect. Integers stay integers there, as in the files
-    dcr_share, copies             see `table_distances`; `copies_real`: of the real test split
+    dcr_share, memorised, copies  see `table_distances`; `copies_real`: of the real test split
     invalid_rows_share            see `table_prepare.validity`
 
 This module does not know the methods.
@@ -74,7 +74,7 @@ def judge(
 def noise_floor(about: TableSet, *, seed: int, threads: int, details: bool) -> dict[str, Any]:
     """The test split as if it were synthetic; what is then measured against itself is left out."""
     told = judge(read(about.test), about, seed=seed, threads=threads, details=details)
-    for name in ("downstream", *(name for name in told if name.startswith("dcr_"))):
+    for name in ("downstream", "memorised", *(name for name in told if name.startswith("dcr_"))):
         told[name] = None
     return told
 
@@ -137,12 +137,11 @@ def _downstream(tables: Prepared, about: TableSet, threads: int) -> dict[str, fl
 
 def _auc(known: tuple[Any, Any], test: tuple[Any, Any], threads: int) -> float:
     (x, y), (asked, truth) = known, test
-    if y.nunique() < 2:
+    real = y.isin(truth.unique())  # a class that is not real teaches nothing
+    if y[real].nunique() < 2:
         return 0.5
     model = lightgbm.LGBMClassifier(n_jobs=threads, random_state=0, verbose=-1)
-    model.fit(x, y.astype(int))
-    if len(model.classes_) > 2:
-        raise SystemExit("the judged table has more than two classes in a binary target")
+    model.fit(x[real], y[real].astype(int))
     return float(roc_auc_score(truth.astype(int), model.predict_proba(asked)[:, 1]))
 
 
@@ -153,9 +152,7 @@ def _r2(known: tuple[Any, Any], test: tuple[Any, Any], threads: int) -> float:
     return float(r2_score(np.log1p(truth), model.predict(asked)))
 
 
-def _two_sample(
-    tables: Prepared, seed: int, threads: int, *, details: bool
-) -> dict[str, Any]:
+def _two_sample(tables: Prepared, seed: int, threads: int, *, details: bool) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     some = [f.iloc[rng.permutation(len(f))[:ROWS]] for f in _with_levels(tables)[:2]]
     x, y = pd.concat(some, ignore_index=True), np.repeat([1, 0], [len(f) for f in some])

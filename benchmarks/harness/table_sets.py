@@ -36,6 +36,11 @@ class TableSet:
     target: str
     task: str
 
+    @property
+    def knows_categories(self) -> bool:
+        """Whether methods are told the categories; the table of dates is for knowing nothing."""
+        return self.name != DATES
+
 
 def table_set(data: Path, name: str) -> TableSet:
     """The table of that name in the folder `data`/tables."""
