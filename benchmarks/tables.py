@@ -35,8 +35,7 @@ RIVAL = "mostlyai"  # whose CPU time is the measure
 SHOWN = {  # the figures, and how many decimals of them are shown
     "shape_error": 2, "trend_error": 2, "trend_error_own_bins": 2, "trend_error_sdmetrics": 2,
     "downstream": 4, "downstream_gap": 4, "gbm_auc": 3, "xgb_detection": 3, "lr_detection": 3,
-    "dcr_share": 3, "memorised": 2,
-    "copies": 5, "invalid_rows_share": 5,
+    "dcr_share": 3, "memorised": 2, "copies": 5, "invalid_rows_share": 5,
     "formats_or_types_changed": 0,
     "fit_cpu": 0, "fit_wall": 0, "cpu_of_mostlyai": 2, "rows_per_second": 0,
     "rows_per_cpu_second": 0, "peak_mib": 0,
@@ -77,6 +76,8 @@ def arguments() -> argparse.Namespace:
     options.metrics_python = options.metrics_python or options.peer_python
     if options.metrics_python is None:
         made.error("give --peer-python, made from benchmarks/requirements-table-peers.txt")
+    if unknown := set(options.methods) - set(METHODS):
+        made.error(f"--methods knows {', '.join(METHODS)}, not {', '.join(sorted(unknown))}")
     if options.peer_python is None:
         print("tvae and mostlyai are skipped: no --peer-python")
         options.methods = ("variate",)
@@ -103,7 +104,7 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
 
-def judge(asked: list[str]) -> None:
+def judge(given: list[str]) -> None:
     """The command `judge`: the figures of one file of synthetic rows."""
     made = argparse.ArgumentParser(prog="tables.py judge", description="Judge a synthetic table.")
     made.add_argument("--set", required=True, help="the table that it stands in for")
@@ -111,14 +112,15 @@ def judge(asked: list[str]) -> None:
                       help="a CSV or Parquet file; `test`: the real test split")  # fmt: skip
     made.add_argument("--seed", type=int, default=0, help="of the folds and subsamples")
     made.add_argument("--details", action="store_true", help="also what is worst, and where")
-    options = common(made, asked)
+    options = common(made, given)
     if options.metrics_python is None:
         made.error("give --metrics-python, made from benchmarks/requirements-table-peers.txt")
     rows = options.synthetic if options.synthetic == "test" else Path(options.synthetic).resolve()
-    told = judged(
-        options.metrics_python, options.data, options.set, str(rows),
-        seed=options.seed, threads=options.threads, details=options.details,
-    )  # fmt: skip
+    asked = {name: getattr(options, name) for name in ("seed", "threads", "details")}
+    try:
+        told = judged(options.metrics_python, options.data, options.set, str(rows), **asked)
+    except Failed as failure:
+        raise SystemExit(str(failure)) from None
     print(json.dumps(told, indent=1))
 
 

@@ -14,6 +14,8 @@ split is half as big as the training split, but 0.56 where it is a ninth. Hence 
 
     memorised = (2 share - 1) N / size:    0 for the law, 1 for copies, and as noisy as N / size.
 
+It says something of tables that are good otherwise: far from all real rows, chance decides.
+
 This module does not know how tables are read or prepared.
 """
 

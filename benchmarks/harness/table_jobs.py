@@ -115,7 +115,7 @@ class Jobs:
 
     def _run(self, method: str, train: Path, rows: Path, asked: Path) -> int:
         """Run a job's process to its end; gives back the most memory that it was seen to have."""
-        command = [str(self.pythons[method]), "-m", "harness.table_method", method,
+        command = [str(self.pythons[method].absolute()), "-m", "harness.table_method", method,
                    str(train), str(rows), str(asked)]  # fmt: skip
         with tempfile.TemporaryFile("w+") as log:
             process = subprocess.Popen(
@@ -147,7 +147,7 @@ def judged(
 ) -> dict[str, Any]:
     """The figures of a file of synthetic rows ("test": of the real test split)."""
     command = [
-        *(str(python), "-m", "harness.table_judge", str(data), name, rows),
+        *(str(python.absolute()), "-m", "harness.table_judge", str(data), name, rows),
         *("--seed", str(seed), "--threads", str(threads)),
         *["--details"] * details,
     ]
