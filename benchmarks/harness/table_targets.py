@@ -3,8 +3,9 @@
 The bounds of shape and trend error are the best that was published for the table (of TVAE, CTGAN,
 TabSyn, TabDiff and TabPC, as TabPC's authors measured them: arXiv 2603.23016), those of the XGBoost
 detection score lie at or above the best published. The published shape and trend errors of
-`news_sub` belong to the whole table of news, of which it is a part. `TabSyn` and the others were
-judged by a sdmetrics of their day, which cuts a table's numbers into bins of its own range.
+`news_sub` belong to the whole table of news, of which it is a part. The published trend errors come
+from a quality report of sdmetrics of unknown version: its bins and pairs may differ from
+those of `trend_error`.
 
 This module does not know how the figures come about.
 """
