@@ -13,7 +13,8 @@ rows. It is measured by the AUC for a category (one level against the others, we
 levels' shares in the test rows) and by R^2 for a number.
 
 Tables are in codec space: float64 `[N, C]`, NaN = missing, categories as codes. Levels beyond the
-most common ones are one level to a classifier, which can mark apart no more than 255.
+most common ones are one level to a classifier, which can mark apart no more than 255; trees do not
+look at a level that is in fewer than ten of the rows they learn from.
 
 This module does not know any model, nor how a table came about.
 """
@@ -44,6 +45,7 @@ FOLDS = 3
 ENOUGH = 20  # rows of each table below which a classifier tells nothing
 ROWS = 10_000  # of each table, at most
 CELLS = 1_000_000  # of both tables: a wide one is judged by fewer rows, 1,000 of 500 columns
+WIDE = 100  # columns above which trees are small
 LEVELS = 254  # what a tree can mark apart, less one for the others
 CLASSES = 20  # levels of a target that are told apart; the trees of each boosting step
 STEPS = 100
@@ -89,7 +91,10 @@ def two_sample_auc(
         return TwoSample(np.nan, np.nan)
     codes = _categories(kinds)
     real, synthetic = _few_levels(tables, codes)
-    return two_sample(real, synthetic, categories=codes, folds=FOLDS, seed=seed)
+    trees = HistGradientBoostingClassifier(
+        categorical_features=codes or None, random_state=seed, **_size(real.shape[1])
+    )
+    return two_sample(real, synthetic, classifier=trees, folds=FOLDS, seed=seed)
 
 
 def linear_auc(
@@ -139,14 +144,16 @@ def efficacy(
     """What boosted trees that learn a column from one table predict of it in another.
 
     Args:
-        x_train: The rows to learn from `[N, C]`; those without a target are left out.
-        x_test: Real rows `[M, C]`; those without a target are left out.
+        x_train: The rows to learn from `[N, C]`, in any order; those without a target are left out,
+            and of a wide table the first are taken.
+        x_test: Real rows `[M, C]`, as well.
         target: The position of the column that is predicted from all others.
         kinds: What each column is.
         seed: Of the trees.
     """
     measure = "AUC" if kinds[target] == "category" else "R²"
-    train, test = (x[~np.isnan(x[:, target])] for x in (x_train, x_test))
+    most = max(ENOUGH, CELLS // max(1, x_train.shape[1]))
+    train, test = (x[~np.isnan(x[:, target])][:most] for x in (x_train, x_test))
     if len(train) < ENOUGH or len(test) < ENOUGH or x_train.shape[1] < 2:
         return Efficacy(np.nan, measure, len(train))
     wanted = [x[:, target] for x in (train, test)]
@@ -157,6 +164,7 @@ def efficacy(
         "categorical_features": codes or None,
         "early_stopping": False,
         "random_state": seed,
+        **_size(len(given)),
     }
     score = _auc if measure == "AUC" else _explained
     return Efficacy(score(known, wanted, options), measure, len(train))
@@ -199,6 +207,11 @@ def _explained(
 
 
 # -- tables as a classifier takes them ------------------------------------------------------------
+
+
+def _size(columns: int) -> dict[str, Any]:
+    """How large trees are: what they cost is in the columns times the leaves."""
+    return {} if columns <= WIDE else {"max_leaf_nodes": 8}
 
 
 def _like(

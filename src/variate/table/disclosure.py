@@ -142,7 +142,7 @@ def nearest(
         `[N]` and `[M]`, float32.
     """
     columns_a, columns_b = (_comparable(x, kinds, scale) for x in (a, b))
-    gaps = [bool(np.isnan(a[:, c]).any() or np.isnan(b[:, c]).any()) for c in range(a.shape[1])]
+    plain = [_within(x) and _within(y) for x, y in zip(columns_a, columns_b, strict=True)]
     of_a = np.empty(len(a), dtype=np.float32)
     of_b = np.full(len(b), np.inf, dtype=np.float32)
     size = max(1, BLOCK // max(1, len(b)))
@@ -153,12 +153,13 @@ def nearest(
             left = one[block, None]
             if kinds[c] == "category":
                 total += left != other
-            elif gaps[c]:
-                apart = np.minimum(np.abs(left - other), 1)
-                total += np.where(np.isnan(apart), np.isnan(left) != np.isnan(other), apart)
-            else:
-                apart = left - other
-                total += np.abs(apart, out=apart)
+                continue
+            apart = left - other
+            np.abs(apart, out=apart)
+            if not plain[c]:  # some are missing, or out of the range
+                np.minimum(apart, 1, out=apart)
+                apart = np.where(np.isnan(apart), np.isnan(left) != np.isnan(other), apart)
+            total += apart
         of_a[block] = total.min(axis=1)
         np.minimum(of_b, total.min(axis=0), out=of_b)
     return of_a / len(columns_a), of_b / len(columns_b)
@@ -167,7 +168,7 @@ def nearest(
 def _comparable(
     x: np.ndarray, kinds: Sequence[Kind], scale: tuple[np.ndarray, np.ndarray]
 ) -> list[np.ndarray]:
-    """The columns as they are compared: codes with -1 for a gap, numbers in 0..1 with NaN."""
+    """The columns as they are compared: codes with -1 for a gap, numbers by range with NaN."""
     columns = []
     for c, kind in enumerate(kinds):
         if kind == "category":
@@ -175,9 +176,14 @@ def _comparable(
             continue
         low, high = scale[0][c], scale[1][c]
         with np.errstate(over="ignore"):  # half at a time: the range may exceed the largest number
-            place = (x[:, c] / 2 - low / 2) / ((high / 2 - low / 2) or 1.0)
-        columns.append(place.clip(0, 1).astype(np.float32))
+            place = (x[:, c] / 2 - low / 2) / ((high / 2 - low / 2) or np.finfo(np.float64).tiny)
+        columns.append(place.clip(-2, 3).astype(np.float32))  # further out is 1 away from all
     return columns
+
+
+def _within(x: np.ndarray) -> bool:
+    """Whether all numbers are there and in the range."""
+    return bool(np.all((x >= 0) & (x <= 1)))
 
 
 def _ranges(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -177,8 +177,8 @@ def _of_columns(findings: Findings) -> str:
     shown = min(WORST, len(findings.columns))
     which = "All columns" if shown == len(findings.columns) else f"The {shown} worst columns"
     return (
-        f"{which}, by the error of the shape, beside the noise floor of that column. In the "
-        "pictures, grey: real rows; blue: synthetic ones."
+        f"{which}, by the error of the shape or of the gaps, beside the noise floor of that "
+        "column's shape. In the pictures, grey: real rows; blue: synthetic ones."
     )
 
 
@@ -190,7 +190,8 @@ def _worst_columns(
     made = np.isnan(synthetic).mean(axis=0) if len(synthetic) else np.zeros(len(shape))
     gaps = bool(real.any() or made.any())
     rows = []
-    for c in np.argsort(-np.nan_to_num(shape, nan=-1.0), kind="stable")[:WORST]:
+    worst = np.fmax(shape, findings.found.missing)
+    for c in np.argsort(-np.nan_to_num(worst, nan=-1.0), kind="stable")[:WORST]:
         row = {
             "column": shorten(findings.columns[c].name, LABEL),
             "shape error, %": _error(shape[c]),
