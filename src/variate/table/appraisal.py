@@ -176,6 +176,7 @@ def _of_privacy(told: Disclosure | None) -> dict[str, Any]:
         "exact_copies": told.copies,
         "exact_copies_real": told.holdout_copies,
         "membership_advantage": told.advantage,
+        "membership_advantage_error": told.advantage_error,
         "membership_advantage_interval": list(told.interval),
     }
 
