@@ -51,7 +51,9 @@ def times(values: Any, kind: pa.DataType, mask: Any = None) -> pa.Array:
         return seconds.cast(pa.int32()).cast(kind)
     if pa.types.is_string(kind):
         return pc.strftime(seconds.cast(pa.timestamp("s")), format="%Y-%m-%d %H:%M:%S")
-    scale = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}["ms" if kind == pa.date64() else kind.unit]
+    scale = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[
+        "ms" if kind == pa.date64() else kind.unit
+    ]
     return pc.multiply(seconds, scale).cast(kind)
 
 
@@ -292,7 +294,9 @@ def test_what_cannot_be_computed_is_kept():
 def test_times_add_up():
     start = times([0, 5, 9], pa.timestamp("us"))
     span = times([60, 90, 7], pa.duration("s"))
-    table = pa.table({"end": pc.add(start, span.cast(pa.duration("us"))), "start": start, "span": span})
+    table = pa.table(
+        {"end": pc.add(start, span.cast(pa.duration("us"))), "start": start, "span": span}
+    )
     expect_round_trip(table, Sum("end", ("start", "span")))
     expect_round_trip(table, Linear("span", ("end", "start"), (1, -1)))
     with pytest.raises(DataError, match="do not add up"):
@@ -339,7 +343,9 @@ def test_what_was_never_seen_determines_always_the_same():
 
 def test_declared_levels_come_back():
     kind = pa.dictionary(pa.int8(), pa.string(), ordered=True)
-    sizes = pa.DictionaryArray.from_arrays(pa.array([2, 0, None, 2], pa.int8()), ["S", "M", "L"], ordered=True)
+    sizes = pa.DictionaryArray.from_arrays(
+        pa.array([2, 0, None, 2], pa.int8()), ["S", "M", "L"], ordered=True
+    )
     table = pa.table({"size": sizes, "wide": [True, False, False, True]})
     assert table.schema.field("size").type == kind
     fitted = FixedCombinations(("size", "wide")).fit(table)

@@ -70,7 +70,12 @@ def test_keys_are_new_distinct_alike_and_repeatable(kind):
 
 
 def test_numbers_that_fill_their_range_go_on_after_the_highest():
-    table = pa.table({"key": [f"CUST-{i:03d}" for i in (2, 4, 3, 998)] + [f"CUST-{i:03d}" for i in range(100)][5:]})
+    table = pa.table(
+        {
+            "key": [f"CUST-{i:03d}" for i in (2, 4, 3, 998)]
+            + [f"CUST-{i:03d}" for i in range(100)][5:]
+        }
+    )
     fitted = Unique("key").fit(pa.table({"key": [f"C-{i:03d}" for i in range(999)]}))
     rows = pa.table({"x": [0, 0, 0]})
     assert fitted.restore(rows)["key"].to_pylist() == ["C-999", "C-1000", "C-1001"]

@@ -100,23 +100,20 @@ def _pairs(columns: _Columns, given: set[int]) -> Iterator[tuple[int, Equation]]
     signed = np.nanmin(columns.block, 0) < 0
     for y in range(len(columns.names)):
         for x in _lines(head, columns, y):
-            coarser = columns.steps[y] > columns.steps[x] or columns.distinct[y] < columns.distinct[x]
-            if x in given or y in given or (x > y and not coarser):
-                continue
-            found = _equation(columns, y, [x])
-            if found is not None:
-                given.add(y)
-                yield y, found
+            if x not in given and y not in given:
+                found = [(p, _equation(columns, p, [q])) for p, q in ((x, y), (y, x))]
+                fits = [(place, equation) for place, equation in found if equation is not None]
+                if fits:  # the shorter one, and of two as short the one that gives the later column
+                    yield min(fits, key=lambda fit: (len(repr(fit[1].rule)), -fit[0]))
         if y in given:
             continue
-        for x in np.flatnonzero(signed & (columns.distinct[y] > 2)):
-            x = int(x)
+        for x in np.flatnonzero(signed).tolist() if columns.distinct[y] > 2 else ():
             off = np.abs(head[:, y] - np.abs(head[:, x]))
             if x == y or x in given or not np.nanmax(off, initial=0) <= columns.steps[y]:
                 continue
-            found = _magnitude(columns, y, x)
-            if found is not None:
-                yield y, found
+            magnitude = _magnitude(columns, y, x)
+            if magnitude is not None:
+                yield y, magnitude
                 break
 
 
@@ -156,7 +153,8 @@ def _sums(columns: _Columns, given: set[int]) -> Iterator[tuple[int, Equation]]:
     places = [i for i in range(len(columns.names)) if i not in given and gaps[i] < 0.3]
     block = columns.block[:, places]
     block = block[~np.isnan(block).any(1)]
-    places = [p for p, spread in zip(places, np.ptp(block, 0), strict=True) if spread > 0] if len(block) else []
+    spreads = np.ptp(block, 0) if len(block) else np.zeros(len(places))
+    places = [place for place, spread in zip(places, spreads, strict=True) if spread > 0]
     if len(places) < 3 or len(block) < max(100, 2 * len(places)):
         return
     block = columns.block[:, places]
@@ -195,7 +193,7 @@ def _relation(
     order = [members[total], *(m for i, m in enumerate(members) if i != total)]
     for y in order:
         if y not in given:
-            found = _equation(columns, y, [m for m in members if m != y])
+            found = _equation(columns, y, sorted(m for m in members if m != y))
             if found is not None:
                 return y, found
     return None
@@ -211,7 +209,7 @@ def _fitted(columns: _Columns, y: int, xs: Sequence[int]) -> tuple[list[float], 
 
 def _equation(columns: _Columns, y: int, xs: Sequence[int]) -> Equation | None:
     """y from xs with coefficients of as few digits as will do, if they do in all rows."""
-    weights, constant = _fitted(columns, y, xs)
+    weights, _ = _fitted(columns, y, xs)
     block = columns.block[:, [*xs, y]]
     block = block[~np.isnan(block).any(1)]
     exact = 0.5 * columns.steps[y]
@@ -237,7 +235,9 @@ def _verified(
     bound: float,
 ) -> Equation | None:
     have = columns.whole(y)
-    meant = sum((w * columns.whole(x) for w, x in zip(weights, xs, strict=True)), np.float64(shift))
+    meant = np.full(len(have), shift)
+    for weight, x in zip(weights, xs, strict=True):
+        meant += weight * columns.whole(x)
     known = ~(np.isnan(have) | np.isnan(meant))
     off = np.abs(have - meant)[known]
     if (off > bound * SLACK).any():

@@ -9,8 +9,8 @@
 The measure of chance is the same throughout: how many rows would break the rule if the columns were
 shuffled independently. A rule is found if it holds in all rows and at least `CHANCE` rows, and at
 least a hundredth, would break it: in independent columns the probability that none does is below
-exp(-CHANCE), for all pairs of 500 columns together below 1e-7. Columns that depend on each other can
-still obey by habit and not by rule.
+exp(-CHANCE), for all pairs of 500 columns together below 1e-7. Columns that depend on each other
+can still obey by habit and not by rule.
 
 This module does not know which rules go together.
 """
@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from variate.errors import DataError
+from variate.table import written
 from variate.table.constraints import Determined, FixedCombinations, LessEqual, Rule, Unique
 from variate.table.equations import Equation, equations
 from variate.table.sheet import Sheet
@@ -36,7 +37,7 @@ Codes = NDArray[np.int64]
 
 CHANCE = 30.0
 SHARE = 0.01
-TIES = 0.001  # of the rows: low and high meet, as where one bounds the other
+NEAR = 0.01  # of the rows: the two come close, as where one bounds the other
 FIRST = 300  # rows on which all pairs are tried
 KEY_NAME = re.compile(r"(?i)(^|[^a-z])(id|key|uuid|guid|code|number|no|nr)($|[^a-z])|[a-z](Id|ID)$")
 MOST_LEVELS = 100
@@ -79,6 +80,8 @@ def keys(sheet: Sheet, found: Sequence[Finding]) -> Iterator[Finding]:  # noqa: 
         ):
             continue
         values = plain(column)
+        if family(kind) == "text" and _dated(values):
+            continue
         if pc.count_distinct(values).as_py() < sheet.rows:
             continue
         n = sheet.rows
@@ -93,7 +96,9 @@ def keys(sheet: Sheet, found: Sequence[Finding]) -> Iterator[Finding]:  # noqa: 
                 if meetings >= CHANCE
                 else "and it is named like a key"
             )
-            yield Finding(Unique(name), f"no value comes twice in {n:,} rows; {chance}", n, meetings)
+            yield Finding(
+                Unique(name), f"no value comes twice in {n:,} rows; {chance}", n, meetings
+            )
             continue
         rule = Unique(name)
         try:
@@ -102,6 +107,15 @@ def keys(sheet: Sheet, found: Sequence[Finding]) -> Iterator[Finding]:  # noqa: 
             continue
         shown = sheet.table.column(name)[0].as_py()
         yield Finding(rule, f"no text comes twice in {n:,} rows, all like {shown!r:.60}", n, n)
+
+
+def _dated(text: pa.Array) -> bool:
+    """Whether texts are times, which are measured and identify nothing."""
+    head = text[:FIRST]
+    return any(
+        not pc.any(written.unreadable(head, written.read(head, form))).as_py()
+        for form in written.FORMS
+    )
 
 
 # -- formulas -----------------------------------------------------------------------------------
@@ -197,7 +211,7 @@ def orders(sheet: Sheet, found: Sequence[Finding]) -> Iterator[Finding]:
     """Columns that are never above another."""
     settled = taken(found)
     together = [{*f.rule.takes, *f.rule.reads} for f in found]
-    pairs: dict[tuple[str, str], tuple[float, int, int]] = {}
+    pairs: set[tuple[str, str]] = set()
     groups: dict[str, list[str]] = {}
     for name in sheet.measured:
         if name not in settled:
@@ -205,18 +219,19 @@ def orders(sheet: Sheet, found: Sequence[Finding]) -> Iterator[Finding]:
     for names in groups.values():
         for low, high in _below(np.stack([sheet.measured[name] for name in names], 1)):
             pair = (names[low], names[high])
-            if any({*pair} <= columns for columns in together):
-                continue
-            evidence = _order(sheet, *pair)
-            if evidence is not None:
-                pairs[pair] = evidence
-    for low, high in _direct(set(pairs)):
-        broken, ties, tested = pairs[low, high]
-        evidence = (
-            f"holds in all {tested:,} rows that have both, with equality in {ties:,}; shuffled, "
-            f"{broken:.0%} of them would break it"
-        )
-        yield Finding(LessEqual(low, high), evidence, tested, broken * tested)
+            if not any({*pair} <= columns for columns in together):
+                pairs.add(pair)
+    known: dict[tuple[str, str], Finding | None] = {}
+    while True:  # what follows from others is looked at only once these have failed
+        direct = _direct(pairs)
+        for pair in direct:
+            if pair not in known:
+                known[pair] = _order(sheet, *pair)
+        failed = {pair for pair in direct if known[pair] is None}
+        if not failed:
+            break
+        pairs -= failed
+    yield from (finding for pair in direct if (finding := known[pair]) is not None)
 
 
 def _below(block: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
@@ -230,22 +245,25 @@ def _below(block: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
                     yield int(low), high
 
 
-def _order(sheet: Sheet, low: str, high: str) -> tuple[float, int, int] | None:
-    """The share of rows that would break it by chance, equalities and rows tested."""
+def _order(sheet: Sheet, low: str, high: str) -> Finding | None:
+    """That one column is never above the other, if all rows say so and it is not trivial."""
     broken = _crossing(sheet.measured[low], sheet.measured[high])
     if broken < 2 * SHARE:
         return None
     below, above = sheet.all_values(low), sheet.all_values(high)
     both = ~(np.isnan(below) | np.isnan(above))
-    tested = int(both.sum())
-    if (below[both] > above[both]).any() or broken * tested < CHANCE:
+    gap, tested = (above - below)[both], int(both.sum())
+    if broken * tested < CHANCE or gap.min() < 0:
         return None
-    ties = int((below[both] == above[both]).sum())
-    gap = above[both] - below[both]
+    ties = int((gap == 0).sum())
     near = float((gap <= 0.01 * np.quantile(gap, 0.99)).mean())
-    if ties in (0, tested) and near < TIES * 10 or ties == tested:
+    if ties == tested or (not ties and near < NEAR):
         return None
-    return broken, ties, tested
+    evidence = (
+        f"holds in all {tested:,} rows that have both, with equality in {ties:,}; shuffled, "
+        f"{broken:.0%} of them would break it"
+    )
+    return Finding(LessEqual(low, high), evidence, tested, broken * tested)
 
 
 def _crossing(low: NDArray[np.float64], high: NDArray[np.float64]) -> float:
@@ -296,16 +314,17 @@ def _combination(sheet: Sheet, one: str, other: str) -> Finding | None:
     if broken < 0.2 or broken * n < CHANCE or single > max(1, 0.0005 * n):
         return None
     evidence = (
-        f"{seen:,} combinations in {n:,} rows, {single:,} of them only once; shuffled, {broken:.0%} "
-        "of the rows would have others"
+        f"{seen:,} combinations in {n:,} rows, {single:,} of them only once (so that about "
+        f"{single / n:.1g} of new rows would have another); shuffled, {broken:.0%} of the rows would "
+        "have others"
     )
     return Finding(FixedCombinations((one, other)), evidence, n, broken * n)
 
 
 def _unseen(one: Codes, other: Codes) -> tuple[float, int, int]:
     """The share of rows with unseen combinations by chance; combinations, and those seen once."""
-    table = np.zeros((int(one.max()) + 1, int(other.max()) + 1))
-    np.add.at(table, (one, other), 1.0)
+    shape = int(one.max()) + 1, int(other.max()) + 1
+    table = np.bincount(one * shape[1] + other, minlength=shape[0] * shape[1]).reshape(shape)
     chance = np.outer(table.sum(1), table.sum(0)) / len(one) ** 2
     return float(chance[table == 0].sum()), int((table > 0).sum()), int((table == 1).sum())
 

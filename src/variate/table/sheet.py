@@ -9,7 +9,7 @@ the sample, and only what survives there is looked at in all rows.
 This module does not know what is searched for.
 """
 
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 ROWS = 4_000
+KEPT = 40  # whole columns at once
 
 
 class Sheet:
@@ -46,12 +47,12 @@ class Sheet:
         rng = np.random.default_rng(seed)
         rows = rng.choice(self.rows, min(self.rows, ROWS), replace=False)
         self.sample = pa.table({n: _taken(table.column(n), rows) for n in table.column_names})
-        self.all_values = cache(lambda name: _values(table.column(name)))
-        self.all_codes = cache(lambda name: _codes(table.column(name)))
+        self.all_values = lru_cache(KEPT)(lambda name: _values(table.column(name)))
+        self.all_codes = lru_cache(KEPT)(lambda name: _codes(table.column(name)))
 
     @cached_property
     def kinds(self) -> dict[str, str]:
-        """Each column's family, "number" for integers and reals, "other" for declared categories."""
+        """Each column's family; "number" for integers and reals, "other" for their categories."""
         found = {}
         for name in self.table.column_names:
             kind = self.table.schema.field(name).type

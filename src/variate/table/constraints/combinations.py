@@ -2,8 +2,8 @@
 
 Missing is a value of its own: (Paris, missing) is a combination.
 
-What was seen is kept, value by value, and is in the model file: the rule is for things that everybody
-may know (towns and countries, makes and models), not for what singles out a person.
+What was seen is kept, value by value, and is in the model file: the rule is for things that
+everybody may know (towns and countries, makes and models), not for what singles out a person.
 
 This module does not know how likely a combination is.
 """

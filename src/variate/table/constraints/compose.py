@@ -7,8 +7,8 @@ where nothing else does.
 
 No two rules may take one column, none may read a key, and none may, through others, read what it
 takes itself. `LessEqual` rules with the same high column are made one: high is never below the
-highest of the lows. As every rule is restored after all that it reads, and none changes what another
-has put back, a restored row obeys all of them.
+highest of the lows. As every rule is restored after all that it reads, and none changes what
+another has put back, a restored row obeys all of them.
 
 This module does not know what the rules say.
 """
@@ -121,8 +121,8 @@ def _takers(rules: list[Rule]) -> dict[str, Rule]:
         for name in rule.takes:
             if name in takers:
                 raise OptionError(
-                    f"{takers[name]!r} and {rule!r} both settle the column {name!r}, which only one "
-                    "constraint can; leave one of them out, or let it settle another column"
+                    f"{takers[name]!r} and {rule!r} both settle the column {name!r}, which only "
+                    "one constraint can; leave one of them out, or let it settle another column"
                 )
             takers[name] = rule
     return takers

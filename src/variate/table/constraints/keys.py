@@ -1,15 +1,16 @@
 """Unique: keys and identifiers, which are made and never modelled.
 
-A key says which row, not what is in it. It is taken out before a model is trained, and new rows get
-new keys of the same make: numbers and numbered texts (CUST-000123), texts of one length and a
-pattern (AB-1234, UUIDs), or a pattern of the user's. None of them occurs in training, and none comes
-twice in a call (see `keyspace` for why); the same seed gives the same keys. No training key is kept;
-of numbers, the least and the greatest are.
+A key says which row, not what is in it. It is taken out before a model is trained, and new rows
+get new keys of the same make: numbers and numbered texts (CUST-000123), texts of one length and a
+pattern (AB-1234, UUIDs), or a pattern of the user's. None of them occurs in training, and none
+comes twice in a call (see `keyspace` for why); the same seed gives the same keys. No training key
+is kept but, of numbers, the least and the greatest.
 
 This module does not know of other tables in which the key occurs.
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -91,10 +92,10 @@ class Unique(Rule):
         space = Numbered.read(values) or Patterned.read(values)
         if space is None:
             raise DataError(
-                f"{self!r}: the values, such as {values[0].as_py()!r:.60}, are neither numbered nor "
-                "of one length, so that new ones cannot be made like them. Say what new ones look "
-                rf"like, for example Unique({self.column!r}, pattern='[A-Z]{{2}}-\d{{6}}'), or leave "
-                "the column out."
+                f"{self!r}: the values, such as {values[0].as_py()!r:.60}, are neither numbered "
+                "nor of one length, so that new ones cannot be made like them. Say what new ones "
+                rf"look like, for example Unique({self.column!r}, pattern='[A-Z]{{2}}-\d{{6}}'), or "
+                "leave the column out."
             )
         return space
 
@@ -102,12 +103,17 @@ class Unique(Rule):
         assert self.pattern is not None
         alphabets = alphabets_of(self.pattern)
         if whole:
-            if not all(a.isdecimal() and a.isascii() for a in alphabets) or len(alphabets) > 18:
+            if not _digits(alphabets):
                 raise OptionError(
-                    f"{self!r}: the column holds numbers, so the pattern must be of digits, 18 at most"
+                    f"{self!r}: the column holds numbers; the pattern must be of digits, 18 at most"
                 )
             values = pc.utf8_lpad(values.cast(pa.int64()).cast(pa.string()), len(alphabets), "0")
         return Patterned.of(values, alphabets)
+
+
+def _digits(alphabets: Sequence[str]) -> bool:
+    """Whether a pattern makes whole numbers of 64 bits."""
+    return len(alphabets) <= 18 and all(a.isdecimal() and a.isascii() for a in alphabets)
 
 
 def _all_whole(values: pa.Array) -> bool:
@@ -184,8 +190,8 @@ class FittedUnique(Fitted):
         except pa.ArrowInvalid:
             raise DataError(
                 f"{self.rule!r}: {first + rows:,} new keys do not fit into a column of the type "
-                f"{storage} after {self.space.high:,}, the highest of training. Make the column wider "
-                "(int64), or give a pattern with more room."
+                f"{storage} after {self.space.high:,}, the highest of training. Make the column "
+                "wider (int64), or give a pattern with more room."
             ) from None
 
     def state(self) -> dict[str, Any]:
@@ -219,10 +225,7 @@ class FittedUnique(Fitted):
         if not fine or pa.types.is_dictionary(storage):
             raise ValueError("the column of the keys is damaged")
         made = kinds[state["kind"]](**space)
-        if family(storage) != "text" and isinstance(made, Patterned):
-            if (
-                not all(a.isdecimal() and a.isascii() for a in made.alphabets)
-                or len(made.alphabets) > 18
-            ):
-                raise ValueError("the pattern makes no numbers")
+        numeric = family(storage) != "text"
+        if numeric and isinstance(made, Patterned) and not _digits(made.alphabets):
+            raise ValueError("the pattern makes no numbers")
         return cls(rule, place, state["storage"], missing, made)

@@ -5,9 +5,9 @@ r"""Where new keys come from: sets of keys that are numbered, and the numbers th
 
 New keys must be none of training's, and no training key may be kept. A keyed permutation P of the
 numbers 0 … M-1 (a Feistel network, walked along its cycle until it lands below M) scatters the
-training keys evenly. The widest stretches of P's image in which none of them falls are then known by
-two numbers each, and P^-1 of any number in a stretch is the number of a key that training does not
-have: by construction, not by chance. The stretches are trimmed by an eighth at both ends, so that
+training keys evenly. The widest stretches of P's image in which none of them falls are then known
+by two numbers each, and P^-1 of any number in a stretch is the number of a key that training does
+not have: by construction, not by chance. The stretches are trimmed by an eighth at both ends, so that
 their ends say nothing about the keys next to them.
 
 Numbers that fill their range (1, 2, 3, …) have no stretches worth the name and are continued after
@@ -69,9 +69,8 @@ class Shuffle:
         self.size = size
         self.half = np.uint64(max(1, (max(size - 1, 1).bit_length() + 1) // 2))
         self.mask = np.uint64((1 << int(self.half)) - 1)
-        self.keys = _mixed(
-            _mixed(np.full(ROUNDS, key % 2**64, np.uint64)) + np.arange(ROUNDS, dtype=np.uint64)
-        )
+        turns = np.arange(ROUNDS, dtype=np.uint64)
+        self.keys: Words = _mixed(_mixed(np.full(ROUNDS, key % 2**64, np.uint64)) + turns)
 
     def forward(self, numbers: Ranks) -> Ranks:
         """P(i) of each number."""
@@ -353,9 +352,9 @@ def alphabets_of(pattern: str) -> list[str]:
         found += [_class(part, pattern)] * min(times, LONGEST + 1)
     if end < len(pattern) or not 0 < len(found) <= LONGEST:
         raise OptionError(
-            f"the pattern {pattern!r} cannot be used from {pattern[end:]!r:.40} on: a pattern is made "
-            r"of characters, \d, \w and classes such as [A-Z0-9], each perhaps followed by a number "
-            f"of repetitions such as {{4}}, of 1 to {LONGEST} characters together; \\ takes a "
+            f"the pattern {pattern!r} cannot be used from {pattern[end:]!r:.40} on: a pattern is "
+            r"made of characters, \d, \w and classes such as [A-Z0-9], each perhaps followed by a "
+            f"number of repetitions such as {{4}}, of 1 to {LONGEST} characters together; \\ takes a "
             "character as itself."
         )
     return found
@@ -364,7 +363,8 @@ def alphabets_of(pattern: str) -> list[str]:
 def _class(part: str, pattern: str) -> str:
     if not part.startswith("["):
         return CLASSES.get(part[1], part[1]) if part.startswith("\\") else part
-    inner, found = part[1:-1], {}
+    inner = part[1:-1]
+    found: dict[str, None] = {}
     if inner.startswith("^"):
         raise OptionError(
             f"the pattern {pattern!r}: {part} names what is not allowed; name what is"

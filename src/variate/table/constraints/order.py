@@ -4,9 +4,9 @@
 
 The difference is taken on the finer grid of the two, of which it is a whole number, so that high
 comes back exactly; without a grid (floating numbers of full precision) it comes back to the last
-digit or two. Where no low is there, high is not bound by the rule: the difference is then taken from
-a fixed reference, so that it is still a number like the others. Where high is missing, so is the
-difference.
+digit or two. Where no low is there, high is not bound by the rule: the difference is then taken
+from a fixed reference, so that it is still a number like the others. Where high is missing, so is
+the difference.
 
 A restored high is kept within the range of training where the lows allow it. Where a strict rule
 leaves no value (the low is the largest of its type), high is missing.
@@ -234,7 +234,7 @@ class FittedLessEqual(Fitted):
         return self._within(base, bound, apart, 0.0)
 
     def _raised(self, values: Numeric, table: pa.Table, there: Booleans) -> pa.Array:
-        """High as its own type, raised by as little as the type allows where rounding lowered it."""
+        """High as its own type, raised as little as it allows where rounding lowered it."""
         high = self.grids[-1]
         if high.whole:  # a low without a grid: up to the next value on high's
             scaled = values * 10.0 ** (high.decimals or 0)
@@ -255,9 +255,10 @@ class FittedLessEqual(Fitted):
         high = self.grids[-1]
         if high.whole:
             return values + 1
-        kind = {"halffloat": np.float16, "float": np.float32}.get(high.storage, np.float64)
-        up = np.nextafter(values.astype(kind), kind(np.inf)).astype(np.float64)
-        return np.maximum(up, np.nextafter(values, np.inf))
+        kinds = {"halffloat": np.float16, "float": np.float32}
+        own: Numeric = values.astype(kinds.get(high.storage, np.float64))
+        raised: Numeric = np.nextafter(own, own.dtype.type(np.inf)).astype(np.float64)
+        return np.maximum(raised, np.nextafter(values, np.inf))
 
     def state(self) -> dict[str, Any]:
         """See `Fitted.state`."""

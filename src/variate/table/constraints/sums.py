@@ -7,8 +7,8 @@ all coefficients are whole and all columns lie on grids, this is done in whole n
 floating point. A training row obeys if the column is what would be computed from the row, give or
 take half a unit of a coarser recording and the `tolerance` of the rule.
 
-What cannot be computed is kept: where a column that is read is missing, the value itself (of training
-rows that have such values); where the column is missing although all others are there, that it is.
+What cannot be computed is kept: where a column that is read is missing, the value itself (of
+training rows that have such values); where the column is missing although all others are there, that it is.
 There may be several c_0 (rates that sum to one, or to zero where there is nothing to rate):
 the column then becomes the category of which of them applies.
 
@@ -149,7 +149,7 @@ class FittedFormula(Fitted):
         factors = common(list(self.grids), self.rule)
         if factors is None:
             return None
-        heaviest = max(map(abs, self.rule.coefficients_of))
+        heaviest = max(abs(c) for c in self.rule.coefficients_of)
         reach = sum(
             max(abs(g.low), abs(g.high)) * f for g, f in zip(self.grids, factors, strict=True)
         )
@@ -276,7 +276,7 @@ class FittedFormula(Fitted):
         fitted = cls(rule, int(state["place"]), grids, state["flag"], state["kept"])
         if [grid.name for grid in grids] != [rule.computed, *rule.reads] or fitted.place < 0:
             raise ValueError("the grids are not those of the columns")
-        if not isinstance(fitted.kept, bool) or not isinstance(fitted.flag, str | None):
+        if fitted.kept not in (True, False) or not isinstance(fitted.flag, str | None):
             raise ValueError("what is kept is neither true nor false")
         common(list(grids), rule)
         return fitted
