@@ -16,6 +16,9 @@ RNG = np.random.default_rng(0)
 LETTERS = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
 
 
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+
+
 def plates(rows: int) -> list[str]:
     """Distinct keys of two letters and four digits."""
     ranks = RNG.choice(26 * 26 * 10_000, rows, replace=False)
@@ -38,7 +41,7 @@ KEYS = {
     "scattered text": ([f"k{i:08d}" for i in RNG.choice(10**8, 500)], None, r"k\d{8}"),
     "plates": (plates(500), None, r"[A-Z]{2}-\d{4}"),
     "few plates": (plates(20), None, r"[A-Z]{2}-\d{4}"),
-    "uuids": (uuids(500), None, r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
+    "uuids": (uuids(500), None, UUID),
     "hashes": ([RNG.bytes(16).hex() for _ in range(50)], None, r"[0-9a-f]{32}"),
     "names": ([f"n{'x' * i}" for i in range(50)], r"[A-F]{3}x\d{4}", r"[A-F]{3}x\d{4}"),
     "digits": (list(range(1000, 1500)), r"[1-9]\d{5}", r"[1-9]\d{5}"),

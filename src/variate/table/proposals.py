@@ -1,8 +1,8 @@
 """Constraints that are found in the data, and proposed.
 
 `propose` looks for keys, formulas, dependences, orders and combinations (see `search`), keeps those
-that hold in every row and that rows shuffled column by column would break, and returns some that fit
-together: `Constraints([p.constraint for p in propose(table)])` can always be made.
+that hold in every row and that rows shuffled column by column would break, and returns some that
+fit together: `Constraints(propose(table).constraints)` can always be made.
 
 That a rule holds in every row of a table does not say that it must: a proposal is to be read by
 somebody who knows what the columns mean.

@@ -315,8 +315,8 @@ def _combination(sheet: Sheet, one: str, other: str) -> Finding | None:
         return None
     evidence = (
         f"{seen:,} combinations in {n:,} rows, {single:,} of them only once (so that about "
-        f"{single / n:.1g} of new rows would have another); shuffled, {broken:.0%} of the rows would "
-        "have others"
+        f"{single / n:.1g} of new rows would have another); shuffled, {broken:.0%} of the rows "
+        "would have others"
     )
     return Finding(FixedCombinations((one, other)), evidence, n, broken * n)
 

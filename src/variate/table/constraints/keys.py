@@ -93,9 +93,9 @@ class Unique(Rule):
         if space is None:
             raise DataError(
                 f"{self!r}: the values, such as {values[0].as_py()!r:.60}, are neither numbered "
-                "nor of one length, so that new ones cannot be made like them. Say what new ones "
-                rf"look like, for example Unique({self.column!r}, pattern='[A-Z]{{2}}-\d{{6}}'), or "
-                "leave the column out."
+                "nor of one length, so that new ones cannot be made like them. Leave the column "
+                "out, or say what new ones look like: "
+                rf"Unique({self.column!r}, pattern='[A-Z]{{2}}-\d{{6}}')."
             )
         return space
 

@@ -7,8 +7,8 @@ New keys must be none of training's, and no training key may be kept. A keyed pe
 numbers 0 … M-1 (a Feistel network, walked along its cycle until it lands below M) scatters the
 training keys evenly. The widest stretches of P's image in which none of them falls are then known
 by two numbers each, and P^-1 of any number in a stretch is the number of a key that training does
-not have: by construction, not by chance. The stretches are trimmed by an eighth at both ends, so that
-their ends say nothing about the keys next to them.
+not have: by construction, not by chance. The stretches are trimmed by an eighth at both ends, so
+that their ends say nothing about the keys next to them.
 
 Numbers that fill their range (1, 2, 3, …) have no stretches worth the name and are continued after
 the highest, as numbers are once the stretches are used up. Row i of a call takes the S(i)-th free
@@ -354,7 +354,7 @@ def alphabets_of(pattern: str) -> list[str]:
         raise OptionError(
             f"the pattern {pattern!r} cannot be used from {pattern[end:]!r:.40} on: a pattern is "
             r"made of characters, \d, \w and classes such as [A-Z0-9], each perhaps followed by a "
-            f"number of repetitions such as {{4}}, of 1 to {LONGEST} characters together; \\ takes a "
+            f"number of repetitions such as {{4}}, 1 to {LONGEST} characters together; \\ takes a "
             "character as itself."
         )
     return found

@@ -5,7 +5,8 @@ number between two, two categories that never met) determines what the nearest n
 else the most common value: always the same, so that the column stays a function of `by`.
 
 What was seen is kept, value by value, and is in the model file: the rule is for things that
-everybody may know (codes and their names, towns and their countries), not for what singles out a person.
+everybody may know (codes and their names, towns and their countries), not for what singles out a
+person.
 
 This module does not know formulas.
 """
@@ -83,8 +84,8 @@ class Determined(Rule):
         if not 0 < len(seen) <= values.MOST_LOOKED_UP:
             raise DataError(
                 f"{self!r}: {', '.join(map(repr, self.reads))} has {len(seen):,} distinct values; "
-                f"at least 1 and at most {values.MOST_LOOKED_UP:,} can be looked up. Where the column "
-                "can be computed, use Linear; or leave the constraint out."
+                f"from 1 to {values.MOST_LOOKED_UP:,} can be looked up. Where the column can be "
+                "computed, use Linear; or leave the constraint out."
             )
         usual = int(np.bincount(codes).argmax())
         place = table.column_names.index(self.column)

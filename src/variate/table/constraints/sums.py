@@ -8,9 +8,9 @@ floating point. A training row obeys if the column is what would be computed fro
 take half a unit of a coarser recording and the `tolerance` of the rule.
 
 What cannot be computed is kept: where a column that is read is missing, the value itself (of
-training rows that have such values); where the column is missing although all others are there, that it is.
-There may be several c_0 (rates that sum to one, or to zero where there is nothing to rate):
-the column then becomes the category of which of them applies.
+training rows that have such values); where the column is missing although all others are there,
+that it is. There may be several c_0 (rates that sum to one, or to zero where there is nothing to
+rate): the column then becomes the category of which of them applies.
 
 This module does not know whether a computed value lies within the range of training.
 """
@@ -196,11 +196,11 @@ class FittedFormula(Fitted):
         row = slice(found.row, found.row + 1)
         sums, _ = self.sums(table.slice(found.row, 1))
         likely = self.grids[0].write(self._candidates(sums)[0], np.ones(1, bool))[0].as_py()
-        off = have[row] - self._candidates(sums)[0]
+        off = float((have[row] - self._candidates(sums)[0])[0]) * _unit(self.grids[0])
         detail = f"{likely!r} would follow from the others"
         if self.grids[0].kind == "number" and self.rule.tolerance == 0:
-            off = abs(float(off[0]) * _unit(self.grids[0]))
-            detail += f"; tolerance={off:.2g} allows for such rounding" if off < 1e-3 else ""
+            rounding = f"; tolerance={abs(off):.2g} allows for such rounding"
+            detail += rounding if abs(off) < 1e-3 else ""
         return Violation(found.row, found.values, found.rows, detail)
 
     def apply(self, table: pa.Table) -> pa.Table:
