@@ -259,9 +259,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
         """n draws of x under a condition, for the kinds that have conditions."""
-        raise OptionError(
-            f"a {self.kind} model draws without conditions; leave out given={given!r:.60}."
-        )
+        del n, temperature, seed
+        raise OptionError(f"a {self.kind} model draws without conditions; leave out {given!r:.60}.")
 
     def encode(self, X: Any) -> Encoding:
         """The posterior q(z|x) of each item: its mean and standard deviation, `[N, D]`."""
