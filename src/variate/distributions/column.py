@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from variate.distributions.grid import LogisticMixture
+from variate.distributions.grid import OFF_GRID, LogisticMixture
 from variate.distributions.rows import Categorical, Numeric, RowLayout
 from variate.distributions.scores import ScoreMaps
 from variate.distributions.temper import tempered
@@ -224,8 +224,11 @@ class NumberLaw:
 
     def _scores_of(self, low: float, high: float) -> tuple[float, float]:
         """The scores of the cells of all values from low to high."""
-        half = 0.0 if self.column.step is None else self.column.step / 2
-        ends = torch.tensor([[low - half], [high + half]], dtype=torch.float64)
+        ends = torch.tensor([[low], [high]], dtype=torch.float64)
+        if self.column.step is not None:
+            k = (ends - self.column.origin) / self.column.step
+            k = torch.stack([(k[0] - OFF_GRID).ceil() - 0.5, (k[1] + OFF_GRID).floor() + 0.5])
+            ends = self.column.origin + k * self.column.step
         edges = self.maps.edges(ends.to(self.log_w.device))
         return float(edges[0]), float(edges[1])
 
