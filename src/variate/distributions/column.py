@@ -240,7 +240,7 @@ class NumberLaw:
         """Log of each component's weight between two scores, `[M, K]`."""
         rate = self.mixture.scale.reciprocal()
         below, above = ((end - self.mixture.location) * rate for end in (low, high))
-        size = torch.log(-torch.expm1(below - above))
+        size = torch.log(-torch.expm1((low - high) * rate))  # from float64: it may be narrow
         return self.mixture.logits + F.logsigmoid(above) + F.logsigmoid(-below) + size
 
     def _drawn_scores(self, rows: Tensor) -> Tensor:
