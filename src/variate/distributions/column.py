@@ -75,8 +75,10 @@ class CategoryLaw:
     def restricted(self, allowed: Allowed) -> tuple["CategoryLaw", Tensor]:
         """The law given the condition, and the log-probability of the condition, `[M]`."""
         keep = torch.zeros(self.log_w.shape[-1], dtype=torch.bool, device=self.log_w.device)
-        levels = range(self.column.levels) if allowed.values is None else allowed.values
-        keep[[int(code) for code in levels]] = True
+        levels = range(self.column.levels)
+        for code in levels if allowed.values is None else allowed.values:
+            if code in levels:
+                keep[int(code)] = True
         if self.column.gaps:
             keep[self.column.levels] = allowed.gap
         left = self.log_w.masked_fill(~keep, _NEVER)
@@ -256,13 +258,18 @@ class NumberLaw:
         return score.clamp(self.low, self.high)
 
     def _chosen(self, allowed: Allowed) -> tuple[ChoiceLaw, Tensor]:
-        values = torch.tensor(allowed.values, dtype=torch.float64, device=self.log_w.device)
+        distinct = list(dict.fromkeys(allowed.values or (math.nan,)))
+        values = torch.tensor(distinct, dtype=torch.float64, device=self.log_w.device)
         lower, width, offset = (part.squeeze(-1) for part in self.maps.cells(values.unsqueeze(-1)))
         one = _wide(self.mixture)
         mass = one.log_mass(lower.float(), width.float()) + offset.float()
-        inside = (values >= self.column.low) & (values <= self.column.high)
+        mass = mass - self._log_inside(self.low, self.high).unsqueeze(-1)
+        centre = lower + width / 2
+        inside = self.maps.supports(values.unsqueeze(-1)).squeeze(-1)
+        inside &= (values >= self.column.low) & (values <= self.column.high)
+        inside &= (centre >= self.low) & (centre <= self.high)
         terms = [torch.where(inside, self._elsewhere().float().unsqueeze(-1) + mass, _NEVER)]
-        same = self._fixed().unsqueeze(-1) == values
+        same = (self._fixed().unsqueeze(-1) - values).abs() <= OFF_GRID * (self.column.step or 0.0)
         terms.append(torch.where(same, self.log_w.unsqueeze(-1), _NEVER).logsumexp(1))
         log_w = torch.logaddexp(*terms)
         if allowed.gap and self.column.gaps:
