@@ -252,9 +252,12 @@ class NumberLaw:
             part[rows].gather(-1, chosen).squeeze(-1).double()
             for part in (self.mixture.location, self.mixture.scale)
         )
-        bottom, top = (torch.sigmoid((end - location) / scale) for end in (self.low, self.high))
+        # an interval in the upper tail is drawn from as its mirror image, where nothing cancels
+        side = torch.where(location < self.low, -1.0, 1.0).double()
+        ends = torch.stack([(end - location) / scale * side for end in (self.low, self.high)])
+        bottom, top = torch.sigmoid(ends.amin(0)), torch.sigmoid(ends.amax(0))
         share = bottom + (top - bottom) * torch.rand_like(location)
-        score = location + scale * torch.logit(share, eps=1e-15)
+        score = location + side * scale * torch.logit(share.clamp_max(1 - 1e-15))
         return score.clamp(self.low, self.high)
 
     def _chosen(self, allowed: Allowed) -> tuple[ChoiceLaw, Tensor]:
