@@ -158,7 +158,11 @@ class NumberLaw:
             enough = below + scale * (self._cdf(at) - bottom) >= half
             low, high = torch.where(enough, low, at), torch.where(enough, at, high)
         missing = half < 0.25  # the weights of numbers and of a gap add to one
-        return torch.where(missing, torch.nan, self._raw(high))
+        reached = (places > low.unsqueeze(-1)) & (places <= high.unsqueeze(-1))
+        weight, which = (weights * reached).max(-1)
+        fixed = self._fixed().gather(-1, which.unsqueeze(-1)).squeeze(-1)
+        value = torch.where(weight > 0, fixed, self._raw(high))
+        return torch.where(missing, torch.nan, value)
 
     def tempered(self, temperature: float) -> "NumberLaw":
         """Sharper below one, flatter above."""
