@@ -129,13 +129,14 @@ def _spread(count: int) -> NDArray[np.intp]:
 
 
 def _with_outer_ends(edges: Floats, scores: Floats) -> tuple[Floats, Floats]:
-    """The knots with one more where T would otherwise end in a jump and could not go on."""
-    reach = max(edges[-1] - edges[0], abs(edges[0]), 1.0)
-    if len(edges) == 1 or edges[0] == edges[1]:
-        edges, scores = np.append(edges[0] - reach, edges), np.append(scores[0] - 1.0, scores)
-    if edges[-1] == edges[-2]:
-        edges, scores = np.append(edges, edges[-1] + reach), np.append(scores, scores[-1] + 1.0)
-    return edges, scores
+    """The knots with one more at each end, so that T goes on slowly: a score for a whole range.
+
+    It would otherwise go on as steeply as in the last cell, and a row beyond what was seen in
+    training would lose millions of nats; or end in a jump, and not go on at all.
+    """
+    reach = edges[-1] - edges[0] or max(abs(edges[0]), 1.0)
+    edges = np.concatenate([[edges[0] - reach], edges, [edges[-1] + reach]])
+    return edges, np.concatenate([[scores[0] - 1.0], scores, [scores[-1] + 1.0]])
 
 
 def _closest(sample: Floats, whole: float) -> float:
