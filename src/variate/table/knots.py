@@ -100,23 +100,25 @@ def _edges(
     followed[points[_spread(len(points))]] = True
     followed[[0, -1]] = True
     before = np.cumsum(counts) - counts  # rows below each value
-    edges, reached = [values[0] - half], [0.0]
+    knots = [(values[0] - half, 0.0)]
+    point = False  # whether the last knot is one
     for i in np.flatnonzero(is_step | followed):
-        sides = [(values[i], before[i] + counts[i] / 2)]
         if is_step[i]:
-            sides = [(values[i] - half, before[i]), (values[i] + half, before[i] + counts[i])]
-        for side, (value, rank) in enumerate(sides):
-            jump = is_step[i] and side == 1
-            if jump or value - edges[-1] > (noise if is_step[i] else closest):
-                edges.append(value)
-                reached.append(rank)
-    last = values[-1] + half
-    if last - edges[-1] > 0:
-        edges.append(last)
-        reached.append(float(counts.sum()))
-    weights = np.diff(np.array(reached), prepend=0.0)
+            if point and values[i] - half - knots[-1][0] <= closest:
+                knots.pop()
+            if values[i] - half - knots[-1][0] > noise:
+                knots.append((values[i] - half, before[i]))
+            knots.append((values[i] + half, before[i] + counts[i]))
+            point = False
+        elif values[i] - knots[-1][0] > closest:
+            knots.append((values[i], before[i] + counts[i] / 2))
+            point = True
+    if values[-1] + half - knots[-1][0] > (closest if step is None else noise):
+        knots.append((values[-1] + half, float(counts.sum())))
+    edges, reached = np.array(knots, dtype=np.float64).T
+    weights = np.diff(reached, prepend=0.0)
     weights[1:] = np.maximum(weights[1:], 0.0) + NOTHING
-    return np.array(edges), weights
+    return edges, weights
 
 
 def _spread(count: int) -> NDArray[np.intp]:
