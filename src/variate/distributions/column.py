@@ -318,6 +318,13 @@ def law_of(
     else:
         log_w = logits[:, : column.outcomes].log_softmax(-1)
     copied = [copy.sign * x[:, copy.source] for copy in column.copies]
+    for r, value in enumerate(copied):  # what a copy cannot give is elsewhere: see rows.py
+        useless = layout.useless(position, value)
+        place, atoms = layout.first_copy(position) + r, len(column.atoms)
+        spare = torch.where(useless, log_w[:, place], _NEVER)
+        log_w = log_w.clone()
+        log_w[:, atoms] = torch.logaddexp(log_w[:, atoms], spare)
+        log_w[:, place] = torch.where(useless, _NEVER, log_w[:, place])
     return NumberLaw(
         column,
         layout.each[layout.numeric.index(position)],

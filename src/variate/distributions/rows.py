@@ -14,7 +14,8 @@ so that with w the probabilities of the outcomes and f the mixture,
     p_c(gap)   = w_gap
 
 which sums and integrates to one: atoms and copies add to what the mixture gives the same value, and
-nothing is taken off. A missing value of a column that never had one in training is unobserved: it
+nothing is taken off. A copy of what the column cannot have, a gap or a number off its grid, counts
+as elsewhere. A missing value of a column that never had one in training is unobserved: it
 contributes nothing. A constant column says nothing.
 
 Columns come first in the tensors of this module, `[C, ...]`, and numeric ones `[N, ...]`. The
@@ -90,6 +91,7 @@ class Reading(NamedTuple):
         width: The width of the cell in scores; 0 for a point.
         offset: What is added to the log of the cell's mass.
         equal: Whether the number is what each copy would give, bool `[R, ...]`.
+        useless: Whether a copy would give no value that the column can have, bool `[R, ...]`.
     """
 
     outcome: Tensor
@@ -99,6 +101,7 @@ class Reading(NamedTuple):
     width: Tensor
     offset: Tensor
     equal: Tensor
+    useless: Tensor
 
 
 class RowLayout(Tables):
@@ -172,10 +175,18 @@ class RowLayout(Tables):
         outcome = outcome.index_copy(0, self.where_numeric, found)
         score = torch.where(present, self.maps(values.T).T, 0.0)
         cells = [part.T for part in self.maps.cells(values.T)]
-        equal = [flat[i] == copy.sign * flat[copy.source] for i, copy in self.copies]
         parts = [outcome, score.float(), present, *(part.float() for part in cells)]
-        parts.append(torch.stack(equal) if equal else present[:0])
+        copied = [copy.sign * flat[copy.source] for _, copy in self.copies]
+        same = [flat[i] == value for (i, _), value in zip(self.copies, copied, strict=True)]
+        useless = [self.useless(i, v) for (i, _), v in zip(self.copies, copied, strict=True)]
+        parts += [torch.stack(part) if part else present[:0] for part in (same, useless)]
         return Reading(*(part.reshape(len(part), *shape) for part in parts))
+
+    def useless(self, column: int, copied: Tensor) -> Tensor:
+        """Where a copy gives what its column cannot have: a gap, or a number off the grid."""
+        maps = self.each[self.numeric.index(column)]
+        assert isinstance(maps, ScoreMaps)
+        return ~maps.supports(copied.unsqueeze(-1)).squeeze(-1)
 
     def read_one(self, column: int, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Outcome, score and presence `[M]` of values `[M]` of one column: see `Reading`."""
@@ -249,16 +260,21 @@ class RowLayout(Tables):
         """Add to the atoms' log-probabilities those of elsewhere and of the copies."""
         mass = self.mixture(numbers).log_mass(reading.lower, reading.width) + reading.offset
         copied: dict[int, list[Tensor]] = {c: [] for c in self.numeric}
+        spare: dict[int, list[Tensor]] = {c: [] for c in self.numeric}
         for r, (c, _) in enumerate(self.copies):
             log_copy = log_w[c][..., self.first_copy(c) + len(copied[c])]
             copied[c].append(torch.where(reading.equal[r], log_copy, _NEVER))
+            spare[c].append(torch.where(reading.useless[r], log_copy, _NEVER))
         for n, c in enumerate(self.numeric):
             if c not in log_w:
                 result[c] = mass[n]
                 continue
             atoms = int(self.columns[c].outcomes) and len(self._number(c).atoms)
             is_atom = reading.outcome[c] < atoms
-            terms = [log_w[c][..., atoms] + mass[n], *copied[c]]
+            elsewhere = [log_w[c][..., atoms], *spare[c]]
+            if spare[c]:
+                elsewhere = [torch.stack(torch.broadcast_tensors(*elsewhere)).logsumexp(0)]
+            terms = [elsewhere[0] + mass[n], *copied[c]]
             if atoms:
                 terms.append(torch.where(is_atom, result[c], _NEVER))
             value = torch.stack(torch.broadcast_tensors(*terms)).logsumexp(0)
