@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from variate.evaluation.samples import _area, mmd, two_sample
@@ -36,6 +37,14 @@ def test_missing_values_tell_samples_apart():
     a, b = normal(200, 2, seed=1), normal(200, 2, seed=2)
     b[:, 0] = np.where(np.arange(200) % 2, np.nan, b[:, 0])
     assert two_sample(a, b).auc > 0.65
+
+
+def test_codes_are_told_apart_by_sets_and_a_classifier_can_be_given():
+    codes = np.random.default_rng(0).permutation(40).astype(float)
+    a, b = np.repeat(codes[:20], 20)[:, None], np.repeat(codes[20:], 20)[:, None]
+    assert two_sample(a, b, categories=[0]).auc > 0.99
+    stump = HistGradientBoostingClassifier(max_iter=1, max_leaf_nodes=2)
+    assert two_sample(a, b, classifier=stump).auc < 0.8
 
 
 def test_the_area_and_its_error_are_those_of_its_u_statistic():

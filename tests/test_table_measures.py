@@ -7,10 +7,8 @@ from scipy.stats import ks_2samp
 from variate.table.measures import (
     associations,
     column_shape_error,
-    exact_copies,
     missing_error,
     pair_trend_error,
-    two_sample_auc,
 )
 
 NAN = float("nan")
@@ -112,15 +110,44 @@ def test_beside_a_category_a_number_is_cut_into_ten_even_bins_of_the_real_range(
         assert pair_trend_error(real, shifted, kinds).errors == pytest.approx([expected])
 
 
-def test_rows_with_a_gap_are_left_out_of_that_pair_alone():
+def test_a_gap_is_left_out_between_numbers_and_a_level_beside_a_category():
     real = table([1, 2, 3, NAN], [1, 2, 3, 99], [0, 0, 1, 1])
     synthetic = table([1, 2, 3], [1, 2, 3], [0, 0, 1])
     trends = pair_trend_error(real, synthetic, ["numeric", "numeric", "category"])
     errors = {tuple(pair): e for pair, e in zip(trends.pairs.tolist(), trends.errors, strict=True)}
     assert errors[0, 1] == pytest.approx(0.0)
-    assert errors[0, 2] == pytest.approx(0.0)
+    # three cells of 1/4 against 1/3 each, and (missing, 1) of 1/4 against none
+    assert errors[0, 2] == pytest.approx((3 / 12 + 1 / 4) / 2)
     # the bins of 1 .. 99 hold 1, 2, 3 together: 1/2, 1/4 and, for 99, 1/4 against 2/3, 1/3 and 0
     assert errors[1, 2] == pytest.approx((1 / 6 + 1 / 12 + 1 / 4) / 2)
+    both = table([0, 0, NAN, NAN], [0, NAN, 0, NAN])  # a quarter each
+    none = table([0, NAN], [0, NAN])
+    assert pair_trend_error(both, none, ["category"] * 2).errors == pytest.approx([0.5])
+
+
+def test_many_levels_are_counted_like_few(monkeypatch):
+    rng = np.random.default_rng(5)
+    real, synthetic = (rng.integers(0, 30, (400, 3)).astype(float) for _ in range(2))
+    kinds = ["category", "category", "numeric"]
+    dense = pair_trend_error(real, synthetic, kinds).errors
+    monkeypatch.setattr("variate.table.measures.DENSE", 0)
+    assert pair_trend_error(real, synthetic, kinds).errors == pytest.approx(dense, abs=1e-12)
+
+
+def test_correlations_with_and_without_gaps_are_numpys():
+    rng = np.random.default_rng(6)
+    tables = [rng.normal(size=(60, 3)) @ rng.normal(size=(3, 3)) + 5 for _ in range(2)]
+    for x in tables:
+        x[::7, 2] = NAN
+    errors = pair_trend_error(*tables, numbers(3)).errors
+    for (a, b), error in zip([(0, 1), (0, 2), (1, 2)], errors, strict=True):
+        r, s = (np.corrcoef(x[~np.isnan(x).any(axis=1)][:, [a, b]].T)[0, 1] if b == 2
+                else np.corrcoef(x[:, [a, b]].T)[0, 1] for x in tables)  # fmt: skip
+        assert error == pytest.approx(abs(r - s) / 2, abs=1e-12)
+
+
+def test_an_empty_table_has_no_trends():
+    assert np.isnan(pair_trend_error(np.zeros((0, 2)), np.zeros((3, 2)), numbers(2)).errors).all()
 
 
 def test_a_pair_without_a_correlation_has_no_error():
@@ -150,38 +177,6 @@ def test_an_independent_table_has_perfect_shapes_and_broken_trends():
     kinds = ["numeric", "numeric", "category"]
     assert column_shape_error(real, torn, kinds).max() == 0.0
     assert pair_trend_error(real, torn, kinds).errors.min() > 0.4
-    assert two_sample_auc(real, torn).auc > 0.95
-
-
-def test_exact_copies():
-    train = table([1, 2, 3, 0.0], [NAN, 5, 6, 7])
-    synthetic = table([1, 2, 2, -0.0], [NAN, 5, 6, 7])
-    assert exact_copies(synthetic, train) == 0.75  # a gap equals a gap and -0 equals 0
-    assert exact_copies(train, train) == 1.0
-    assert exact_copies(synthetic + 1e-9, train) == 0.0
-    assert exact_copies(synthetic[:0], train) == 0.0
-
-
-def test_two_tables_of_one_law_cannot_be_told_apart():
-    rng = np.random.default_rng(2)
-    real, synthetic = rng.normal(size=(400, 3)), rng.normal(size=(300, 3))
-    real[rng.random(real.shape) < 0.1] = NAN
-    synthetic[rng.random(synthetic.shape) < 0.1] = NAN
-    result = two_sample_auc(real, synthetic)
-    assert abs(result.auc - 0.5) < 4 * result.error
-    assert result == two_sample_auc(real, synthetic)
-    assert result != two_sample_auc(real, synthetic, seed=1)
-
-
-def test_two_tables_can_be_told_apart_by_their_gaps_alone():
-    rng = np.random.default_rng(2)
-    real, synthetic = rng.normal(size=(300, 2)), rng.normal(size=(300, 2))
-    synthetic[:, 0] = NAN
-    assert two_sample_auc(real, synthetic).auc == pytest.approx(1.0)
-
-
-def test_a_few_rows_tell_nothing():
-    assert np.isnan(two_sample_auc(np.zeros((19, 1)), np.ones((500, 1))).auc)
 
 
 def test_associations_by_hand():

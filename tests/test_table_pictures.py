@@ -5,7 +5,9 @@ import pytest
 
 from variate.report import Report, Section
 from variate.report.style import MODEL, OTHERS, REAL, SERIES, THEME
-from variate.table.maps import association_maps, latent_map
+from variate.table.curves import closeness
+from variate.table.maps import association_maps, latent_map, trend_map
+from variate.table.measures import Trends
 from variate.table.pictures import Column, marginals, percent, reconstruction
 from variate.table.schema import ColumnSchema
 
@@ -200,6 +202,38 @@ def test_of_many_columns_the_first_forty_are_mapped():
     pictures = association_maps(x, x, [Column(f"c{i}") for i in range(45)])
     assert axes(pictures[0]).images[0].get_array().shape == (40, 40)
     assert "first 40 of 45" in pictures[0].caption
+
+
+def test_the_trend_map_has_pairs_beside_the_diagonal_of_columns():
+    pairs = np.array([[0, 1], [0, 2]])  # the third pair was not measured
+    columns = [Column(name) for name in "abc"]
+    picture = trend_map(np.array([0.1, NAN, 0.3]), Trends(pairs, np.array([0.055, 0.2])), columns)
+    image = axes(picture).images[0]
+    shown = np.ma.filled(image.get_array().astype(float), NAN)
+    np.testing.assert_allclose(shown, [[10, 5.5, 20], [5.5, NAN, NAN], [20, NAN, 30]])
+    assert image.get_clim() == (0, 30)
+
+
+def test_of_many_columns_the_worst_forty_are_mapped():
+    shape = np.zeros(50)
+    shape[[49, 3]] = 0.5
+    columns = [Column(f"c{i}") for i in range(50)]
+    picture = trend_map(shape, Trends(np.zeros((0, 2), dtype=int), np.zeros(0)), columns)
+    assert axes(picture).images[0].get_array().shape == (40, 40)
+    labels = [label.get_text() for label in axes(picture).get_yticklabels()]
+    assert labels[-1] == "c49"
+    assert "worst 40 of 50" in picture.caption
+
+
+# -- how close ------------------------------------------------------------------------------------
+
+
+def test_a_curve_rises_by_one_share_at_each_distance():
+    real, synthetic = axes(closeness(np.array([0.3, 0.1]), np.full(4, 0.2))).lines
+    assert synthetic.get_xdata().tolist() == [0, 0.1, 0.3]
+    assert synthetic.get_ydata().tolist() == [0, 50, 100]
+    assert real.get_ydata().tolist() == [0, 25, 50, 75, 100]
+    assert axes(closeness(np.zeros(3), np.zeros(3))).get_xlim()[1] > 0
 
 
 # -- the latent map -------------------------------------------------------------------------------

@@ -168,9 +168,7 @@ class NumberLaw:
         """Sharper below one, flatter above."""
         mixture = tempered(self.mixture, temperature)
         assert isinstance(mixture, LogisticMixture)
-        return replace(
-            self, log_w=(self.log_w / temperature).log_softmax(-1), mixture=mixture
-        )
+        return replace(self, log_w=(self.log_w / temperature).log_softmax(-1), mixture=mixture)
 
     def restricted(self, allowed: Allowed) -> tuple["NumberLaw | ChoiceLaw", Tensor]:
         """The law given the condition, and the log-probability of the condition, `[M]`.
@@ -194,7 +192,7 @@ class NumberLaw:
         return replace(self, log_w=log_w, low=low, high=max(low, high)), total
 
     def observed(self) -> "NumberLaw":
-        """The law of what is drawn: nothing beyond the observed range, and of a closed column atoms."""
+        """The law of what is drawn: the observed range, and of a closed column only its atoms."""
         law, _ = self.restricted(Allowed(low=self.column.low, high=self.column.high, gap=True))
         assert isinstance(law, NumberLaw)
         if self.column.closed:
@@ -251,7 +249,9 @@ class NumberLaw:
 
     def _drawn_scores(self, rows: Tensor) -> Tensor:
         """Scores from the cut mixture for some of the rows, float64."""
-        chosen = _drawn(self._log_components(self.low, self.high)[rows].log_softmax(-1)).unsqueeze(-1)
+        chosen = _drawn(self._log_components(self.low, self.high)[rows].log_softmax(-1)).unsqueeze(
+            -1
+        )
         location, scale = (
             part[rows].gather(-1, chosen).squeeze(-1).double()
             for part in (self.mixture.location, self.mixture.scale)
@@ -327,7 +327,7 @@ def law_of(
         log_w[:, place] = torch.where(useless, _NEVER, log_w[:, place])
     return NumberLaw(
         column,
-        layout.each[layout.numeric.index(position)],
+        layout.map_of(position),
         log_w,
         layout.mixture(numbers),
         torch.stack(copied, -1) if copied else x.new_zeros(len(x), 0),

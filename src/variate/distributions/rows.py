@@ -295,8 +295,18 @@ class RowLayout(Tables):
         """
         logits, location, scale = numbers.unflatten(-1, (3, self.components)).unbind(-2)
         broad = logits.logsumexp(-1, keepdim=True) + _LOG_BROAD
-        parts = ((logits, broad), (location, torch.zeros_like(broad)), (bounded_scale(scale), torch.full_like(broad, _WIDE)))
+        parts = (
+            (logits, broad),
+            (location, torch.zeros_like(broad)),
+            (bounded_scale(scale), torch.full_like(broad, _WIDE)),
+        )
         return LogisticMixture(*(torch.cat(part, -1) for part in parts), validate_args=False)
+
+    def map_of(self, column: int) -> ScoreMaps:
+        """A numeric column's own map to scores."""
+        maps = self.each[self.numeric.index(column)]
+        assert isinstance(maps, ScoreMaps)
+        return maps
 
     def first_copy(self, column: int) -> int:
         """The first of a numeric column's outcomes that is a copy."""
@@ -336,7 +346,9 @@ class RowLayout(Tables):
         shares = (torch.arange(self.components, dtype=torch.float64) + 0.5) / self.components
         location = torch.special.ndtri(shares)
         within = float(1 - location.square().mean())
-        raw = math.log(math.expm1(math.sqrt(3 * within) / math.pi))  # of the scale, but for its floor
+        raw = math.log(
+            math.expm1(math.sqrt(3 * within) / math.pi)
+        )  # of the scale, but for its floor
         rows = [torch.zeros_like(location), location, torch.full_like(location, raw)]
         return torch.cat(rows).float()
 

@@ -215,15 +215,18 @@ class ScoreMaps(Tables):
         between = upper.segment - lower.segment
         # inside one segment the width is exact even where the scores would cancel
         width = torch.where(between == 0, lower.slope * self.step, upper.score - lower.score)
-        wide = self.gridded | (between > 1)  # two segments meet at a knot; at a jump one lies between
+        wide = self.gridded | (
+            between > 1
+        )  # two segments meet at a knot; at a jump one lies between
         width = torch.where(wide, width.clamp_min(_NARROWEST), 0.0)
         offset = torch.where(self.gridded, self.grid_offset, upper.slope.log())
         offset = torch.where(wide & ~self.gridded, 0.0, offset)
         return Cells(*(_rows(part, x.shape) for part in (lower.score, width, offset)))
 
     def edges(self, ends: Tensor) -> Tensor:
-        """T at both ends `[2, N]` of an interval of raw values, with the jumps at the ends in it."""
-        low, high = (self._map(end.unsqueeze(-1), right=r).score for end, r in zip(ends, (False, True)))
+        """T at both ends `[2, N]` of an interval of raw values; jumps at its ends belong to it."""
+        low = self._map(ends[0].unsqueeze(-1), right=False).score
+        high = self._map(ends[1].unsqueeze(-1), right=True).score
         return torch.stack([low, high]).squeeze(-1)
 
     def supports(self, x: Tensor) -> Tensor:

@@ -37,15 +37,17 @@ diagonal and r = K 1 its row sums, every split needs only cᵀKc and cᵀr,
 
 so K is made in blocks of rows and never held.
 
-This module does not know what the samples are: columns count as numbers, codes as ordered ones, and
-for the MMD they should be of like scale.
+This module does not know what the samples are: columns count as numbers unless the classifier is
+told which are codes, and for the MMD they should be of like scale.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist, pdist
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
@@ -83,15 +85,24 @@ class MMD(NamedTuple):
 
 
 def two_sample(
-    a: ArrayLike | Tensor, b: ArrayLike | Tensor, *, folds: int = 5, seed: int = 0
+    a: ArrayLike | Tensor,
+    b: ArrayLike | Tensor,
+    *,
+    categories: Sequence[int] = (),
+    classifier: Any = None,
+    folds: int = 5,
+    seed: int = 0,
 ) -> TwoSample:
     """The AUC of gradient-boosted trees that tell `b` from `a`.
 
     Args:
         a: One sample `[N, *event]`, numbers; NaN counts as a value of its own.
         b: The other `[M, *event]`.
+        categories: Which numbers of an event, counted over its flat entries, are codes without an
+            order, each a whole number below 255.
+        classifier: A scikit-learn classifier to use instead, which minds categories and NaN itself.
         folds: How many times to split, train and test.
-        seed: Of the split and the classifier.
+        seed: Of the split and the trees.
 
     Raises:
         ValueError: The events differ in size, or a sample is smaller than two items per fold.
@@ -105,11 +116,14 @@ def two_sample(
     rows = np.concatenate([first, second])
     label = np.repeat([0, 1], [len(first), len(second)])
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    if classifier is None:
+        classifier = HistGradientBoostingClassifier(
+            categorical_features=list(categories) or None, random_state=seed
+        )
     areas, variances = [], []
     for train, test in splits.split(rows, label):
-        classifier = HistGradientBoostingClassifier(random_state=seed)
-        classifier.fit(rows[train], label[train])
-        score = classifier.predict_proba(rows[test])[:, 1]
+        fitted = clone(classifier).fit(rows[train], label[train])
+        score = fitted.predict_proba(rows[test])[:, 1]
         area, variance = _area(score[label[test] == 0], score[label[test] == 1])
         areas.append(area)
         variances.append(variance)

@@ -2,8 +2,8 @@ r"""The decoder of a table's row: one column after the other, each given z and t
 
     p(x|z) = Π_j p(x_j | x_1, ..., x_{j-1}, z)
 
-With e_i the embedding of column i, a = SiLU and a code's features c = a(A z), the j-th column of the
-chain has
+With e_i the embedding of column i, a = SiLU and a code's features c = a(A z), the j-th column of
+the chain has
 
     h_j = c U_j + b_j + Σ_{i<j} e_i W_ij            [width]
     h_j <- h_j + a(h_j) R_jl,   l = 1, ..., layers
@@ -174,7 +174,7 @@ class Walk:
 
     def __init__(self, chain: Chain, z: Tensor) -> None:
         self._chain = chain
-        self._codes = chain._from_code(z)  # noqa: SLF001 - a part of the chain
+        self._codes = chain._from_code(z)
         self._sums = chain.mixing.empty(len(z), z)
         columns = len(chain.layout.columns)
         self.x = torch.full((len(z), columns), torch.nan, dtype=torch.float64, device=z.device)

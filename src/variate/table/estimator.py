@@ -35,9 +35,9 @@ from variate.preparation import Prepared, split
 from variate.report import Section
 from variate.table import files
 from variate.table.appraisal import appraise
+from variate.table.chain import Chain
 from variate.table.codec import TableCodec
 from variate.table.frames import is_frame, to_arrow
-from variate.table.chain import Chain
 from variate.table.network import RowEncoder, chain_order, layout_of
 from variate.table.rows import RowDecoder, Rows
 from variate.table.stream import TableStream, is_large

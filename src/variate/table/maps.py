@@ -1,6 +1,7 @@
 """Maps of a table: which columns hang together, and where the codes put the rows.
 
     association_maps   how strongly each pair of columns hangs together, real and synthetic
+    trend_map          how far each pair is off
     latent_map         the codes, coloured by a column
 
 Tables are in codec space: float64 `[N, C]`, NaN = missing, categories as codes. Nothing is drawn
@@ -20,7 +21,7 @@ import numpy as np
 
 from variate.report import Picture
 from variate.report.style import INK, MODEL, MUTED, OTHERS, SERIES, canvas, shorten_all, styled
-from variate.table.measures import associations
+from variate.table.measures import Trends, associations
 from variate.table.pictures import Column, percent, title, write_ticks
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-__all__ = ["association_maps", "latent_map"]
+__all__ = ["association_maps", "latent_map", "trend_map"]
 
 MAPPED = 40  # the most columns of an association map
 ROWS = 5_000  # enough rows for an association
 POINTS = 4_000  # the most points of a latent map
+SMALL = 15  # columns of a map that can stand beside others
 WIDTH = 3.4  # inches; three side by side on a wide page
+ALONE = 4.2  # of a map that stands alone
 TOO_STRONG = "#d55e00"  # the opposite of blue that the colour-blind can tell from it
 
 
@@ -79,6 +82,32 @@ def association_maps(
     )
 
 
+def trend_map(shape: np.ndarray, trends: Trends, columns: Sequence[Column]) -> Picture:
+    """A heat map of the errors of pairs, with those of the columns on the diagonal.
+
+    Of more than 40 columns those with the largest errors are shown, in the table's order.
+
+    Args:
+        shape: The error of each column's shape `[C]`.
+        trends: The errors of the pairs.
+        columns: What the C columns are.
+    """
+    matrix = np.full((len(columns), len(columns)), np.nan)
+    first, second = trends.pairs.T
+    matrix[first, second] = matrix[second, first] = trends.errors
+    np.fill_diagonal(matrix, shape)
+    known = ~np.isnan(matrix)
+    burden = np.where(known, matrix, 0.0).sum(axis=1) / np.maximum(1, known.sum(axis=1))
+    shown = np.sort(np.argsort(-burden, kind="stable")[:MAPPED])
+    names = [columns[c].name for c in shown]
+    cut = f" The worst {MAPPED} of {len(columns)} columns." if len(columns) > MAPPED else ""
+    return Picture(
+        lambda: _draw_errors(matrix[np.ix_(shown, shown)], names),
+        "How far off: the trend error of each pair, and on the diagonal the shape error of each "
+        f"column. Blank: none to speak of, or not measured.{cut}",
+    )
+
+
 def latent_map(codes: np.ndarray, values: np.ndarray, column: Column) -> Picture:
     """The codes in two dimensions, coloured by a column.
 
@@ -99,22 +128,47 @@ def latent_map(codes: np.ndarray, values: np.ndarray, column: Column) -> Picture
 
 @styled()
 def _draw_associations(matrix: np.ndarray, names: Sequence[str], title: str) -> Figure:
-    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+    if "−" not in title:
+        return _heat(matrix, names, title, _ink(MODEL), [0.0, 0.5, 1.0])
+    (none, faint), (full, strong) = _ink(MODEL)
+    below = [(none, strong), (full / 2, faint)]
+    above = [(0.5 + place / 2, colour) for place, colour in _ink(TOO_STRONG)]
+    return _heat(matrix, names, title, [*below, *above], [-0.5, 0.0, 0.5])
 
-    signed = "−" in title
-    blue, orange = to_rgba(MODEL), to_rgba(TOO_STRONG)
-    ink = [(0.0, (*blue[:3], 0.0)), (1.0, blue)]
-    if signed:
-        ink = [(0.0, blue), (0.5, (*blue[:3], 0.0)), (0.5, (*orange[:3], 0.0)), (1.0, orange)]
-    ticks = [-0.5, 0.0, 0.5] if signed else [0.0, 0.5, 1.0]
+
+@styled()
+def _draw_errors(matrix: np.ndarray, names: Sequence[str]) -> Figure:
+    known = matrix[~np.isnan(matrix)]
+    most = max(1.0, float(np.ceil(100 * known.max()))) if len(known) else 1.0
+    return _heat(100 * matrix, names, "error, %", _ink(TOO_STRONG), [0.0, most / 2, most], ALONE)
+
+
+def _ink(colour: str) -> list[tuple[float, Any]]:
+    """A colour laid on from not at all to fully."""
+    from matplotlib.colors import to_rgba
+
+    red, green, blue, _ = to_rgba(colour)
+    return [(0.0, (red, green, blue, 0.0)), (1.0, (red, green, blue, 1.0))]
+
+
+def _heat(
+    matrix: np.ndarray,
+    names: Sequence[str],
+    title: str,
+    ink: list[tuple[float, Any]],
+    ticks: Sequence[float],
+    least: float = WIDTH,
+) -> Figure:
+    from matplotlib.colors import LinearSegmentedColormap
+
     count = len(names)
-    side = max(WIDTH, 1.3 + 0.16 * count)
+    side = max(least, WIDTH if count <= SMALL else 1.3 + 0.16 * count)
     figure, ax = canvas(side, side)
     image = ax.imshow(
         matrix, cmap=LinearSegmentedColormap.from_list("ink", ink), vmin=ticks[0], vmax=ticks[-1]
     )
     labels = shorten_all(names, 18)
-    size = 7.0 if count <= 15 else 6.2
+    size = 7.0 if count <= SMALL else 6.2
     ax.set_xticks(np.arange(count), labels, rotation=90, fontsize=size)
     ax.set_yticks(np.arange(count), labels, fontsize=size)
     ax.tick_params(length=0, labelcolor=INK)

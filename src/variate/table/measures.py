@@ -1,4 +1,4 @@
-r"""How far a synthetic table is from a real one: pure functions of two tables in codec space.
+r"""How far a synthetic table is from a real one, column by column and pair by pair.
 
 A table is a float64 array `[N, C]`, NaN = missing; a column is a "category" (codes 0..K-1) or
 "numeric". Errors are 1 - the score of the same name in SDMetrics, so 0 is best and 1 is worst:
@@ -9,41 +9,39 @@ A table is a float64 array `[N, C]`, NaN = missing; a column is a "category" (co
     trend, otherwise     1/2 sum_kl |p_kl - q_kl|   joint frequencies     (ContingencySimilarity)
 
 F, p, r are the real table's and G, q, s the synthetic one's. Beside a category a number is cut
-into ten bins of equal width over the real column's range, as ContingencySimilarity does, the
-outer two open. Missing cells are left out of all four, and `missing_error` compares their shares.
+into ten bins of equal width over the real column's range, the outer two open. A missing cell is a
+level of its own in the joint frequencies; F, G, p and q are of the observed cells, and
+`missing_error` compares the shares of missing ones; r and s are of the rows in which both numbers
+are observed. All of this is as SDMetrics has it.
 
 Shape and trend alone can be fooled: drawing every column independently makes the shape perfect.
-`two_sample_auc` asks whether a classifier can tell the tables apart, and `exact_copies` whether
-good marks were bought by repeating the training rows; read them together.
+Read them with `detection` (can a classifier tell the tables apart?) and `disclosure` (were good
+marks bought by repeating the training rows?).
 
 This module does not know any model, nor the columns' names, levels and units.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
-
-from variate.evaluation.samples import TwoSample, two_sample
 
 __all__ = [
     "Kind",
     "Trends",
     "associations",
     "column_shape_error",
-    "exact_copies",
     "missing_error",
     "pair_trend_error",
-    "two_sample_auc",
 ]
 
 Kind = Literal["category", "numeric"]
 
 BINS = 10  # SDMetrics' number of bins for a number beside a category
-FOLDS = 3
-ENOUGH = 20  # rows of each table below which a classifier tells nothing
+PAIRS = 10_000  # the most pairs of columns that are compared: all of 141 columns
+DENSE = 8  # cells of a joint table per row up to which all of them are counted
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ class Trends:
 
     Attributes:
         pairs: The pairs of columns, `[P, 2]`.
-        errors: The error of each pair in 0..1, `[P]`; NaN where a column of the pair is constant
-            or the two are never observed together.
+        errors: The error of each pair in 0..1, `[P]`; NaN where a number of a pair of numbers is
+            constant in one of the tables, or the two are never observed together.
     """
 
     pairs: np.ndarray
@@ -91,7 +89,7 @@ def pair_trend_error(
     x_synthetic: np.ndarray,
     kinds: Sequence[Kind],
     *,
-    most: int = 300,
+    most: int = PAIRS,
     seed: int = 0,
 ) -> Trends:
     """How far the dependence between pairs of columns is off.
@@ -111,46 +109,20 @@ def pair_trend_error(
     if len(pairs) > most:
         drawn = np.random.default_rng(seed).choice(len(pairs), size=most, replace=False)
         pairs = pairs[np.sort(drawn)]
+    if not len(x_real) or not len(x_synthetic):
+        return Trends(pairs, np.full(len(pairs), np.nan))
+    numbers = [kind == "numeric" for kind in kinds]
+    levels = [
+        _levels(x_real[:, c], x_synthetic[:, c], binned=number) for c, number in enumerate(numbers)
+    ]
+    real, synthetic = _Correlations(x_real, numbers), _Correlations(x_synthetic, numbers)
     errors = [
-        _trend_error(x_real[:, pair], x_synthetic[:, pair], [kinds[c] for c in pair])
-        for pair in pairs
+        abs(real.of(a, b) - synthetic.of(a, b)) / 2
+        if numbers[a] and numbers[b]
+        else _joint_variation(levels[a], levels[b])
+        for a, b in pairs
     ]
     return Trends(pairs, np.array(errors, dtype=np.float64))
-
-
-def two_sample_auc(
-    x_real: np.ndarray, x_synthetic: np.ndarray, *, most: int = 10_000, seed: int = 0
-) -> TwoSample:
-    """How well boosted trees tell the tables apart: an AUC of 0.5 is not at all, 1 is perfectly.
-
-    Args:
-        x_real: `[N, C]`; rows that the model was not trained on.
-        x_synthetic: `[M, C]`.
-        most: Rows of each table, at most; as many of the one are taken as of the other.
-        seed: Of the choice of rows, the folds and the classifier.
-
-    Returns:
-        The cross-validated AUC and its standard error; NaN with fewer than 20 rows.
-    """
-    rows = min(len(x_real), len(x_synthetic), most)
-    if rows < ENOUGH:
-        return TwoSample(np.nan, np.nan)
-    rng = np.random.default_rng(seed)
-    real, synthetic = (
-        x[np.sort(rng.choice(len(x), rows, replace=False))] for x in (x_real, x_synthetic)
-    )
-    return two_sample(real, synthetic, folds=FOLDS, seed=seed)
-
-
-def exact_copies(x_synthetic: np.ndarray, x_train: np.ndarray) -> float:
-    """The share of synthetic rows that equal some training row in every cell, 0 to 1.
-
-    A missing cell equals a missing cell. Judge it against the same share for real rows that the
-    model was not trained on: a table of few columns has copies by chance.
-    """
-    known = set(_row_bytes(x_train))
-    copies = [row in known for row in _row_bytes(x_synthetic)]
-    return float(np.mean(copies)) if copies else 0.0
 
 
 def associations(x: np.ndarray, kinds: Sequence[Kind]) -> np.ndarray:
@@ -179,11 +151,10 @@ def _kolmogorov_smirnov(real: np.ndarray, synthetic: np.ndarray) -> float:
 
 
 def _total_variation(real: np.ndarray, synthetic: np.ndarray) -> float:
-    """Half the summed difference of the frequencies of codes `[N]` or rows of codes `[N, 2]`."""
-    both = np.concatenate([real, synthetic])
-    _, code = np.unique(both, axis=0, return_inverse=True)
+    """Half the summed difference of the frequencies of codes `[N]`."""
+    values, code = np.unique(np.concatenate([real, synthetic]), return_inverse=True)
     code = code.reshape(-1)
-    cells = int(code.max()) + 1
+    cells = len(values)
     p = np.bincount(code[: len(real)], minlength=cells) / len(real)
     q = np.bincount(code[len(real) :], minlength=cells) / len(synthetic)
     return float(0.5 * np.abs(p - q).sum())
@@ -192,39 +163,68 @@ def _total_variation(real: np.ndarray, synthetic: np.ndarray) -> float:
 # -- two columns ----------------------------------------------------------------------------------
 
 
-def _trend_error(real: np.ndarray, synthetic: np.ndarray, kinds: Sequence[Kind]) -> float:
-    bins = [_bins(real[:, i]) if kind == "numeric" else None for i, kind in enumerate(kinds)]
-    real, synthetic = _complete(real), _complete(synthetic)
-    if not len(real) or not len(synthetic):
-        return np.nan
-    if kinds[0] == kinds[1] == "numeric":
-        return abs(_pearson(real) - _pearson(synthetic)) / 2
-    return _total_variation(_cut(real, bins), _cut(synthetic, bins))
+class _Levels(NamedTuple):
+    """A column of both tables as codes below `levels`, a missing cell as one of them."""
+
+    real: np.ndarray
+    synthetic: np.ndarray
+    levels: int
 
 
-def _bins(column: np.ndarray) -> np.ndarray | None:
-    """The inner edges of ten bins of equal width over the observed values."""
-    values = _observed(column)
-    return np.histogram_bin_edges(values, bins=BINS)[1:-1] if len(values) else None
+def _levels(real: np.ndarray, synthetic: np.ndarray, *, binned: bool) -> _Levels:
+    if binned:
+        edges = np.histogram_bin_edges(_observed(real), bins=BINS)[1:-1]
+        real, synthetic = (
+            np.where(np.isnan(x), BINS, np.digitize(x, edges)) for x in (real, synthetic)
+        )
+        return _Levels(real, synthetic, BINS + 1)
+    values, codes = np.unique(np.concatenate([real, synthetic]), return_inverse=True)
+    codes = codes.reshape(-1)
+    return _Levels(codes[: len(real)], codes[len(real) :], len(values))
 
 
-def _cut(pair: np.ndarray, bins: Sequence[np.ndarray | None]) -> np.ndarray:
-    """The pair's rows with its numbers replaced by the index of their bin."""
-    columns = [
-        pair[:, i] if edges is None else np.digitize(pair[:, i], edges)
-        for i, edges in enumerate(bins)
-    ]
-    return np.stack(columns, axis=1).astype(np.int64)
+def _joint_variation(a: _Levels, b: _Levels) -> float:
+    """The total variation distance of the joint frequencies of two columns."""
+    real, synthetic = a.real * b.levels + b.real, a.synthetic * b.levels + b.synthetic
+    cells = a.levels * b.levels
+    if cells > DENSE * (len(real) + len(synthetic)):
+        return _total_variation(real, synthetic)
+    p, q = (np.bincount(code, minlength=cells) / len(code) for code in (real, synthetic))
+    return float(0.5 * np.abs(p - q).sum())
+
+
+class _Correlations:
+    """Pearson's r of pairs of a table's numbers over the rows in which both are observed."""
+
+    def __init__(self, x: np.ndarray, numbers: Sequence[bool]) -> None:
+        self.x = x
+        self.unit = {
+            c: _unit(x[:, c])
+            for c, number in enumerate(numbers)
+            if number and not np.isnan(x[:, c]).any()
+        }
+
+    def of(self, a: int, b: int) -> float:
+        if a in self.unit and b in self.unit:
+            return float(np.clip(self.unit[a] @ self.unit[b], -1.0, 1.0))
+        return _pearson(_complete(self.x[:, [a, b]]))
+
+
+def _unit(column: np.ndarray) -> np.ndarray:
+    """The deviations from the mean, scaled to length 1; NaN if all values are equal."""
+    if len(column) < 2 or column.max() == column.min():
+        return np.full(len(column), np.nan)
+    deviation = column / np.abs(column).max()  # so that sums and squares cannot overflow
+    deviation = deviation - deviation.mean()
+    deviation = deviation / np.abs(deviation).max()
+    return deviation / np.sqrt((deviation**2).sum())
 
 
 def _pearson(pair: np.ndarray) -> float:
     """Pearson's correlation of two columns `[N, 2]`; NaN if one is constant."""
-    deviation = pair - pair.mean(axis=0)
-    if len(pair) < 2 or np.any(pair.max(axis=0) == pair.min(axis=0)):
+    if len(pair) < 2:
         return np.nan
-    deviation = deviation / np.abs(deviation).max(axis=0)  # so that squares cannot overflow
-    lengths = np.sqrt((deviation**2).sum(axis=0))
-    return float(np.clip((deviation / lengths).prod(axis=1).sum(), -1.0, 1.0))
+    return float(np.clip(_unit(pair[:, 0]) @ _unit(pair[:, 1]), -1.0, 1.0))
 
 
 def _association(pair: np.ndarray, kind_a: Kind, kind_b: Kind) -> float:
@@ -280,9 +280,3 @@ def _observed(column: np.ndarray) -> np.ndarray:
 
 def _complete(x: np.ndarray) -> np.ndarray:
     return x[~np.isnan(x).any(axis=1)]
-
-
-def _row_bytes(x: np.ndarray) -> list[bytes]:
-    """Each row as bytes, with one NaN and one zero."""
-    rows = np.ascontiguousarray(np.where(np.isnan(x), np.nan, x) + 0.0, dtype=np.float64)
-    return [row.tobytes() for row in rows]

@@ -41,8 +41,8 @@ def layout_of(
     sources: dict[int, list[Copy]] = {c: [] for c in range(len(columns))}
     for column, source, sign in copies:
         sources[column].append(Copy(source, float(sign)))
-    made = [_column_of(column, tuple(sources[c])) for c, column in enumerate(columns)]
     with torch.device("cpu"):  # its tables are data, also where the weights are only shapes
+        made = [_column_of(column, tuple(sources[c])) for c, column in enumerate(columns)]
         return RowLayout(made, components=components)
 
 

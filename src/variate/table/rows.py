@@ -3,7 +3,6 @@
 This module does not know where z came from.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch

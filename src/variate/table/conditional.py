@@ -1,0 +1,150 @@
+r"""Rows under a condition: x ~ p(x | x_c in A_c for some columns c), by particles along the chain.
+
+M rows grow column by column. At a column with a condition the law is restricted to it, which is
+exact, and the row gets the probability of the condition as a weight:
+
+    w = Π_c p(x_c in A_c | x before c, z),        p(condition) = E[w]
+
+Rows are then kept in proportion to their weights. Two ways, by how rare the condition is:
+
+    rejection   each row lives on with probability w: the rows left are exact draws
+    resampling  where fewer than one in a thousand would be left: at each condition the rows are
+                drawn anew in proportion to their weights (a particle filter; Doucet & Johansen
+                2011), exact as M grows. The effective sample size 1 / Σ w̄² says of how many
+                different beginnings the rows are.
+
+Conditions on columns that come early in the chain (categories of few levels) cost nothing.
+
+This module does not know what the columns mean.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from variate.distributions.column import Allowed, CategoryLaw, ChoiceLaw, NumberLaw
+from variate.table.chain import Chain, Walk
+from variate.table.rows import drawable
+
+__all__ = ["Conditional", "draw_given"]
+
+BLOCK = 8_192  # rows that grow together
+PILOT = 8_192  # rows that tell how rare the condition is
+RARE = 1e-3
+PARTICLES = 262_144  # the most of the resampling
+IMPOSSIBLE = -40.0  # a log-probability that no row of a pilot would meet
+
+
+class Conditional(NamedTuple):
+    """Rows under a condition, and how they came about.
+
+    Attributes:
+        x: The rows, `[n, C]`.
+        log_probability: Of the condition under the model, in nats (of a density where a single
+            value of a continuous column is asked for).
+        effective: The effective number of different beginnings among the rows; n where they are
+            exact draws.
+    """
+
+    x: Tensor
+    log_probability: float
+    effective: float
+
+
+@torch.no_grad()
+def draw_given(
+    chain: Chain,
+    codes: Callable[[int], Tensor],
+    n: int,
+    allowed: Mapping[int, Allowed],
+    temperature: float = 1.0,
+) -> Conditional:
+    """n rows under a condition.
+
+    Args:
+        chain: The networks of the columns.
+        codes: So many draws of z, `[M, D]`.
+        n: How many rows.
+        allowed: What columns may be, by position.
+        temperature: Of the draws of the other columns.
+
+    Returns:
+        The rows; none if no row that meets the condition was found.
+    """
+    weights = _grow(chain, codes(PILOT), allowed, temperature, resample=False)[1]
+    log_p = float(weights.logsumexp(0)) - float(torch.tensor(float(PILOT)).log())
+    if not log_p > IMPOSSIBLE:
+        return Conditional(torch.zeros(0, len(chain.order)), log_p, 0.0)
+    # a density is no probability to be rejected by: scale by the largest weight seen
+    top = max(float(weights.max()), 0.0)
+    if log_p - top > torch.tensor(RARE).log():
+        return _rejected(chain, codes, n, allowed, temperature, log_p, top)
+    m = min(max(4 * n, BLOCK), PARTICLES)
+    walk, log_w, effective = _grow(chain, codes(m), allowed, temperature, resample=True)
+    kept = torch.multinomial(log_w.softmax(0), n, replacement=n > m)
+    return Conditional(walk.x[kept], log_p, min(effective, float(n)))
+
+
+def _rejected(
+    chain: Chain,
+    codes: Callable[[int], Tensor],
+    n: int,
+    allowed: Mapping[int, Allowed],
+    temperature: float,
+    log_p: float,
+    top: float,
+) -> Conditional:
+    found: list[Tensor] = []
+    while sum(map(len, found)) < n:
+        missing = n - sum(map(len, found))
+        m = int(min(max(missing / torch.tensor(log_p - top).exp().item() * 1.1, 256), 8 * BLOCK))
+        walk, log_w, _ = _grow(chain, codes(m), allowed, temperature, resample=False, top=top)
+        found.append(walk.x)
+    return Conditional(torch.cat(found)[:n], log_p, float(n))
+
+
+def _grow(
+    chain: Chain,
+    z: Tensor,
+    allowed: Mapping[int, Allowed],
+    temperature: float,
+    *,
+    resample: bool,
+    top: float | None = None,
+) -> tuple[Walk, Tensor, float]:
+    """Rows grown along the chain, with their log-weights `[M]` and effective number.
+
+    With `top` rows live on with probability exp(w - top) after the last condition.
+    """
+    walk = chain.walk(z)
+    log_w = z.new_zeros(len(z))
+    effective = float(len(z))
+    places = [p for p, column in enumerate(chain.order) if column in allowed]
+    for place, column in enumerate(chain.order):
+        law: CategoryLaw | ChoiceLaw | NumberLaw = drawable(walk.law(place))
+        if temperature != 1:
+            law = law.tempered(temperature)
+        if column in allowed:
+            assert not isinstance(law, ChoiceLaw)
+            law, log_mass = law.restricted(allowed[column])
+            log_w = log_w + log_mass
+        walk.take(place, law.sample())
+        if resample and column in allowed:
+            share = log_w.softmax(0)
+            effective = min(effective, float(1 / share.square().sum()))
+            walk.keep(_systematic(share))
+            log_w = torch.zeros_like(log_w)
+        if top is not None and places and place == places[-1]:
+            alive = (log_w - top > torch.rand_like(log_w).log()).nonzero().squeeze(-1)
+            walk.keep(alive)
+            log_w = log_w[alive]
+    return walk, log_w, effective
+
+
+def _systematic(share: Tensor) -> Tensor:
+    """As many indices as shares, each as often as its share says, but for rounding."""
+    n = len(share)
+    points = (torch.arange(n, device=share.device) + torch.rand((), device=share.device)) / n
+    return torch.searchsorted(share.cumsum(0), points).clamp(max=n - 1)
