@@ -177,16 +177,17 @@ class RowLayout(Tables):
         cells = [part.T for part in self.maps.cells(values.T)]
         parts = [outcome, score.float(), present, *(part.float() for part in cells)]
         copied = [copy.sign * flat[copy.source] for _, copy in self.copies]
-        same = [flat[i] == value for (i, _), value in zip(self.copies, copied, strict=True)]
+        same = [
+            (flat[i] - value).abs() <= self.tolerance[self.numeric.index(i)]
+            for (i, _), value in zip(self.copies, copied, strict=True)
+        ]
         useless = [self.useless(i, v) for (i, _), v in zip(self.copies, copied, strict=True)]
         parts += [torch.stack(part) if part else present[:0] for part in (same, useless)]
         return Reading(*(part.reshape(len(part), *shape) for part in parts))
 
     def useless(self, column: int, copied: Tensor) -> Tensor:
         """Where a copy gives what its column cannot have: a gap, or a number off the grid."""
-        maps = self.each[self.numeric.index(column)]
-        assert isinstance(maps, ScoreMaps)
-        return ~maps.supports(copied.unsqueeze(-1)).squeeze(-1)
+        return ~self.map_of(column).supports(copied.unsqueeze(-1)).squeeze(-1)
 
     def read_one(self, column: int, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Outcome, score and presence `[M]` of values `[M]` of one column: see `Reading`."""
