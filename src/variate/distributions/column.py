@@ -269,7 +269,8 @@ class NumberLaw:
         values = torch.tensor(distinct, dtype=torch.float64, device=self.log_w.device)
         lower, width, offset = (part.squeeze(-1) for part in self.maps.cells(values.unsqueeze(-1)))
         one = _wide(self.mixture)
-        mass = one.log_mass(lower.float(), width.float()) + offset.float()
+        mass = one.log_mass(lower.float(), width.float())
+        mass = mass + torch.where(width > 0, 0.0, offset).float()
         mass = mass - self._log_inside(self.low, self.high).unsqueeze(-1)
         centre = lower + width / 2
         inside = self.maps.supports(values.unsqueeze(-1)).squeeze(-1)
@@ -277,6 +278,7 @@ class NumberLaw:
         inside &= (centre >= self.low) & (centre <= self.high)
         terms = [torch.where(inside, self._elsewhere().float().unsqueeze(-1) + mass, _NEVER)]
         same = (self._fixed().unsqueeze(-1) - values).abs() <= OFF_GRID * (self.column.step or 0.0)
+        terms[0] = torch.where((width == 0) & same.any(1), _NEVER, terms[0])
         terms.append(torch.where(same, self.log_w.unsqueeze(-1), _NEVER).logsumexp(1))
         log_w = torch.logaddexp(*terms)
         if allowed.gap and self.column.gaps:

@@ -14,7 +14,9 @@ so that with w the probabilities of the outcomes and f the mixture,
     p_c(gap)   = w_gap
 
 which sums and integrates to one: atoms and copies add to what the mixture gives the same value, and
-nothing is taken off. A copy of what the column cannot have, a gap or a number off its grid, counts
+nothing is taken off. On a grid that stands for a continuous quantity all of it is divided by the
+step; where there is no grid, f is a density, and what has a probability of its own has no density.
+A copy of what the column cannot have, a gap or a number off its grid, counts
 as elsewhere. A missing value of a column that never had one in training is unobserved: it
 contributes nothing. A constant column says nothing.
 
@@ -259,27 +261,32 @@ class RowLayout(Tables):
         numbers: Tensor,
     ) -> None:
         """Add to the atoms' log-probabilities those of elsewhere and of the copies."""
-        mass = self.mixture(numbers).log_mass(reading.lower, reading.width) + reading.offset
+        point = reading.width == 0
+        mass = self.mixture(numbers).log_mass(reading.lower, reading.width)
+        mass = mass + torch.where(point, reading.offset, 0.0)
+        unit = torch.where(point, 0.0, reading.offset)  # of a cell: of all that it holds
+        single = {c: reading.outcome[c] < len(self._number(c).atoms) for c in self.numeric}
         copied: dict[int, list[Tensor]] = {c: [] for c in self.numeric}
         spare: dict[int, list[Tensor]] = {c: [] for c in self.numeric}
         for r, (c, _) in enumerate(self.copies):
             log_copy = log_w[c][..., self.first_copy(c) + len(copied[c])]
             copied[c].append(torch.where(reading.equal[r], log_copy, _NEVER))
+            single[c] = single[c] | reading.equal[r]
             spare[c].append(torch.where(reading.useless[r], log_copy, _NEVER))
         for n, c in enumerate(self.numeric):
             if c not in log_w:
-                result[c] = mass[n]
+                result[c] = mass[n] + unit[n]
                 continue
             atoms = int(self.columns[c].outcomes) and len(self._number(c).atoms)
             is_atom = reading.outcome[c] < atoms
             elsewhere = [log_w[c][..., atoms], *spare[c]]
             if spare[c]:
                 elsewhere = [torch.stack(torch.broadcast_tensors(*elsewhere)).logsumexp(0)]
-            terms = [elsewhere[0] + mass[n], *copied[c]]
+            terms = [torch.where(point[n] & single[c], _NEVER, elsewhere[0] + mass[n]), *copied[c]]
             if atoms:
                 terms.append(torch.where(is_atom, result[c], _NEVER))
             value = torch.stack(torch.broadcast_tensors(*terms)).logsumexp(0)
-            result[c] = torch.where(reading.present[n], value, result[c])
+            result[c] = torch.where(reading.present[n], value + unit[n], result[c])
 
     def log_outcomes(self, bucket: Sequence[int], logits: Tensor) -> Tensor:
         """Log-probabilities of the outcomes of a bucket's columns from their logits, same shape."""
