@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from columns import DOUBLE, NAN, SAMPLES, grid, law, log_p, number, outputs, tails, total
+from columns import DOUBLE, NAN, SAMPLES, beside, grid, law, log_p, number, outputs, tails, total
 from torch.nn import functional as F
 
 from variate.distributions import Categorical, Copy, Numeric, RowLayout, bounded_scale
@@ -277,7 +277,7 @@ def test_it_starts_at_the_frequencies_and_at_a_normal():
         for level in range(MIXED[c].levels):
             seen = ((x[:, c] == level).sum() + 0.5).item()
             of = (~x[:, c].isnan()).sum().item() if not MIXED[c].gaps else len(x)
-            rows = torch.full((1, 7), level, dtype=DOUBLE)
+            rows = beside(torch.tensor([level]), c, torch.zeros(7))
             got = log_p(layout, out, rows)[c].exp().item()
             assert got == pytest.approx(seen / of, rel=0.05, abs=1e-3)
     for components in (1, 2, 5, 10):
