@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from variate.kinds import fit, load
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.records import Encoding, Evaluation
-    from variate.table import TableVAE
+    from variate.table import Between, TableVAE
     from variate.training import train
 
 __all__ = [
     "VAE",
+    "Between",
     "Encoding",
     "Evaluation",
     "TableVAE",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Between": "variate.table",
     "Encoding": "variate.records",
     "Evaluation": "variate.records",
     "TableVAE": "variate.table",

@@ -37,7 +37,7 @@ from variate.evaluation import summary
 from variate.inference import Objective
 from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
-from variate.options import above_zero, at_least, whole
+from variate.options import above_zero, at_least, check_training
 from variate.output import scratch_folder
 from variate.preparation import Prepared, expect_modest, expect_shapes
 from variate.randomness import isolated
@@ -49,6 +49,7 @@ from variate.training import tensorboard, train
 __all__ = ["Estimator"]
 
 CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at the least; they cost under 2 % anyway
+CODES = 40_000  # that a prior is fitted to
 HELD_OUT_ROWS = 2_000  # the standard error is reported beside the figure
 
 
@@ -114,6 +115,9 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     @abstractmethod
     def _point(self, likelihood: Distribution) -> Tensor:
         """The one x that stands for p(x|z), `[S, B, *event]`."""
+
+    def _default_prior(self, latent: int) -> nn.Module:
+        return priors.StandardNormal(latent)
 
     @abstractmethod
     def _default_latent(self, codec: Codec) -> int:
@@ -185,29 +189,25 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             try:
                 follow(events, self.facts_, self.history_, show=self.verbose)
             finally:
-                self._conclude(prepared.held_out)
+                self._conclude(prepared)
         return self
 
-    def _conclude(self, held_out: Tensor | None) -> None:
-        """Measure what is there, be it the end of the budget or an interruption."""
+    def _conclude(self, prepared: Prepared) -> None:
+        """Settle the prior and measure what is there, be it the end or an interruption."""
         self.model_.eval()
-        if held_out is not None and "stopped" in self.facts_:
-            x = held_out[:HELD_OUT_ROWS]
+        if "stopped" not in self.facts_:
+            return
+        if isinstance(self.model_.prior, priors.Aggregate):
+            x = prepared.many()
+            draws = max(1, CODES // len(x))
+            codes = verbs.codes(self.model_, x[:CODES], draws=draws, seed=self.seed)
+            self.model_.prior.fit(codes, seed=self.seed)
+        if prepared.held_out is not None:
+            x = prepared.held_out[:HELD_OUT_ROWS]
             self.facts_["held_out"] = {"rows": len(x)} | self._figures(x, draws=64, seed=self.seed)
 
     def _check_options(self) -> None:
-        for name in ("latent", "batch_size"):
-            whole(name, getattr(self, name))
-        for name in ("epochs", "minutes", "learning_rate"):
-            above_zero(name, getattr(self, name))
-        at_least("beta", self.beta, 0)
-        if self.epochs is not None and self.minutes is not None:
-            raise OptionError("give epochs or minutes, not both: each is the whole budget.")
-        if self.objective is not None and self.beta != 1.0:
-            raise OptionError(
-                "beta belongs to the default objective; with an objective of your own, "
-                "give it there, for example objective=ELBO(beta=4.0)."
-            )
+        check_training(self)
 
     def _build(self, codec: Codec, example: Tensor) -> VAE:
         model = self._assemble(codec)
@@ -219,7 +219,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def _assemble(self, codec: Codec) -> VAE:
         latent = self._latent(codec)
         posterior = copy.deepcopy(self.posterior) or posteriors.DiagonalGaussian(latent)
-        prior = copy.deepcopy(self.prior) or priors.StandardNormal(latent)
+        prior = copy.deepcopy(self.prior) or self._default_prior(latent)
         return self._network(codec, posterior, prior)
 
     def _latent(self, codec: Codec) -> int:
@@ -236,22 +236,32 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     # -- the verbs ------------------------------------------------------------------------------
 
-    def sample(self, n: int = 1, *, temperature: float = 1.0, seed: int | None = None) -> Any:
+    def sample(
+        self, n: int = 1, *, given: Any = None, temperature: float = 1.0, seed: int | None = None
+    ) -> Any:
         """Draw n new items: z ~ p(z), then x ~ p(x|z).
 
         Args:
             n: How many.
+            given: What the items shall be like, in the terms of the kind.
             temperature: 1 samples the model; less makes both draws more typical.
             seed: Makes the draws repeatable.
 
         Raises:
-            OptionError: n < 1 or temperature <= 0.
+            OptionError: n < 1, temperature <= 0, or a condition that cannot be met.
         """
         check_is_fitted(self)
         at_least("n", n, 1)
         above_zero("temperature", temperature)
-        x = verbs.sample(self.model_, n, temperature=temperature, seed=seed)
-        return self.codec_.decode(x)
+        if given:
+            return self.codec_.decode(self._draw_given(n, given, temperature, seed))
+        return self.codec_.decode(verbs.sample(self.model_, n, temperature=temperature, seed=seed))
+
+    def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
+        """n draws of x under a condition, for the kinds that have conditions."""
+        raise OptionError(
+            f"a {self.kind} model draws without conditions; leave out given={given!r:.60}."
+        )
 
     def encode(self, X: Any) -> Encoding:
         """The posterior q(z|x) of each item: its mean and standard deviation, `[N, D]`."""
@@ -334,15 +344,20 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """
         check_is_fitted(self)
         x = self._rows(X)
+        return self._evaluation(x, self._measure(x, seed), draws=draws, seed=seed)
+
+    def _evaluation(
+        self, x: Tensor, own: tuple[dict[str, Any], list[Section]], *, draws: int, seed: int
+    ) -> Evaluation:
+        """The figures that every kind has and the kind's own, with a report."""
         figures = {"rows": len(x)} | self._figures(x, draws=draws, seed=seed)
-        own, sections = self._measure(x, seed)
         report = Report(
             title=f"A {self.kind} model of {self.facts_['source']}",
             subtitle=f"trained on {self.facts_['training_rows']:,} rows, measured on {len(x):,}; "
             f"seed {seed}, variate {__version__}",
-            sections=(*headline(figures, self.history_), *sections),
+            sections=(*headline(figures, self.history_), *own[1]),
         )
-        return Evaluation(figures | own, report)
+        return Evaluation(figures | own[0], report)
 
     def _figures(self, x: Tensor, *, draws: int, seed: int) -> dict[str, Any]:
         """The figures that every kind has: nats per item; None for what has no density."""

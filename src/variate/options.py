@@ -1,13 +1,14 @@
-"""Checks of numeric options, with one wording for all.
+"""Checks of options, with one wording for all.
 
 This module does not know what an option means.
 """
 
 from numbers import Integral
+from typing import Any
 
 from variate.errors import OptionError
 
-__all__ = ["above_zero", "at_least", "whole"]
+__all__ = ["above_zero", "at_least", "check_training", "whole"]
 
 
 def above_zero(name: str, value: float | None) -> None:
@@ -39,3 +40,26 @@ def at_least(name: str, value: float, least: float) -> None:
     """
     if not value >= least:
         raise OptionError(f"{name} must be at least {least}, got {value!r}.")
+
+
+def check_training(options: Any) -> None:
+    """Refuse what an estimator of any kind cannot be trained with.
+
+    Args:
+        options: The estimator.
+
+    Raises:
+        OptionError: An option is out of its range, or two exclude each other.
+    """
+    for name in ("latent", "batch_size"):
+        whole(name, getattr(options, name))
+    for name in ("epochs", "minutes", "learning_rate"):
+        above_zero(name, getattr(options, name))
+    at_least("beta", options.beta, 0)
+    if options.epochs is not None and options.minutes is not None:
+        raise OptionError("give epochs or minutes, not both: each is the whole budget.")
+    if options.objective is not None and options.beta != 1.0:
+        raise OptionError(
+            "beta belongs to the default objective; with an objective of your own, "
+            "give it there, for example objective=ELBO(beta=4.0)."
+        )

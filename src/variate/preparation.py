@@ -45,6 +45,10 @@ class Prepared:
     validation: Tensor | None
     held_out: Tensor | None
 
+    def many(self) -> Tensor:
+        """Training rows `[n, *event]`: all if they are resident, else the example."""
+        return self.training if isinstance(self.training, Tensor) else self.example
+
     def facts(self, raw: Any) -> dict[str, Any]:
         """What is known of the raw data and of the versions before training begins."""
         training = self.training
@@ -122,14 +126,15 @@ def expect_shapes(model: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 def split(x: Tensor, seed: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Training, validation and held-out rows: a tenth (at most 10,000) for each of the latter.
+    """Training, validation and held-out rows.
 
-    With fewer than 20 rows there is nothing to spare, and both are None.
+    For each of the latter a twentieth, but at most 1,000, or a hundredth if that is more, and at
+    most 10,000. With fewer than 20 rows there is nothing to spare, and both are None.
     """
     rows = len(x)
     if rows < 20:
         return x, None, None
-    spare = min(rows // 10, 10_000)
+    spare = min(max(rows // 20, 2), max(1_000, rows // 100), 10_000)
     order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
     validation, held_out = order[:spare], order[spare : 2 * spare]
     return x[order[2 * spare :].sort().values], x[validation], x[held_out]

@@ -25,7 +25,7 @@ from variate.models import VAE
 from variate.randomness import isolated
 from variate.training.processes import processes_of, share
 
-__all__ = ["BLOCK", "decode", "device_of", "encode", "sample", "score", "vary", "way"]
+__all__ = ["BLOCK", "codes", "decode", "device_of", "encode", "sample", "score", "vary", "way"]
 
 BLOCK = 512
 
@@ -51,6 +51,17 @@ def encode(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
         means.append(mean[:size].double().cpu())
         scales.append(scale[:size].double().cpu())
     return torch.cat(means), torch.cat(scales)
+
+
+@torch.no_grad()
+def codes(model: VAE, x: Tensor, *, draws: int, seed: int) -> Tensor:
+    """Draws of z ~ q(z|x), `[draws·N, D]`."""
+    drawn = []
+    with isolated(seed, device_of(model)):
+        for block, size in _blocks(x):
+            q: Distribution = model.encoder(block.to(device_of(model)))
+            drawn.append(q.sample(torch.Size((draws,)))[:, :size].flatten(0, 1).cpu())
+    return torch.cat(drawn)
 
 
 @torch.no_grad()

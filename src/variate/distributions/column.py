@@ -176,7 +176,13 @@ class NumberLaw:
         Of a single value that is no atom of a column without a grid it is the log-density.
         """
         if allowed.values is not None:
-            return self._chosen(allowed)
+            return self._chosen(allowed, allowed.values)
+        if self.column.closed:
+            return self._chosen(allowed, self.column.atoms)
+        return self._cut(allowed)
+
+    def _cut(self, allowed: Allowed) -> tuple["NumberLaw", Tensor]:
+        """The law between two numbers, and the log-probability of that."""
         low, high = self._scores_of(allowed.low, allowed.high)
         low, high = max(low, self.low), min(high, self.high)
         fixed = self._fixed()
@@ -192,13 +198,8 @@ class NumberLaw:
         return replace(self, log_w=log_w, low=low, high=max(low, high)), total
 
     def observed(self) -> "NumberLaw":
-        """The law of what is drawn: the observed range, and of a closed column only its atoms."""
-        law, _ = self.restricted(Allowed(low=self.column.low, high=self.column.high, gap=True))
-        assert isinstance(law, NumberLaw)
-        if self.column.closed:
-            log_w = law.log_w.clone()
-            log_w[:, len(self.column.atoms)] = _NEVER
-            law = replace(law, log_w=log_w.log_softmax(-1))
+        """The law of what is drawn: within the observed range."""
+        law, _ = self._cut(Allowed(low=self.column.low, high=self.column.high, gap=True))
         return law
 
     # -- the parts --------------------------------------------------------------------------------
@@ -224,7 +225,13 @@ class NumberLaw:
     def _raw(self, score: Tensor) -> Tensor:
         """The raw values of scores, within the range that is drawn."""
         x: Tensor = self.maps.inverse(score.unsqueeze(-1)).squeeze(-1)
-        return x.clamp(self.column.low, self.column.high)
+        x = x.clamp(self.column.low, self.column.high)
+        return self._nearest_atom(x) if self.column.closed else x
+
+    def _nearest_atom(self, x: Tensor) -> Tensor:
+        """A closed column has atoms only: where the mixture has mass for rare ones, theirs."""
+        atoms = torch.tensor(self.column.atoms, dtype=torch.float64, device=x.device)
+        return atoms[torch.searchsorted((atoms[1:] + atoms[:-1]) / 2, x)]
 
     def _scores_of(self, low: float, high: float) -> tuple[float, float]:
         """The scores of the cells of all values from low to high."""
@@ -264,8 +271,10 @@ class NumberLaw:
         score = location + side * scale * torch.logit(share.clamp_max(1 - 1e-15))
         return score.clamp(self.low, self.high)
 
-    def _chosen(self, allowed: Allowed) -> tuple[ChoiceLaw, Tensor]:
-        distinct = list(dict.fromkeys(allowed.values or (math.nan,)))
+    def _chosen(self, allowed: Allowed, among: tuple[float, ...]) -> tuple[ChoiceLaw, Tensor]:
+        """The law of these values, as far as they are allowed."""
+        inside_ends = [v for v in dict.fromkeys(among) if allowed.low <= v <= allowed.high]
+        distinct = inside_ends or [math.nan]
         values = torch.tensor(distinct, dtype=torch.float64, device=self.log_w.device)
         lower, width, offset = (part.squeeze(-1) for part in self.maps.cells(values.unsqueeze(-1)))
         one = _wide(self.mixture)

@@ -3,16 +3,24 @@ r"""Priors: modules without input that return p(z), batch shape [], event shape 
     StandardNormal   N(0, I)
     Mixture          Σ_k π_k N(m_k, diag s_k²),  all learned
     Vamp             1/K Σ_k q(z|u_k),  u_k pseudo-inputs in the space of the data
+    Aggregate        N(0, I) in training, then a mixture fitted to the codes of the data
     RelaxedUniform   independent relaxed categories, all equally likely
 
 The KL averaged over the data is smallest, for a given encoder, where the prior is the aggregate
 posterior 1/N Σ_n q(z|x_n). That one is too dear and too well fitted; the mixture of posteriors at
-K pseudo-inputs is what it comes down to (VampPrior; Tomczak & Welling 2018). Where a prior has no
+K pseudo-inputs is what it comes down to (VampPrior; Tomczak & Welling 2018). The aggregate can
+also be met afterwards: once encoder and decoder are trained against N(0, I), a mixture fitted to
+the codes z ~ q(z|x_n) closes the gap between what was decoded in training and what is drawn, and
+raises the ELBO by what the gap cost (Dai & Wipf 2019's second stage). Where a prior has no
 closed-form KL, `Latent.kl` takes log q - log p of the draws. Flows are in `models.flows`.
 
 This module does not know the data, nor the decoder.
 """
 
+import warnings
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import (
@@ -27,7 +35,7 @@ from variate.distributions import gaussian
 from variate.errors import OptionError
 from variate.models.relaxed import RelaxedCategories, check_temperature
 
-__all__ = ["Mixture", "RelaxedUniform", "StandardNormal", "Vamp"]
+__all__ = ["Aggregate", "Mixture", "RelaxedUniform", "StandardNormal", "Vamp"]
 
 
 class StandardNormal(nn.Module):
@@ -74,6 +82,68 @@ class Mixture(nn.Module):
         scale = gaussian.bounded_scale(self.raw_scale)
         normal = Normal(self.mean, scale, validate_args=False)
         return _mixture(self.logits, Independent(normal, 1, validate_args=False))
+
+
+class Aggregate(nn.Module):
+    """N(0, I) while the model trains; afterwards a mixture of diagonal normals fitted to its codes.
+
+    Args:
+        latent: How many dimensions z has.
+        components: K, how many normals.
+    """
+
+    logits: Tensor
+    mean: Tensor
+    scale: Tensor
+    fitted: Tensor
+
+    def __init__(self, latent: int, components: int = 64) -> None:
+        super().__init__()
+        self.latent = latent
+        self.components = components
+        self.register_buffer("logits", torch.zeros(components))
+        self.register_buffer("mean", torch.zeros(components, latent))
+        self.register_buffer("scale", torch.ones(components, latent))
+        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
+        self._fitted = False  # as the buffer says, without waiting for its device
+        self.register_load_state_dict_post_hook(_look)
+
+    def forward(self) -> Distribution:
+        """p(z), batch shape `[]`, event shape `[latent]`."""
+        if not self._fitted:
+            normal = Normal(self.mean[0], self.scale[0], validate_args=False)
+            return Independent(normal, 1, validate_args=False)
+        normals = Normal(self.mean, self.scale, validate_args=False)
+        return _mixture(self.logits, Independent(normals, 1, validate_args=False))
+
+    @torch.no_grad()
+    def fit(self, z: Tensor, *, seed: int = 0) -> None:
+        """Fit the mixture to codes `[N, latent]` by expectation-maximisation.
+
+        With fewer than ten codes to a component there are fewer components in effect.
+        """
+        from sklearn.mixture import GaussianMixture
+
+        count = max(1, min(self.components, len(z) // 10))
+        found = GaussianMixture(
+            count, covariance_type="diag", max_iter=50, init_params="k-means++", random_state=seed
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # fifty rounds are enough, converged or not
+            found.fit(z.double().cpu().numpy())
+        for name, values in (
+            ("logits", np.log(found.weights_)),
+            ("mean", found.means_),
+            ("scale", np.sqrt(found.covariances_)),
+        ):
+            getattr(self, name)[:count] = torch.from_numpy(values).to(self.mean)
+        self.logits[count:] = -torch.inf
+        self.fitted.fill_(True)  # noqa: FBT003 - a tensor's
+        self._fitted = True
+
+
+def _look(prior: Aggregate, _: Any) -> None:
+    prior._fitted = bool(prior.fitted)
 
 
 class Vamp(nn.Module):

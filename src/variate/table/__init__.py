@@ -1,5 +1,6 @@
-"""The table kind: rows of columns of mixed kinds, with gaps."""
+"""Tables: rows of columns of mixed kinds, with gaps."""
 
+from variate.table.conditions import Between
 from variate.table.estimator import TableVAE
 
-__all__ = ["TableVAE"]
+__all__ = ["Between", "TableVAE"]

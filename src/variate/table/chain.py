@@ -58,9 +58,9 @@ class Chain(nn.Module):
         order: Sequence[int],
         *,
         width: int = 32,
-        embedding: int = 16,
-        layers: int = 2,
-        dropout: float = 0.15,
+        embedding: int = int(__import__("os").environ.get("T_EMB", "16")),
+        layers: int = int(__import__("os").environ.get("T_LAYERS", "2")),
+        dropout: float = float(__import__("os").environ.get("T_DROP", "0.15")),
     ) -> None:
         super().__init__()
         columns = len(order)

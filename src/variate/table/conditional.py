@@ -18,6 +18,7 @@ Conditions on columns that come early in the chain (categories of few levels) co
 This module does not know what the columns mean.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -74,12 +75,12 @@ def draw_given(
         The rows; none if no row that meets the condition was found.
     """
     weights = _grow(chain, codes(PILOT), allowed, temperature, resample=False)[1]
-    log_p = float(weights.logsumexp(0)) - float(torch.tensor(float(PILOT)).log())
+    log_p = float(weights.logsumexp(0)) - math.log(PILOT)
     if not log_p > IMPOSSIBLE:
         return Conditional(torch.zeros(0, len(chain.order)), log_p, 0.0)
     # a density is no probability to be rejected by: scale by the largest weight seen
     top = max(float(weights.max()), 0.0)
-    if log_p - top > torch.tensor(RARE).log():
+    if log_p - top > math.log(RARE):
         return _rejected(chain, codes, n, allowed, temperature, log_p, top)
     m = min(max(4 * n, BLOCK), PARTICLES)
     walk, log_w, effective = _grow(chain, codes(m), allowed, temperature, resample=True)
@@ -99,8 +100,8 @@ def _rejected(
     found: list[Tensor] = []
     while sum(map(len, found)) < n:
         missing = n - sum(map(len, found))
-        m = int(min(max(missing / torch.tensor(log_p - top).exp().item() * 1.1, 256), 8 * BLOCK))
-        walk, log_w, _ = _grow(chain, codes(m), allowed, temperature, resample=False, top=top)
+        m = int(min(max(1.1 * missing / math.exp(log_p - top), 256), 8 * BLOCK))
+        walk, _, _ = _grow(chain, codes(m), allowed, temperature, resample=False, top=top)
         found.append(walk.x)
     return Conditional(torch.cat(found)[:n], log_p, float(n))
 

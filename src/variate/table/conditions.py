@@ -11,19 +11,22 @@ This module does not know how the rows are drawn.
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from variate.distributions import Allowed
-from variate.errors import DataError, OptionError
+from variate.errors import DataError, DataWarning, OptionError
 from variate.table import columns as column_codec
+from variate.table.conditional import Conditional
 from variate.table.schema import NUMBER, ColumnSchema, TableSchema
 
-__all__ = ["Between", "allowed_columns"]
+__all__ = ["Between", "allowed_columns", "expect_enough", "read_conditions"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,75 @@ def allowed_columns(given: Mapping[str, Any], schema: TableSchema) -> dict[int, 
                 "there is nothing to choose."
             )
     return found
+
+
+def read_conditions(texts: Sequence[str], schema: TableSchema) -> dict[str, Any]:
+    """Conditions written as COLUMN=VALUE, COLUMN=A|B or COLUMN=LOW..HIGH, in the columns' types.
+
+    An empty value is a missing one; either end of a range may be left out.
+
+    Raises:
+        OptionError: A text is written otherwise, or a value does not suit its column.
+    """
+    columns = {column.name: column for column in schema.columns}
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or name not in columns:
+            raise OptionError(
+                f"--given takes COLUMN=VALUE, COLUMN=A|B or COLUMN=LOW..HIGH, got {text!r}; the "
+                f"columns are {', '.join(map(repr, columns))}."
+            )
+        column = columns[name]
+        if column.kind in NUMBER and ".." in value:
+            low, _, high = value.partition("..")
+            found[name] = Between(_typed(low, column), _typed(high, column))
+        else:
+            found[name] = [_typed(part, column) for part in value.split("|")]
+    return found
+
+
+def _typed(text: str, column: ColumnSchema) -> Any:
+    """A value as its column has it; None for no text."""
+    if not text:
+        return None
+    values = column.levels or ((column.value,) if column.value is not None else ())
+    for level in values:
+        if text == str(level) or text.lower() == str(level).lower():
+            return level
+    try:
+        if column.kind == "datetime":
+            return datetime.fromisoformat(text)
+        if column.kind in NUMBER:
+            return float(text) if set(text.lower()) & set(".en") else int(text)
+    except ValueError as error:
+        raise OptionError(
+            f"--given {column.name}={text}: column {column.name!r} holds {column.describe()}."
+        ) from error
+    return text
+
+
+def expect_enough(found: Conditional, n: int, given: Mapping[str, Any]) -> None:
+    """Say so where a condition is hardly ever met.
+
+    Raises:
+        OptionError: It was met by no row.
+    """
+    shown = ", ".join(f"{name}={wanted!r:.60}" for name, wanted in given.items())
+    if not len(found.x):
+        raise OptionError(
+            f"given {shown}: the model draws no such row, for the values were never seen together. "
+            "Leave out one of the conditions."
+        )
+    if found.effective < n / 2:
+        warnings.warn(
+            f"given {shown}: the condition has a probability of about "
+            f"{math.exp(min(found.log_probability, 0.0)):.1g} under the model; the {n:,} rows grew "
+            f"from about {max(1, round(found.effective)):,} different beginnings and vary less "
+            "than they should",
+            DataWarning,
+            stacklevel=4,
+        )
 
 
 def _allowed(wanted: Any, column: ColumnSchema) -> Allowed:

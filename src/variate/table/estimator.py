@@ -19,24 +19,29 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils import Tags
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from variate import verbs
 from variate.codec import Codec
+from variate.distributions import temper
 from variate.errors import OptionError
 from variate.estimator import Estimator
 from variate.inference import Objective
-from variate.models import VAE
+from variate.models import VAE, priors
 from variate.objectives import FreeBits, WarmUp
 from variate.options import whole
 from variate.preparation import Prepared, split
+from variate.randomness import isolated
+from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files
 from variate.table.appraisal import appraise
 from variate.table.chain import Chain
 from variate.table.codec import TableCodec
+from variate.table.conditional import draw_given
+from variate.table.conditions import allowed_columns, expect_enough
 from variate.table.frames import is_frame, to_arrow
 from variate.table.network import RowEncoder, chain_order, layout_of
 from variate.table.rows import RowDecoder, Rows
@@ -45,10 +50,12 @@ from variate.table.stream import TableStream, is_large
 __all__ = ["TableVAE"]
 
 APPRAISED = 5_000  # rows that are compared and drawn; more would show nothing more
-FREE_NATS = 0.2  # of each latent dimension: a code that costs nothing is not given up
-WEIGHT_DECAY = 0.5
+FREE_NATS = float(
+    __import__("os").environ.get("T_FREE", "0.2")
+)  # of each latent dimension: a code that costs nothing is not given up
+WEIGHT_DECAY = float(__import__("os").environ.get("T_WD", "0.5"))
 EMA = 0.995
-STEPS = 1_500  # at 20,000 rows
+STEPS = int(__import__("os").environ.get("T_STEPS", "1500"))
 LARGE = 512 * 2**20  # bytes of encoded rows above which a file is streamed from disk
 
 
@@ -65,7 +72,8 @@ class TableVAE(Estimator):
         beta: The weight of the KL term; 1 is the ELBO. It is warmed up over the first tenth.
         objective: What is maximised instead, such as `vt.objectives.FreeBits(0.1)`.
         posterior: q(z|x), such as `vt.posteriors.LowRankGaussian(8, rank=2)`; None is diagonal.
-        prior: p(z), such as `vt.priors.Mixture(8, components=10)`; None is standard normal.
+        prior: p(z), such as `vt.priors.Mixture(8, components=10)`; None is standard
+            normal in training, then a mixture fitted to the codes.
         epochs: The budget in passes over the training rows; None and no minutes: as the data asks.
         minutes: The budget in minutes of wall time.
         batch_size: Rows per step.
@@ -236,13 +244,74 @@ class TableVAE(Estimator):
         assert isinstance(likelihood, Rows)
         return likelihood.central()
 
+    def evaluate(
+        self,
+        X: Any,
+        *,
+        draws: int = 64,
+        seed: int = 0,
+        train: Any = None,
+        target: str | None = None,
+    ) -> Evaluation:
+        """Measure the model, and the rows that it draws, on rows that it has not seen.
+
+        Args:
+            X: The rows.
+            draws: Posterior draws per row for the bounds.
+            seed: Of everything random.
+            train: The rows that it was trained on; with them privacy is measured too.
+            target: A column that a classifier or regressor is to predict: trained on drawn rows
+                and on real ones, tested on X.
+
+        Returns:
+            `elbo`, `log_likelihood`, `kl`, `active_units` in nats per row, and the figures of
+            docs/evaluation.md, with a report.
+
+        Raises:
+            OptionError: There is no such target.
+        """
+        check_is_fitted(self)
+        x = self._rows(X)
+        known = None if train is None else self._rows(train)
+        own = self._appraised(x, seed, known, target)
+        return self._evaluation(x, own, draws=draws, seed=seed)
+
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
+        return self._appraised(x, seed, None, None)
+
+    def _appraised(
+        self, x: Tensor, seed: int, train: Tensor | None, target: str | None
+    ) -> tuple[dict[str, Any], list[Section]]:
         x = x[:APPRAISED]
         mean, _ = verbs.encode(self.model_, x)
         synthetic = verbs.sample(self.model_, len(x), temperature=1.0, seed=seed)
         reconstructed = verbs.decode(self.model_, mean, self._point)
         tables = (table.numpy() for table in (x, synthetic, reconstructed, mean))
-        return appraise(self.codec_.modelled, *tables, seed=seed)
+        return appraise(
+            self.codec_.modelled,
+            *tables,
+            seed=seed,
+            train=None if train is None else train.numpy(),
+            target=target,
+        )
+
+    def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
+        allowed = allowed_columns(given, self.codec_.schema)
+        assert isinstance(self.model_.decoder, RowDecoder)
+        with isolated(seed, verbs.device_of(self.model_)):
+            prior = temper(self.model_.prior(), temperature)
+            found = draw_given(
+                self.model_.decoder.chain,
+                lambda rows: prior.sample(torch.Size((rows,))),
+                n,
+                allowed,
+                temperature,
+            )
+        expect_enough(found, n, given)
+        return found.x.cpu()
+
+    def _default_prior(self, latent: int) -> nn.Module:
+        return priors.Aggregate(latent)
 
     def _default_latent(self, codec: Codec) -> int:
         assert isinstance(codec, TableCodec)

@@ -7,7 +7,7 @@ between knots, and there are two kinds of them:
 - **Steps.** A value that occurs five times or more is a step of T: a cell of scores as wide as its
   share, [T(v - step/2), T(v + step/2)] where the column lies on a grid and a jump at v where it
   does not. A smooth density over scores then gives every repeated value exactly its share, the
-  spike of 60 % zeros and the heap at 5,000 alike. The 256 most frequent are kept.
+  spike of 60 % zeros and the heap at 5,000 alike. The 1,024 most frequent are kept.
 - **Points.** The other values are followed by 128 points, half of them evenly spread over the ranks
   and half over the scores, so that the body and the tails are both followed. A value that is drawn
   between them is interpolated: none that is rarer than five is given out but by chance.
@@ -29,7 +29,7 @@ from scipy.special import ndtr, ndtri
 __all__ = ["Knots", "score_knots"]
 
 REPEATED = 5  # rows that make a value common property
-STEPS = 256
+STEPS = 1_024
 POINTS = 128
 NOTHING = 0.01  # rows in a stretch without any
 FEW = 100
