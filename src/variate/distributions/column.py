@@ -22,7 +22,7 @@ from torch import Tensor
 
 from variate.distributions.grid import OFF_GRID, LogisticMixture
 from variate.distributions.rows import Categorical, Numeric, RowLayout
-from variate.distributions.scores import ScoreMaps
+from variate.distributions.scores import Cells, ScoreMaps
 from variate.distributions.temper import tempered
 
 __all__ = ["Allowed", "CategoryLaw", "ChoiceLaw", "ColumnLaw", "NumberLaw", "law_of"]
@@ -230,8 +230,30 @@ class NumberLaw:
 
     def _nearest_atom(self, x: Tensor) -> Tensor:
         """A closed column has atoms only: where the mixture has mass for rare ones, theirs."""
-        atoms = torch.tensor(self.column.atoms, dtype=torch.float64, device=x.device)
-        return atoms[torch.searchsorted((atoms[1:] + atoms[:-1]) / 2, x)]
+        atoms, borders = self._borders()
+        return atoms[torch.searchsorted(borders, x)]
+
+    def _borders(self) -> tuple[Tensor, Tensor]:
+        """The atoms, and between them what is nearer to the lower than to the upper ends."""
+        atoms = torch.tensor(self.column.atoms, dtype=torch.float64, device=self.log_w.device)
+        middle, step = (atoms[1:] + atoms[:-1]) / 2, self.column.step
+        if step is None:
+            return atoms, middle
+        k = torch.floor((middle - self.column.origin) / step + OFF_GRID)
+        return atoms, self.column.origin + (k + 0.5) * step
+
+    def _cells(self, values: Tensor) -> Cells:
+        """The cells of some values `[V]`; in a closed column of what is drawn as each of them."""
+        cells = Cells(*(part.squeeze(-1) for part in self.maps.cells(values.unsqueeze(-1))))
+        if not self.column.closed:
+            return cells
+        atoms, borders = self._borders()
+        scores = self.maps(borders.unsqueeze(-1)).squeeze(-1).clamp(self.low, self.high)
+        edges = F.pad(F.pad(scores, (1, 0), value=self.low), (0, 1), value=self.high)
+        which = torch.searchsorted(borders, values)
+        is_atom = (atoms[which] - values).abs() <= OFF_GRID * (self.column.step or 0.0)
+        width = torch.where(is_atom, edges.diff()[which], 0.0)
+        return Cells(edges[which], width, torch.full_like(width, _NEVER))
 
     def _scores_of(self, low: float, high: float) -> tuple[float, float]:
         """The scores of the cells of all values from low to high."""
@@ -276,7 +298,7 @@ class NumberLaw:
         inside_ends = [v for v in dict.fromkeys(among) if allowed.low <= v <= allowed.high]
         distinct = inside_ends or [math.nan]
         values = torch.tensor(distinct, dtype=torch.float64, device=self.log_w.device)
-        lower, width, offset = (part.squeeze(-1) for part in self.maps.cells(values.unsqueeze(-1)))
+        lower, width, offset = self._cells(values)
         one = _wide(self.mixture)
         mass = one.log_mass(lower.float(), width.float())
         mass = mass + torch.where(width > 0, 0.0, offset).float()
