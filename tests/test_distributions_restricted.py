@@ -1,6 +1,7 @@
 """A law under a condition: its probability by brute force, its draws, and what cannot be."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -226,15 +227,50 @@ def test_a_condition_on_a_condition_is_their_quotient(kind):
         assert (log_mass < IMPOSSIBLE).all()
 
 
-def test_closed_columns_give_atoms_under_conditions_too():
-    kind = number("few rows")
-    _, _, found = one(kind, rows=400)
-    low, high = kind.atoms[3] + 0.5, kind.atoms[-3] - 0.5
-    given, log_mass = found.observed().restricted(Allowed(low=low, high=high))
-    inside = {a for a in kind.atoms if low <= a <= high}
-    assert set(given.sample().tolist()) <= inside
-    weights = found.observed().log_w.exp()[:, [kind.atoms.index(a) for a in sorted(inside)]]
-    close(log_mass, weights.sum(-1).double())
+CLOSED = {
+    "grid": number("few rows", gaps=True),
+    "line": number("two fractions", gaps=True),
+    "apart": Numeric(
+        (-1.0, 0.0, 0.0, 1.0, 7.0, 9.0),
+        (-2.0, -1.0, 0.2, 0.5, 1.5, 2.0),
+        atoms=(0.0, 1.0, 7.0),
+        closed=True,
+        low=0.0,
+        high=7.0,
+    ),
+    "every other": Numeric(
+        (-0.5, 0.5, 1.5, 2.5, 6.5),
+        (-1.0, 0.0, 0.1, 0.5, 1.5),
+        1.0,
+        atoms=(0.0, 2.0, 3.0, 6.0),
+        closed=True,
+        low=0.0,
+        high=6.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_closed_columns_give_atoms_as_often_as_their_conditions_say(name):
+    """Also the rare atoms, for which the mixture has mass between the others."""
+    kind, rows = CLOSED[name], 20_000
+    _, _, found = one(kind, rows=1)
+    found = found.observed()
+    wanted = [*kind.atoms, *([NAN] if kind.gaps else [])]
+    conditions = [Allowed(values=() if v != v else (v,), gap=v != v) for v in wanted]
+    p = torch.cat([found.restricted(condition)[1] for condition in conditions]).double().exp()
+    assert float(p.sum()) == pytest.approx(1.0, abs=1e-5)
+    parts = {name: getattr(found, name) for name in ("log_w", "copied")}
+    wide = {name: part.expand(rows, -1) for name, part in parts.items()}
+    drawn = replace(found, mixture=found.mixture.expand((rows,)), **wide).sample()
+    assert set(drawn[~drawn.isnan()].tolist()) <= set(kind.atoms)
+    same = [(drawn == v).sum() if v == v else drawn.isnan().sum() for v in wanted]
+    off = (torch.stack(same) / rows - p) / (p * (1 - p) / rows).sqrt().clamp_min(1e-3 / rows**0.5)
+    assert float(off.abs().max()) < 4.5
+    low, high = kind.atoms[0] + 1e-3, kind.atoms[-1]
+    given, log_mass = found.restricted(Allowed(low=low, high=high))
+    close(log_mass, p[1 : len(kind.atoms)].sum().reshape(1))
+    assert set(given.sample().tolist()) <= set(kind.atoms[1:])
 
 
 @pytest.mark.parametrize("name", SAMPLES)
