@@ -18,7 +18,7 @@ nothing is taken off. On a grid that stands for a continuous quantity all of it 
 step; where there is no grid, f is a density, and what has a probability of its own has no density.
 A copy of what the column cannot have, a gap or a number off its grid, counts
 as elsewhere. A missing value of a column that never had one in training is unobserved: it
-contributes nothing. A constant column says nothing.
+contributes nothing.
 
 Columns come first in the tensors of this module, `[C, ...]`, and numeric ones `[N, ...]`. The
 logits of outcomes come in buckets b of n_b columns with a similar number of them, padded to the
@@ -39,7 +39,7 @@ from variate.distributions.gaussian import bounded_scale
 from variate.distributions.grid import LogisticMixture
 from variate.distributions.scores import Copy, Numeric, ScoreMaps, Tables
 
-__all__ = ["Categorical", "Column", "Constant", "Copy", "Numeric", "Reading", "RowLayout"]
+__all__ = ["Categorical", "Column", "Copy", "Numeric", "Reading", "RowLayout"]
 
 _LOG_BROAD = math.log(1e-4)
 _WIDE = math.sqrt(3) / math.pi  # the scale of a logistic whose variance is one
@@ -72,14 +72,7 @@ class Categorical:
         return self.levels + self.gaps
 
 
-@dataclass(frozen=True)
-class Constant:
-    """A column that has one value only: no parameters, log-probability zero."""
-
-    outcomes = 0
-
-
-Column = Categorical | Numeric | Constant
+Column = Categorical | Numeric
 
 
 class Reading(NamedTuple):
@@ -219,8 +212,7 @@ class RowLayout(Tables):
         known = (x >= 0) & (x < self.levels) & (x == x.round())
         numbers = self.maps.supports(x.index_select(-1, self.where_numeric))
         inside = known.index_copy(-1, self.where_numeric, numbers)
-        constant = torch.tensor([isinstance(c, Constant) for c in self.columns], device=x.device)
-        return ~(inside | constant | x.isnan())
+        return ~(inside | x.isnan())
 
     def check(self, x: Tensor) -> tuple[int, int] | None:
         """Row and column of the first value of x `[B, C]` outside the support, or None."""
