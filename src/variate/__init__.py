@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from variate.kinds import fit, load
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.records import Encoding, Evaluation
-    from variate.table import Between, TableVAE
+    from variate.table import Between, TableVAE, constraints, propose_constraints
     from variate.training import train
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Evaluation",
     "TableVAE",
     "__version__",
+    "constraints",
     "errors",
     "evaluation",
     "fit",
@@ -35,6 +36,7 @@ __all__ = [
     "objectives",
     "posteriors",
     "priors",
+    "propose_constraints",
     "train",
 ]
 
@@ -46,6 +48,7 @@ _HOMES = {
     "VAE": "variate.models",
     "fit": "variate.kinds",
     "load": "variate.kinds",
+    "propose_constraints": "variate.table",
     "train": "variate.training",
 }
 _ROOMS = {
@@ -55,6 +58,7 @@ _ROOMS = {
     "likelihoods": "variate.models.likelihoods",
     "objectives": "variate.objectives",
     "posteriors": "variate.models.posteriors",
+    "constraints": "variate.table.constraints",
     "priors": "variate.models.priors",
 }
 

@@ -42,6 +42,8 @@ from variate.table.chain import Chain
 from variate.table.codec import TableCodec
 from variate.table.conditional import draw_given
 from variate.table.conditions import allowed_columns, expect_enough
+from variate.table.constrained import ConstrainedCodec
+from variate.table.constraints import Rule
 from variate.table.frames import is_frame, to_arrow
 from variate.table.network import RowEncoder, chain_order, layout_of
 from variate.table.rows import RowDecoder, Rows
@@ -65,6 +67,8 @@ class TableVAE(Estimator):
     Args:
         columns: Kinds that override what is inferred, by column name: "continuous", "integer",
             "boolean", "category", "datetime" or "ignore".
+        constraints: Rules that every row obeys, such as `vt.constraints.LessEqual("low", "high")`;
+            `vt.propose_constraints` finds them.
         latent: Latent dimensions; None chooses from the number of columns, at most 16.
         hidden: The widths of the encoder's hidden layers.
         width: Of the network that each column of the decoder has.
@@ -102,13 +106,14 @@ class TableVAE(Estimator):
     """
 
     kind = "table"
-    codec = TableCodec
-    codec_: TableCodec
+    codec = ConstrainedCodec
+    codec_: ConstrainedCodec
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         *,
         columns: Mapping[str, str] | None = None,
+        constraints: Sequence[Rule] = (),
         latent: int | None = None,
         hidden: tuple[int, ...] = (256, 256),
         width: int = 32,
@@ -127,6 +132,7 @@ class TableVAE(Estimator):
         verbose: bool = False,
     ) -> None:
         self.columns = columns
+        self.constraints = constraints
         self.latent = latent
         self.hidden = hidden
         self.width = width
@@ -164,12 +170,12 @@ class TableVAE(Estimator):
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
         with files.naming(X):
-            if isinstance(X, str | Path) and is_large(X, LARGE):
+            if isinstance(X, str | Path) and not self.constraints and is_large(X, LARGE):
                 return self._streamed(Path(X), scratch)
             return self._resident(X)
 
     def _resident(self, X: Any) -> Prepared:
-        codec = TableCodec(self.columns)
+        codec = ConstrainedCodec(self.columns, self.constraints)
         raw = self._received(X, reset=True)
         x = codec.fit(raw).encode(raw)
         training, validation, held_out = split(x, self.seed)
