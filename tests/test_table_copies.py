@@ -1,10 +1,15 @@
 """Copies: found where a column repeats another, and only there; hostile files are refused."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from variate.errors import ModelFileError
+from variate.table.codec import TableCodec
 from variate.table.copies import MOST, checked_copies, find_copies
+from variate.table.network import layout_of
 from variate.table.schema import ColumnSchema
 
 NUMBER = {"knots": (-1e9, 1e9), "scores": (-1.0, 1.0), "low": -1e9, "high": 1e9}
@@ -135,3 +140,22 @@ def test_hostile_copies_are_refused(state):
     mixed = [column("x0"), column("x1", "category"), column("x2")]
     with pytest.raises(ModelFileError, match="makes no sense"):
         checked_copies(state, mixed)
+
+
+def test_a_codec_notices_copies_and_keeps_them():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"bill": rng.gamma(2, 100, 2_000).round(2), "sex": ["f", "m"] * 1_000})
+    frame["paid"] = np.where(rng.random(2_000) < 0.3, frame["bill"], rng.gamma(2, 90, 2_000).round(2))
+    codec = TableCodec().fit(frame)
+    assert codec.copies == ()
+    x = codec.encode(frame)
+    codec.notice(x)
+    assert codec.copies == ((2, 0, 1),)
+    state = json.loads(json.dumps(codec.state()))
+    assert TableCodec.from_state(state).copies == codec.copies
+    layout = layout_of(codec.modelled, codec.copies, 5)
+    same = frame["paid"] == frame["bill"]
+    assert layout.read(x).equal[0].tolist() == same.tolist()
+    state["copies"] = [[0, 2, 1]]
+    with pytest.raises(ModelFileError, match="makes no sense"):
+        TableCodec.from_state(state)

@@ -29,7 +29,7 @@ from variate.distributions.column import ColumnLaw, law_of
 from variate.distributions.rows import RowLayout
 from variate.table.network import ColumnEmbedding
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "Walk"]
 
 CODE = 64  # features of a code
 MOST = 4_000_000  # numbers in W; beyond, it is of low rank
