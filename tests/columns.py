@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from variate.distributions import Numeric, RowLayout, law_of
+from variate.distributions import Numeric, law_of
 from variate.table.knots import score_knots
 
 DOUBLE = torch.float64
@@ -72,7 +72,7 @@ def law(layout, column, out, x):
 
 
 def log_p(layout, out, x):
-    """`[C, M, V]`: for each of M outputs the log-probability of each column of V rows x `[V, C]`."""
+    """Of each column of V rows x `[V, C]` under each of M outputs, `[C, M, V]`."""
     logits, numbers = out
     reading = layout.read(x)
     reading = type(reading)(*(part.unsqueeze(1) for part in reading))
@@ -114,8 +114,7 @@ def tails(layout, column, out, ends):
     found = law(layout, column, out, torch.zeros(out[1].shape[1], len(layout.columns)).double())
     low, high = layout.maps(_all(layout, ends))[:, layout.numeric.index(column)].tolist()
     one = found.mixture.double()
-    outside = one.cdf(torch.tensor(low)) + 1 - one.cdf(torch.tensor(high))
-    return outside
+    return one.cdf(torch.tensor(low)) + 1 - one.cdf(torch.tensor(high))
 
 
 def _all(layout, values):
@@ -129,20 +128,25 @@ def _over_grid(layout, column, out, others):
     values = grid(kind)
     ends = [float(values[0]) - kind.step / 2, float(values[-1]) + kind.step / 2]
     copied = torch.tensor([float(c.sign * others[c.source]) for c in kind.copies], dtype=DOUBLE)
-    far = ((copied < ends[0]) | (copied > ends[1])) & layout.map_of(column).supports(copied[:, None])[:, 0]
+    far = ((copied < ends[0]) | (copied > ends[1])) & layout.map_of(column).supports(
+        copied[:, None]
+    )[:, 0]
     values = torch.cat([values, copied[far].unique()])
     p = log_p(layout, out, beside(values, column, others))[column].double()
     cell = kind.step if kind.density else 1.0
-    return [p.exp().sum(-1) * cell, elsewhere(layout, column, out, others) * tails(
-        layout, column, out, ends
-    )]
+    return [
+        p.exp().sum(-1) * cell,
+        elsewhere(layout, column, out, others) * tails(layout, column, out, ends),
+    ]
 
 
 def _over_line(layout, column, out, others):
     """The integral of the density, by Gauss-Legendre in pieces, and what single values have."""
     kind = layout.columns[column]
     maps = layout.map_of(column)
-    scores = torch.cat([torch.tensor(kind.scores), torch.linspace(-40, 40, 1601)]).double().sort()[0]
+    scores = (
+        torch.cat([torch.tensor(kind.scores), torch.linspace(-40, 40, 1601)]).double().sort()[0]
+    )
     edges = maps.inverse(scores.unsqueeze(-1)).squeeze(-1)
     nodes, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(7))
     width = edges.diff().unsqueeze(-1)

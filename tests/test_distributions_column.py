@@ -84,9 +84,7 @@ def test_numbers_are_drawn_as_often_as_they_are_scored(source):
     rows = 20_000
     layout, out, found = one(COUNT, source, rows)
     drawn = found.observed().sample()
-    p = torch.cat(
-        [probabilities(layout, out, v, source) for v in (LEVELS, torch.tensor([NAN]))]
-    )
+    p = torch.cat([probabilities(layout, out, v, source) for v in (LEVELS, torch.tensor([NAN]))])
     p = p / p.sum()  # nothing beyond what was observed
     assert set(drawn[~drawn.isnan()].tolist()) <= set(LEVELS.tolist())
     counts = torch.bincount(drawn.nan_to_num(21.0).long(), minlength=22)

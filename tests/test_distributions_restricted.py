@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -57,7 +58,7 @@ def integral(layout, out, low, high, source):
     knots = sorted({v for v in (low, -3.0, 1.0, high, 9.0) if low <= v <= high})
     singles = sorted({v for v in (1.0, 2.5, source, -source) if low <= v <= high})
     parts = [p_of(layout, out, singles, source).sum(-1)] if singles else []
-    for a, b in zip(knots, knots[1:], strict=False):
+    for a, b in pairwise(knots):
         nudge = 1e-9 * (b - a)
         for m in range(len(parts[0]) if parts else 3):
             mine = [part[:, m : m + 1] for part in out[0]], out[1][:, m : m + 1]
@@ -103,7 +104,16 @@ def test_levels_that_are_none_are_impossible():
 @pytest.mark.parametrize("gap", [False, True])
 @pytest.mark.parametrize(
     "ends",
-    [(0, 20), (3, 3), (4.5, 7.5), (4.999, 7.001), (-math.inf, 6), (6, math.inf), (-50, 50), (7, 12)],
+    [
+        (0, 20),
+        (3, 3),
+        (4.5, 7.5),
+        (4.999, 7.001),
+        (-math.inf, 6),
+        (6, math.inf),
+        (-50, 50),
+        (7, 12),
+    ],
 )
 def test_ranges_of_a_grid(ends, gap, source):
     low, high = ends
@@ -177,7 +187,9 @@ def test_a_narrow_range_of_a_large_grid_has_its_probability():
 
 
 @pytest.mark.parametrize("source", [7.0, 0.25, NAN])
-@pytest.mark.parametrize("ends", [(-2.0, 0.5), (1.0, 1.0), (0.0, 1.0), (1.0, 8.0), (-3.0, 9.0), (2.5, 2.5)])
+@pytest.mark.parametrize(
+    "ends", [(-2.0, 0.5), (1.0, 1.0), (0.0, 1.0), (1.0, 8.0), (-3.0, 9.0), (2.5, 2.5)]
+)
 def test_ranges_of_the_line(ends, source):
     low, high = ends
     layout, out, found = one(LINE, source)
@@ -292,7 +304,9 @@ def test_the_parts_of_a_range_make_the_whole(name):
 # -- what cannot be -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [COUNT, LINE, number("most are zero")], ids=["grid", "line", "real"])
+@pytest.mark.parametrize(
+    "kind", [COUNT, LINE, number("most are zero")], ids=["grid", "line", "real"]
+)
 @pytest.mark.parametrize(
     "nothing",
     [
@@ -323,7 +337,13 @@ def test_draws_far_out_in_a_tail_are_spread_as_the_tail_is():
     _, _, found = one(SOURCE, rows=20_000)
     scale = float(mixture.scale[0, 0])
     found = type(found)(
-        SOURCE, maps, torch.tensor([[0.0, -1e9]]).expand(20_000, -1), mixture, found.copied, -1e4, 1e4
+        SOURCE,
+        maps,
+        torch.tensor([[0.0, -1e9]]).expand(20_000, -1),
+        mixture,
+        found.copied,
+        -1e4,
+        1e4,
     )
     for low, high in ((200.0, math.inf), (-math.inf, -200.0)):
         given, _ = found.restricted(Allowed(low=low, high=high))

@@ -92,7 +92,9 @@ def test_windows_far_out_in_the_tail_telescope():
         mass = log_p(layout, out, k.unsqueeze(-1))[0].exp().sum(-1)
         atom = log_w[:, 0].exp() * bool(start == 0)  # the only one: zero
         outside = tails(layout, 0, out, (start - 0.5, start + 2_000.5))
-        torch.testing.assert_close(mass, atom + log_w[:, 1].exp() * (1 - outside), atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            mass, atom + log_w[:, 1].exp() * (1 - outside), atol=1e-6, rtol=0
+        )
 
 
 def test_each_column_is_scored_as_its_definition_says():
@@ -106,7 +108,9 @@ def test_each_column_is_scored_as_its_definition_says():
 
     def cdf(n, score):
         weight, location, scale = numbers[n].unflatten(-1, (3, 5)).unbind(-2)
-        own = (weight.softmax(-1) * torch.sigmoid((score - location) / bounded_scale(scale))).sum(-1)
+        own = (weight.softmax(-1) * torch.sigmoid((score - location) / bounded_scale(scale))).sum(
+            -1
+        )
         broad = torch.sigmoid(torch.tensor(score * math.pi / math.sqrt(3), dtype=DOUBLE))
         return (own + 1e-4 * broad) / (1 + 1e-4)
 
@@ -186,7 +190,9 @@ def test_a_number_beside_what_was_seen_costs_some_nats_and_not_millions():
     for name, (sample, _) in SAMPLES.items():
         column = number(name)
         layout = RowLayout([column])
-        logits = [torch.zeros(len(b), 1, w) for b, w in zip(layout.buckets, layout.widths, strict=True)]
+        logits = [
+            torch.zeros(len(b), 1, w) for b, w in zip(layout.buckets, layout.widths, strict=True)
+        ]
         out = logits, layout.normal().expand(1, 1, -1)
         reach = column.high - column.low
         x = torch.tensor([column.low - reach, column.high + reach], dtype=DOUBLE).unsqueeze(-1)
@@ -303,7 +309,11 @@ def test_the_first_violation_is_found():
 
 def test_buckets_keep_a_large_column_from_padding_the_others():
     layout = RowLayout([Categorical(5000), *[Categorical(2)] * 50, *[Categorical(9)] * 3])
-    assert [len(b) * w for b, w in zip(layout.buckets, layout.widths, strict=True)] == [100, 27, 5000]
+    assert [len(b) * w for b, w in zip(layout.buckets, layout.widths, strict=True)] == [
+        100,
+        27,
+        5000,
+    ]
 
 
 @pytest.mark.parametrize("columns", [[BENT], [Categorical(1)], [Categorical(1, gaps=True), COUNT]])

@@ -81,8 +81,12 @@ def test_cells_are_exact(name):
         assert (cells.offset == 0).all()
         return
     cells = maps.cells(column(distinct(name)))
-    jumps = {a: i for i, (a, b) in enumerate(zip(kind.values, kind.values[1:], strict=False)) if a == b}
-    for v, lower, width, offset in zip(distinct(name).tolist(), *(p[:, 0].tolist() for p in cells), strict=True):
+    jumps = {
+        a: i for i, (a, b) in enumerate(zip(kind.values, kind.values[1:], strict=False)) if a == b
+    }
+    for v, lower, width, offset in zip(
+        distinct(name).tolist(), *(p[:, 0].tolist() for p in cells), strict=True
+    ):
         if v in jumps:
             scores = kind.scores[jumps[v] : jumps[v] + 2]
             assert lower == pytest.approx(scores[0], abs=1e-12)
@@ -118,7 +122,9 @@ def test_a_cell_is_measured_where_scores_would_cancel():
     """Steps of one, with one score spread over 10^15 of them: T(b) - T(a) has no digits left."""
     maps = ScoreMaps([Numeric((0.0, 1e15), (0.0, 1.0), step=1.0)])
     cells = maps.cells(column([9e14, 9e14 + 1]))
-    torch.testing.assert_close(cells.width, torch.full((2, 1), 1e-15, dtype=DOUBLE), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        cells.width, torch.full((2, 1), 1e-15, dtype=DOUBLE), rtol=1e-12, atol=0
+    )
 
 
 def test_columns_side_by_side_are_what_they_are_alone():

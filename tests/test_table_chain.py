@@ -1,4 +1,4 @@
-"""The chain: all columns at once are one after the other, nothing looks ahead, draws are as scored."""
+"""The chain: all columns at once are one by one, nothing looks ahead, draws are as scored."""
 
 import itertools
 import math
@@ -64,7 +64,9 @@ def rows_of(chain, count=50):
 @pytest.mark.parametrize("order", [ORDER, None])
 def test_a_row_is_the_product_of_its_steps(mixing, order):
     chain = random_chain(order=order and list(order))
-    assert type(chain.mixing).__name__ == {"full": "_FullMixing", "low rank": "_LowRankMixing"}[mixing]
+    assert (
+        type(chain.mixing).__name__ == {"full": "_FullMixing", "low rank": "_LowRankMixing"}[mixing]
+    )
     x, z = rows_of(chain), torch.randn(4, 50, LATENT)
     at_once = chain.log_prob(z, x)
     assert at_once.shape == (6, 4, 50)
@@ -128,9 +130,9 @@ def test_a_column_depends_on_those_before_it_and_on_the_code(mixing):
     before = chain.log_prob(z, x).detach()
     for place, column in enumerate(ORDER):
         changed = x.clone()
-        other = {Categorical: lambda: (x[:, column].nan_to_num(0) + 1) % MIXED[column].levels}
-        other = other.get(type(MIXED[column]), lambda c=column: x[:, c].nan_to_num(0.0).sub(1).abs())
-        changed[:, column] = other()
+        known = x[:, column].nan_to_num(0.0)
+        levels = getattr(MIXED[column], "levels", None)
+        changed[:, column] = (known - 1).abs() if levels is None else (known + 1) % levels
         moved = (chain.log_prob(z, changed) - before).abs().amax((1, 2))
         for later, c in enumerate(ORDER):
             if later < place:
@@ -240,13 +242,18 @@ def test_draws_keep_to_what_was_observed(mixing):
 
 def test_copies_of_copies_are_drawn():
     first = Numeric((-9.0, 9.0), (-2.0, 2.0), low=-9.0, high=9.0)
-    again = [Numeric(first.values, first.scores, low=-9.0, high=9.0, copies=(Copy(i),)) for i in (0, 1)]
+    again = [
+        Numeric(first.values, first.scores, low=-9.0, high=9.0, copies=(Copy(i),)) for i in (0, 1)
+    ]
     chain = random_chain([first, *again])
     chain.outcome_bias[0].data[:] = torch.tensor([-20.0, 20.0] * 2)
     x = Rows(chain, torch.randn(1, 300, LATENT)).sample()[0]
     assert torch.equal(x[:, 1], x[:, 0])
     assert torch.equal(x[:, 2], x[:, 0])
-    assert float(Rows(chain, torch.randn(1, 300, LATENT)).log_prob_columns(x)[1:].detach().min()) > -0.01
+    assert (
+        float(Rows(chain, torch.randn(1, 300, LATENT)).log_prob_columns(x)[1:].detach().min())
+        > -0.01
+    )
 
 
 def test_central_rows_are_medians_given_those_before(mixing):

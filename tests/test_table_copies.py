@@ -18,7 +18,9 @@ NUMBER = {"knots": (-1e9, 1e9), "scores": (-1.0, 1.0), "low": -1e9, "high": 1e9}
 def column(name, kind="continuous", atoms=(), closed=False, missing=0):
     if kind == "category":
         return ColumnSchema(name, kind, "string", "string", missing, levels=("a", "b"))
-    return ColumnSchema(name, kind, "double", "double", missing, **NUMBER, atoms=atoms, closed=closed)
+    return ColumnSchema(
+        name, kind, "double", "double", missing, **NUMBER, atoms=atoms, closed=closed
+    )
 
 
 def columns(count, **last):
@@ -145,7 +147,9 @@ def test_hostile_copies_are_refused(state):
 def test_a_codec_notices_copies_and_keeps_them():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"bill": rng.gamma(2, 100, 2_000).round(2), "sex": ["f", "m"] * 1_000})
-    frame["paid"] = np.where(rng.random(2_000) < 0.3, frame["bill"], rng.gamma(2, 90, 2_000).round(2))
+    frame["paid"] = np.where(
+        rng.random(2_000) < 0.3, frame["bill"], rng.gamma(2, 90, 2_000).round(2)
+    )
     codec = TableCodec().fit(frame)
     assert codec.copies == ()
     x = codec.encode(frame)

@@ -1,4 +1,4 @@
-"""Knots: repeated values get exactly their share, tails go on, noise makes no spikes, atoms are few."""
+"""Knots: repeated values get their exact share, tails go on, noise makes no spikes."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,9 @@ def test_a_repeated_value_has_exactly_its_share(name):
     repeated = repeated[np.argsort(-counts[repeated], kind="stable")[:STEPS]]
     rows = len(sample) + 0.01 * len(found.values)  # and a hundredth for each stretch
     for i in repeated:
-        assert share_of(found, values[i], step) * rows == pytest.approx(counts[i], abs=0.05 + 1e-3 * counts[i])
+        assert share_of(found, values[i], step) * rows == pytest.approx(
+            counts[i], abs=0.05 + 1e-3 * counts[i]
+        )
 
 
 @EVERY
@@ -71,7 +73,11 @@ def test_ranks_are_followed_in_the_body_and_in_the_tails(name):
 
 def test_beyond_the_range_scores_rise_by_one_over_a_whole_range():
     cents = np.exp(np.random.default_rng(0).normal(10, 1, 5_000)).round(2)
-    for sample, step in ((cents, 0.01), (np.r_[cents, [99_999.0] * 9].clip(0, 99_999), 0.01), (cents, None)):
+    for sample, step in (
+        (cents, 0.01),
+        (np.r_[cents, [99_999.0] * 9].clip(0, 99_999), 0.01),
+        (cents, None),
+    ):
         found = knots(sample, step)
         low, high = found.values[1], found.values[-2]
         assert found.values[-1] == pytest.approx(high + (high - low))

@@ -148,7 +148,7 @@ class RowLayout(Tables):
             tolerance=torch.tensor(
                 [[(c.step or 0.0) * 1e-3] for c in numbers.values()], dtype=torch.float64
             ).reshape(-1, 1),
-            elsewhere=torch.tensor([len(c.atoms) for c in numbers.values()], dtype=torch.long)[:, None],
+            elsewhere=torch.tensor([len(c.atoms) for c in numbers.values()]).long().unsqueeze(-1),
             gap=torch.where(torch.tensor(gapped), torch.tensor(last), -1).unsqueeze(-1),
             where_numeric=torch.tensor(self.numeric, dtype=torch.long),
         )
