@@ -57,6 +57,9 @@ class Chain(nn.Module):
         embedding: The width of a column's embedding.
         layers: Of a column's network, after the first.
         dropout: The share of its activations that are dropped in training.
+
+    Raises:
+        ValueError: A column comes before one that it copies.
     """
 
     keep: Tensor
@@ -74,6 +77,8 @@ class Chain(nn.Module):
     ) -> None:
         super().__init__()
         columns = len(order)
+        if any(copy.source not in order[: order.index(c)] for c, copy in layout.copies):
+            raise ValueError("a column can only copy one that comes before it in the chain's order")
         self.layout = layout
         self.order = list(order)
         self.width = width
