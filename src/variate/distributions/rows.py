@@ -293,14 +293,15 @@ class RowLayout(Tables):
         It has a ten-thousandth of the weight and lies like the column as a whole. Without it a
         network that is sure of a number, and wrong, loses thousands of nats on a single row.
         """
-        logits, location, scale = numbers.unflatten(-1, (3, self.components)).unbind(-2)
-        broad = logits.logsumexp(-1, keepdim=True) + _LOG_BROAD
-        parts = (
-            (logits, broad),
-            (location, torch.zeros_like(broad)),
-            (bounded_scale(scale), torch.full_like(broad, _WIDE)),
-        )
-        return LogisticMixture(*(torch.cat(part, -1) for part in parts), validate_args=False)
+        # components first in memory: sums over them are then quick, and the same for every row
+        parts = numbers.movedim(-1, 0).contiguous().unflatten(0, (3, self.components))
+        logits, location, scale = parts.unbind()
+        broad = logits.logsumexp(0, keepdim=True) + _LOG_BROAD
+        logits = torch.cat([logits, broad])
+        location = torch.cat([location, torch.zeros_like(broad)])
+        scale = torch.cat([bounded_scale(scale), torch.full_like(broad, _WIDE)])
+        parts = (part.movedim(0, -1) for part in (logits, location, scale))
+        return LogisticMixture(*parts, validate_args=False)
 
     def map_of(self, column: int) -> ScoreMaps:
         """A numeric column's own map to scores."""

@@ -71,9 +71,9 @@ class Chain(nn.Module):
         order: Sequence[int],
         *,
         width: int = 32,
-        embedding: int = int(__import__("os").environ.get("T_EMB", "16")),
-        layers: int = int(__import__("os").environ.get("T_LAYERS", "2")),
-        dropout: float = float(__import__("os").environ.get("T_DROP", "0.1")),
+        embedding: int = 16,
+        layers: int = 2,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         columns = len(order)

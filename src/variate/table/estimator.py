@@ -52,12 +52,11 @@ from variate.table.stream import TableStream, is_large
 __all__ = ["TableVAE"]
 
 APPRAISED = 5_000  # rows that are compared and drawn; more would show nothing more
-FREE_NATS = float(
-    __import__("os").environ.get("T_FREE", "0.2")
-)  # of each latent dimension: a code that costs nothing is not given up
-WEIGHT_DECAY = float(__import__("os").environ.get("T_WD", "0.05"))
+FREE_NATS = 0.2  # of each latent dimension: a code that costs nothing is not given up
+WEIGHT_DECAY = 0.05
 EMA = 0.995
-STEPS = int(__import__("os").environ.get("T_STEPS", "1750"))
+FEWEST_STEPS = 400
+STEPS = 1_750  # at 30,000 rows; small tables are learned by heart if they are seen more often
 LARGE = 512 * 2**20  # bytes of encoded rows above which a file is streamed from disk
 
 
@@ -240,7 +239,7 @@ class TableVAE(Estimator):
     def _habits(self, rows: int) -> dict[str, Any]:
         habits: dict[str, Any] = {"weight_decay": WEIGHT_DECAY, "ema": EMA}
         if self.epochs is None and self.minutes is None:
-            steps = STEPS * min(max((rows / 20_000) ** 0.5, 0.7), 4.0)
+            steps = max(STEPS * min((rows / 30_000) ** 0.75, 4.0), FEWEST_STEPS)
             habits["epochs"] = steps * min(self.batch_size, rows) / rows
         return habits
 
