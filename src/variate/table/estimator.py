@@ -38,7 +38,7 @@ from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files
 from variate.table.appraisal import appraise
-from variate.table.chain import Chain
+from variate.table.chain import Chain, width_for
 from variate.table.codec import TableCodec
 from variate.table.conditional import draw_given
 from variate.table.conditions import allowed_columns, expect_enough
@@ -55,9 +55,9 @@ APPRAISED = 5_000  # rows that are compared and drawn; more would show nothing m
 FREE_NATS = float(
     __import__("os").environ.get("T_FREE", "0.2")
 )  # of each latent dimension: a code that costs nothing is not given up
-WEIGHT_DECAY = float(__import__("os").environ.get("T_WD", "0.5"))
+WEIGHT_DECAY = float(__import__("os").environ.get("T_WD", "0.05"))
 EMA = 0.995
-STEPS = int(__import__("os").environ.get("T_STEPS", "1500"))
+STEPS = int(__import__("os").environ.get("T_STEPS", "1750"))
 LARGE = 512 * 2**20  # bytes of encoded rows above which a file is streamed from disk
 
 
@@ -71,7 +71,7 @@ class TableVAE(Estimator):
             `vt.propose_constraints` finds them.
         latent: Latent dimensions; None chooses from the number of columns, at most 16.
         hidden: The widths of the encoder's hidden layers.
-        width: Of the network that each column of the decoder has.
+        width: Of the network that each column of the decoder has; None chooses from their number.
         components: Mixture components of a number's likelihood.
         beta: The weight of the KL term; 1 is the ELBO. It is warmed up over the first tenth.
         objective: What is maximised instead, such as `vt.objectives.FreeBits(0.1)`.
@@ -116,7 +116,7 @@ class TableVAE(Estimator):
         constraints: Sequence[Rule] = (),
         latent: int | None = None,
         hidden: tuple[int, ...] = (256, 256),
-        width: int = 32,
+        width: int | None = None,
         components: int = 8,
         beta: float = 1.0,
         objective: Any = None,
@@ -224,7 +224,9 @@ class TableVAE(Estimator):
         assert isinstance(codec, TableCodec)
         layout = layout_of(codec.modelled, codec.copies, self.components)
         encoder = RowEncoder(layout, tuple(self.hidden), posterior)
-        chain = Chain(layout, self._latent(codec), chain_order(layout), width=self.width)
+        order = chain_order(layout)
+        width = self.width or width_for(len(order))
+        chain = Chain(layout, self._latent(codec), order, width=width)
         return VAE(encoder, RowDecoder(chain), prior)
 
     def _started(self, model: VAE, example: Tensor) -> VAE:

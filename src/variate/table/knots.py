@@ -15,7 +15,7 @@ between knots, and there are two kinds of them:
 A stretch without any value keeps a hundredth of a row, so that T rises strictly.
 
 **Atoms** are the values to which a network gives probabilities of their own: all of them where
-there are at most 100 (ages, hours, ratings), else those that a hundredth of the rows share.
+there are at most 100 (ages, hours, ratings), else those that 2 in 1,000 rows share, at most 128.
 
 This module does not know units or missing values.
 """
@@ -33,8 +33,8 @@ STEPS = 1_024
 POINTS = 128
 NOTHING = 0.01  # rows in a stretch without any
 FEW = 100
-ATOM = 0.01  # the share of the rows that makes a value an atom
-MOST_ATOMS = 64
+ATOM = 0.002  # the share of the rows that makes a value an atom
+MOST_ATOMS = 128
 CLOSEST = 1e-6  # of the spread of the middle nine tenths
 
 Floats = NDArray[np.float64]
@@ -80,8 +80,8 @@ def score_knots(sample: Floats, low: float, high: float, step: float | None) -> 
 
 
 def _frequent(values: Floats, counts: NDArray[np.int64]) -> Floats:
-    """The values that a hundredth of the rows share, at most 64."""
-    shared = np.flatnonzero(counts >= max(ATOM * counts.sum(), REPEATED))
+    """The values that so many rows share, the most frequent if there are many."""
+    shared = np.flatnonzero(counts >= max(ATOM * counts.sum(), 2 * REPEATED))
     most = shared[np.argsort(-counts[shared], kind="stable")[:MOST_ATOMS]]
     return values[np.sort(most)]
 
