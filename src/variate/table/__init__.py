@@ -2,5 +2,6 @@
 
 from variate.table.conditions import Between
 from variate.table.estimator import TableVAE
+from variate.table.related import RelatedTables
 
-__all__ = ["Between", "TableVAE"]
+__all__ = ["Between", "RelatedTables", "TableVAE"]

@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -34,14 +35,15 @@ from variate.table.codec import TableCodec
 from variate.table.frames import is_frame, to_arrow
 from variate.table.rows import RowDecoder, drawable
 from variate.table.schema import TableSchema
-from variate.table.storage import parse_type
+from variate.table.storage import parse_type, plain, scalar_array
 
-__all__ = ["CANDIDATES", "Cells", "Completed", "complete_rows", "known_cells", "positions_of"]
+__all__ = ["CANDIDATES", "Cells", "Completed", "complete_rows", "known_cells", "positions_of", "seen_cells"]
 
 CANDIDATES = 32
-MORE = 16  # times the candidates, for the rows where
+MORE = 4  # times the candidates, for the rows where
 FEW = 4.0  # is the least effective number of them
 BLOCK = 16_384  # candidates that walk together
+POOL = 4_096  # codes that the candidates of a block are taken from
 
 
 class Cells(NamedTuple):
@@ -115,6 +117,29 @@ def known_cells(codec: TableCodec, raw: Any, *, fill: bool) -> Cells:
     return Cells(x, known, there & ~known)
 
 
+def seen_cells(codec: TableCodec, table: pa.Table) -> Cells:
+    """As `known_cells`, but a category that training never saw is unknown, and not an error.
+
+    Args:
+        codec: The model's.
+        table: Some of its columns.
+    """
+    unseen = {}
+    for i, column in enumerate(codec.modelled):
+        if column.name not in table.column_names or column.kind not in ("category", "boolean"):
+            continue
+        values = plain(table.column(column.name))
+        levels = plain(scalar_array(list(column.levels), parse_type(column.storage)))
+        strange = pc.and_(values.is_valid(), pc.invert(pc.is_in(values, value_set=levels)))
+        place = table.column_names.index(column.name)
+        table = table.set_column(place, column.name, pc.if_else(strange, None, values))
+        unseen[i] = torch.from_numpy(strange.to_numpy(zero_copy_only=False))
+    x, known, filled = known_cells(codec, table, fill=False)
+    for i, strange in unseen.items():
+        known[:, i] &= ~strange
+    return Cells(x, known, filled)
+
+
 @torch.no_grad()
 def complete_rows(model: VAE, cells: Cells, candidates: int, seed: int | None) -> Completed:
     """Whole rows with these cells.
@@ -146,26 +171,61 @@ def complete_rows(model: VAE, cells: Cells, candidates: int, seed: int | None) -
 def _in_blocks(
     chain: Chain, codes: Callable[[int], Tensor], cells: Cells, candidates: int
 ) -> Completed:
-    size = max(1, BLOCK // candidates)
-    parts = [
-        _complete(chain, codes, Cells(*block), candidates)
-        for block in zip(*(part.split(size) for part in cells), strict=True)
-    ]
-    return Completed(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    """Blocks of rows, those apart whose known cells come first."""
+    x, effective = cells.x.clone(), cells.x.new_zeros(len(cells.x))
+    known = cells.known[:, chain.order].int()
+    length = known.sum(1)
+    scattered = (known.cummin(1).values < known).any(1) | cells.filled.any(1)
+    length[scattered] = -1
+    for places in length.unique().tolist():
+        for rows in (length == places).nonzero().squeeze(-1).split(max(1, BLOCK // candidates)):
+            block = Cells(*(part[rows] for part in cells))
+            if places < 0:
+                found = _among(chain, codes, block, candidates)
+            else:
+                found = _after(places, chain, codes, block, candidates)
+            x[rows], effective[rows] = found.x, found.effective.to(effective)
+    return Completed(x, effective)
 
 
-def _complete(chain: Chain, codes: Callable[[int], Tensor], cells: Cells, k: int) -> Completed:
-    """A block of rows, their candidates side by side."""
+def _after(
+    places: int, chain: Chain, codes: Callable[[int], Tensor], cells: Cells, k: int
+) -> Completed:
+    """A block of rows whose cells at so many first places of the chain are known, and no other.
+
+    Candidates of a row differ in their codes alone, so that the row is read once for all of them;
+    those of many rows come from a pool, which is many times larger than each one's share.
+    """
+    n, k = len(cells.x), k if places else 1
+    pool = codes(min(n * k, max(POOL, 8 * k)))
+    features = chain.features(pool, places)
+    candidates = torch.arange(n * k, device=pool.device).view(n, k)
+    if n * k > len(pool):
+        candidates = torch.randint_like(candidates, len(pool))
+    walk = chain.walk(pool[candidates[:, 0]])
+    log_w = torch.zeros(n, k, device=pool.device)
+    for place, column in enumerate(chain.order[:places]):
+        given = cells.x[:, column]
+        law = walk.law_under(place, features[place][candidates])
+        log_w += law.log_prob(given.repeat_interleave(k)).view_as(log_w)
+        walk.take(place, given)
+    chosen = candidates.gather(1, torch.multinomial(log_w.softmax(-1), 1)).squeeze(-1)
+    walk.adopt(pool[chosen])
+    for place in range(places, len(chain.order)):
+        walk.take(place, drawable(walk.law(place)).sample())
+    return Completed(walk.x, _effective(log_w))
+
+
+def _among(chain: Chain, codes: Callable[[int], Tensor], cells: Cells, k: int) -> Completed:
+    """A block of rows whose known cells are anywhere, their candidates side by side."""
     weighed = (cells.known | cells.filled).any(0).tolist()
     last = max((p for p, c in enumerate(chain.order) if weighed[c]), default=-1)
     n = len(cells.x)
-    k = k if last >= 0 else 1
     walk = chain.walk(codes(n * k))
-    log_w = cells.x.new_zeros((n, k), dtype=torch.float32)
+    log_w = torch.zeros(n, k, device=cells.x.device)
     effective = torch.full_like(log_w[:, 0], float(k))
     for place, column in enumerate(chain.order):
-        known = cells.known[:, column]
-        if place <= last and not known.all():
+        if place <= last and not cells.known[:, column].all():
             effective = torch.minimum(effective, _effective(log_w))
             log_w = _evened(walk, log_w)
         value, weight = _step(walk.law(place), column, cells, log_w.shape[1])
