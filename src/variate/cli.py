@@ -342,9 +342,15 @@ def main() -> None:
 
 
 def _load(path: Path) -> Any:
-    from variate.kinds import load
+    from variate.kinds import COMPOSED, load
 
-    return load(path)
+    model = load(path)
+    if model.kind in COMPOSED:
+        raise OptionError(
+            f"{path} holds several tables, which the command line does not know how to write; in "
+            f"Python: variate.load({str(path)!r}).sample(1000)"
+        )
+    return model
 
 
 def _item(data: Path, index: int) -> Any:

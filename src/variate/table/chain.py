@@ -125,7 +125,9 @@ class Chain(nn.Module):
             `[C, ..., width]`.
         """
         end = None if places is None else places * self.width
-        seen = F.linear(F.silu(self.code(z)), self.from_code.weight[:end], self.from_code.bias[:end])
+        seen = F.linear(
+            F.silu(self.code(z)), self.from_code.weight[:end], self.from_code.bias[:end]
+        )
         return seen.unflatten(-1, (-1, self.width)).movedim(-2, 0)
 
     def _through(self, h: Tensor, places: range) -> Tensor:

@@ -37,7 +37,15 @@ from variate.table.rows import RowDecoder, drawable
 from variate.table.schema import TableSchema
 from variate.table.storage import parse_type, plain, scalar_array
 
-__all__ = ["CANDIDATES", "Cells", "Completed", "complete_rows", "known_cells", "positions_of", "seen_cells"]
+__all__ = [
+    "CANDIDATES",
+    "Cells",
+    "Completed",
+    "complete_rows",
+    "known_cells",
+    "positions_of",
+    "seen_cells",
+]
 
 CANDIDATES = 32
 MORE = 4  # times the candidates, for the rows where
@@ -239,9 +247,7 @@ def _among(chain: Chain, codes: Callable[[int], Tensor], cells: Cells, k: int) -
     return Completed(walk.x, effective)
 
 
-def _step(
-    law: CategoryLaw | NumberLaw, column: int, cells: Cells, k: int
-) -> tuple[Tensor, Tensor]:
+def _step(law: CategoryLaw | NumberLaw, column: int, cells: Cells, k: int) -> tuple[Tensor, Tensor]:
     """The next column of all candidates: their values and log-weights, each `[N·K]`."""
     given, known, filled = (part[:, column].repeat_interleave(k) for part in cells)
     value, weight = given, torch.zeros(len(given), device=given.device)

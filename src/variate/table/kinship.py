@@ -21,7 +21,16 @@ from numpy.typing import NDArray
 from variate.errors import DataError, OptionError, SchemaError
 from variate.table.storage import family, plain
 
-__all__ = ["Known", "column_of", "counted", "expect_keys", "free_of", "in_order", "owners", "places"]
+__all__ = [
+    "Known",
+    "column_of",
+    "counted",
+    "expect_keys",
+    "free_of",
+    "in_order",
+    "owners",
+    "places",
+]
 
 Rows = NDArray[np.int64]
 

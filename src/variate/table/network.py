@@ -12,7 +12,7 @@ This module does not know where the columns came from, nor what their names are.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +65,7 @@ def _column_of(column: ColumnSchema, copies: tuple[Copy, ...]) -> Column:
     )
 
 
-def chain_order(layout: RowLayout, first: Sequence[int] = ()) -> list[int]:
+def chain_order(layout: RowLayout, first: Collection[int] = ()) -> list[int]:
     """The order in which columns are drawn: categories, those of few levels first, then numbers.
 
     Args:

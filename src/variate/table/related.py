@@ -41,6 +41,9 @@ from variate.table.storage import parse_type
 
 __all__ = ["RelatedTables"]
 
+PARTS = ("parents", "children")
+OPTIONS = ("parent_key", "foreign_key", "child_key", "order_by", "memory")
+
 Rows = NDArray[np.int64]
 
 
@@ -255,6 +258,86 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
         theirs = without(self.children_.codec_.decode(x), *self.known_.columns)
         order = self._order(owner, theirs)
         return theirs.take(pa.array(order)), owner[order]
+
+    # -- the model file ---------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> Path:
+        """Write both models and the keys' make as one model file, atomically.
+
+        Raises:
+            OptionError: An argument is an object of your own, which no model file can keep.
+            OutputError: The file cannot be written.
+        """
+        check_is_fitted(self, "children_")
+        own = {name: getattr(self, name) for name in OPTIONS}
+        manifest: dict[str, Any] = {
+            "kind": self.kind,
+            "parameters": describe(own),
+            "known": self.known_.state(),
+            "keys": {name: keys.state() for name, keys in self.keys_.items()},
+            "frames": [schema.to_json() for schema in (self.above_, self.below_)],
+            "asked": {},
+        }
+        weights: dict[str, Tensor] = {}
+        for part in PARTS:
+            fitted, asked = getattr(self, f"{part}_"), getattr(self, part)
+            manifest[part], tensors = fitted._described()
+            weights |= {f"{part}.{name}": tensor for name, tensor in tensors.items()}
+            if asked is not None:
+                wishes = {name: getattr(asked, name) for name in ("columns", "condition_on")}
+                manifest["asked"][part] = describe(wishes)
+        return bundle.write(path, manifest, weights, self.card())
+
+    @classmethod
+    def _restored(cls, manifest: dict[str, Any], weights: dict[str, Tensor]) -> Self:
+        """What a model file describes."""
+        self = cls(**revive(manifest["parameters"]))
+        if strange := [n for n in weights if n.split(".")[0] not in PARTS]:
+            raise ValueError(f"the weights {strange[:5]} are of no part")
+        for part in PARTS:
+            mine = {n.removeprefix(f"{part}."): weights[n] for n in weights if n.startswith(part)}
+            fitted = TableVAE._restored(manifest[part], mine)
+            setattr(self, f"{part}_", fitted)
+            if part in manifest["asked"]:
+                wishes = revive(manifest["asked"][part])
+                setattr(self, part, clone(fitted).set_params(**wishes))
+        self.known_ = Known.from_state(manifest["known"])
+        keys = manifest["keys"]
+        self.keys_ = {name: FittedConstraints.from_state(keys[name]) for name in keys}
+        self.above_, self.below_ = (TableSchema.from_json(state) for state in manifest["frames"])
+        self._expect_whole()
+        return self
+
+    def _expect_whole(self) -> None:
+        """Refuse parts that do not fit together.
+
+        Raises:
+            ValueError: They do not.
+        """
+        above, below = (m.codec_.schema for m in (self.parents_, self.children_))
+        own = [c for c in below.modelled if c.name not in self.known_.columns]
+        memory = memory_kinds(own) if self.memory else []
+        own_keys = {self.parent_key} | self._childrens_keys - {self.foreign_key}
+        fits = (
+            {self.known_.count, *(theirs for theirs, _ in self.known_.inherited)}
+            <= {column.name for column in above.columns}
+            and set(self.known_.columns) <= set(below.names)
+            and len(self.known_.memory) == len(memory)
+            and all(keys.names == (name,) for name, keys in self.keys_.items())
+            and set(self.keys_) == own_keys
+            and set(self.above_.names) <= {self.parent_key, *above.names}
+            and set(self.below_.names) <= self._childrens_keys | set(below.names)
+            and self.parent_key in self.above_.names
+            and self.foreign_key in self.below_.names
+        )
+        if not fits:
+            raise ValueError("the two tables do not fit together")
+
+    def card(self) -> str:
+        """What the two models are and how good they are, for people (Markdown)."""
+        told = f"{self.foreign_key!r} of the children is {self.parent_key!r} of the parents"
+        parts = [f"# Two related tables: {told}", self.parents_.card(), self.children_.card()]
+        return "\n\n".join(parts)
 
 
 def _remembered(
