@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from variate.kinds import fit, load
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.records import Encoding, Evaluation
-    from variate.table import Between, TableVAE, constraints, propose_constraints
+    from variate.table import (
+        Between,
+        RelatedTables,
+        TableVAE,
+        constraints,
+        propose_constraints,
+    )
     from variate.training import train
 
 __all__ = [
@@ -24,6 +30,7 @@ __all__ = [
     "Between",
     "Encoding",
     "Evaluation",
+    "RelatedTables",
     "TableVAE",
     "__version__",
     "constraints",
@@ -44,6 +51,7 @@ _HOMES = {
     "Between": "variate.table",
     "Encoding": "variate.records",
     "Evaluation": "variate.records",
+    "RelatedTables": "variate.table",
     "TableVAE": "variate.table",
     "VAE": "variate.models",
     "fit": "variate.kinds",
