@@ -68,7 +68,9 @@ def public_classes() -> list[tuple[str, type]]:
             continue
         for name in module.__all__:
             cls = getattr(module, name)
-            if inspect.isclass(cls) and _required(cls) <= EXAMPLES.keys():
+            if not inspect.isclass(cls) or inspect.isabstract(cls):
+                continue
+            if _required(cls) <= EXAMPLES.keys():
                 found.append((f"{package}.{name}", cls))
     return found
 

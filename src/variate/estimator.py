@@ -69,7 +69,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     prior: Any
     epochs: int | None
     minutes: float | None
-    batch_size: int
+    batch_size: int | None
     learning_rate: float
     seed: int
     device: str | None
@@ -105,9 +105,14 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """What is minimised: the user's choice, or what suits the kind."""
         return self.objective or ELBO(beta=WarmUp(self.beta))
 
-    def _habits(self, rows: int) -> dict[str, Any]:  # noqa: ARG002 - for those who have some
-        """Arguments of `train` that suit the kind, given how many training rows there are."""
-        return {}
+    def _habits(self, rows: int) -> dict[str, Any]:
+        """Arguments of `train` that a kind may choose itself, given how many training rows."""
+        del rows
+        return {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size or 256,
+            "learning_rate": self.learning_rate,
+        }
 
     @abstractmethod
     def _blank(self, codec: Codec) -> Tensor:
@@ -173,8 +178,6 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 prepared.training,
                 validation=prepared.validation,
                 minutes=self.minutes,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
                 seed=self.seed,
                 device=self.device,
                 precision=self.precision,
@@ -183,7 +186,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 resume=resume,
                 processes=processes,
                 fingerprint=prepared.fingerprint(self.get_params(deep=False)),
-                **{"epochs": self.epochs} | self._habits(self.facts_["training_rows"]),
+                **self._habits(self.facts_["training_rows"]),
             )
             if logdir is not None:
                 events = tensorboard(events, logdir)

@@ -26,24 +26,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from variate.distributions.column import ColumnLaw, law_of
-from variate.distributions.rows import RowLayout
+from variate.distributions.rows import Numeric, RowLayout
 from variate.table.network import ColumnEmbedding
 
-__all__ = ["Chain", "Walk", "width_for"]
+__all__ = ["Chain", "Walk"]
 
 CODE = 64  # features of a code
 MOST = 4_000_000  # numbers in W; beyond, it is of low rank
 RANK = 128
-
-
-def width_for(columns: int) -> int:
-    """The width of a column's network in a table of so many columns, a multiple of 8.
-
-    Example:
-        >>> [width_for(columns) for columns in (3, 11, 15, 24, 500)]
-        [64, 64, 48, 32, 32]
-    """
-    return min(max(round(700 / columns / 8) * 8, 32), 64)
 
 
 class Chain(nn.Module):
@@ -57,6 +47,7 @@ class Chain(nn.Module):
         embedding: The width of a column's embedding.
         layers: Of a column's network, after the first.
         dropout: The share of its activations that are dropped in training.
+        number_dropout: The same for numbers that are not closed, which it would blur.
 
     Raises:
         ValueError: A column comes before one that it copies.
@@ -74,6 +65,7 @@ class Chain(nn.Module):
         embedding: int = 16,
         layers: int = 2,
         dropout: float = 0.1,
+        number_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         columns = len(order)
@@ -90,10 +82,10 @@ class Chain(nn.Module):
         self.residual = nn.ParameterList(
             _normal(columns, width, width, fan=width) for _ in range(layers)
         )
-        self.dropout = dropout
-        precise = [c in layout.numeric and not layout.columns[c].closed for c in self.order]  # type: ignore[union-attr]
-        keep = torch.tensor([1.0 if number else 1.0 - dropout for number in precise])
-        self.register_buffer("keep", keep.reshape(-1, 1, 1), persistent=False)
+        self.dropout = max(dropout, number_dropout)
+        shares = [number_dropout if self._is_open(c) else dropout for c in self.order]
+        keep = 1.0 - torch.tensor(shares).reshape(-1, 1, 1)
+        self.register_buffer("keep", keep, persistent=False)
         self.places = [[self.order.index(c) for c in bucket] for bucket in layout.buckets]
         self.outcomes = nn.ParameterList(
             torch.zeros(len(bucket), width, most)
@@ -155,10 +147,14 @@ class Chain(nn.Module):
         return F.silu(h)
 
     def _dropped(self, h: Tensor) -> Tensor:
-        """Dropout, but not of numbers that are not closed: it would blur them."""
         if not (self.training and self.dropout):
             return h
         return h * (torch.rand_like(h) < self.keep) / self.keep
+
+    def _is_open(self, column: int) -> bool:
+        """Whether the column is a number that takes many values."""
+        number = self.layout.columns[column]
+        return isinstance(number, Numeric) and not number.closed
 
     def _outcomes(self, bucket: int, h: Tensor) -> Tensor:
         weight = self.outcomes[bucket]

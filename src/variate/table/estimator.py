@@ -38,26 +38,25 @@ from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files
 from variate.table.appraisal import appraise
-from variate.table.chain import Chain, width_for
+from variate.table.chain import Chain
 from variate.table.codec import TableCodec
 from variate.table.completion import CANDIDATES, complete_rows, known_cells, positions_of
 from variate.table.conditional import draw_given
-from variate.table.conditions import allowed_columns, expect_enough
+from variate.table.conditions import allowed_columns, expect_enough, read_conditions
 from variate.table.constrained import ConstrainedCodec
 from variate.table.constraints import Rule
 from variate.table.frames import is_frame, to_arrow
+from variate.table.habits import Habits, habits_of
 from variate.table.network import RowEncoder, chain_order, layout_of
 from variate.table.rows import RowDecoder, Rows
+from variate.table.schema import NUMBER
 from variate.table.stream import TableStream, is_large
 
 __all__ = ["TableVAE"]
 
 APPRAISED = 5_000  # rows that are compared and drawn; more would show nothing more
 FREE_NATS = 0.2  # of each latent dimension: a code that costs nothing is not given up
-WEIGHT_DECAY = 0.05
 EMA = 0.995
-FEWEST_STEPS = 400
-STEPS = 1_750  # at 30,000 rows; small tables are learned by heart if they are seen more often
 LARGE = 512 * 2**20  # bytes of encoded rows above which a file is streamed from disk
 
 
@@ -73,7 +72,7 @@ class TableVAE(Estimator):
             the chain, so that conditions on them are exact and cost nothing (see `complete`).
         latent: Latent dimensions; None chooses from the number of columns, at most 16.
         hidden: The widths of the encoder's hidden layers.
-        width: Of the network that each column of the decoder has; None chooses from their number.
+        width: Of the network that each column of the decoder has; None chooses from the table.
         components: Mixture components of a number's likelihood.
         beta: The weight of the KL term; 1 is the ELBO. It is warmed up over the first tenth.
         objective: What is maximised instead, such as `vt.objectives.FreeBits(0.1)`.
@@ -82,8 +81,8 @@ class TableVAE(Estimator):
             normal in training, then a mixture fitted to the codes.
         epochs: The budget in passes over the training rows; None and no minutes: as the data asks.
         minutes: The budget in minutes of wall time.
-        batch_size: Rows per step.
-        learning_rate: The peak of the schedule.
+        batch_size: Rows per step; None chooses from the number of rows.
+        learning_rate: The peak of the schedule; less for the small batches of small tables.
         seed: Of everything random in training.
         device: "cpu", "cuda" …; None takes a GPU when there is one.
         precision: "float32", "bfloat16" or "auto".
@@ -127,7 +126,7 @@ class TableVAE(Estimator):
         prior: Any = None,
         epochs: int | None = None,
         minutes: float | None = None,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         learning_rate: float = 3e-3,
         seed: int = 0,
         device: str | None = None,
@@ -232,8 +231,15 @@ class TableVAE(Estimator):
         layout = layout_of(codec.modelled, copies, self.components)
         encoder = RowEncoder(layout, tuple(self.hidden), posterior)
         order = chain_order(layout, first)
-        width = self.width or width_for(len(order))
-        chain = Chain(layout, self._latent(codec), order, width=width)
+        habits = self._table_habits(codec)
+        chain = Chain(
+            layout,
+            self._latent(codec),
+            order,
+            width=self.width or habits.width,
+            dropout=habits.dropout,
+            number_dropout=habits.number_dropout,
+        )
         return VAE(encoder, RowDecoder(chain), prior)
 
     def _started(self, model: VAE, example: Tensor) -> VAE:
@@ -245,11 +251,22 @@ class TableVAE(Estimator):
         return self.objective or FreeBits(FREE_NATS, beta=WarmUp(self.beta))
 
     def _habits(self, rows: int) -> dict[str, Any]:
-        habits: dict[str, Any] = {"weight_decay": WEIGHT_DECAY, "ema": EMA}
+        habits = self._table_habits(self.codec_)
+        batch = self.batch_size or habits.batch_size
+        chosen: dict[str, Any] = {
+            "epochs": self.epochs,
+            "batch_size": batch,
+            "learning_rate": self.learning_rate * habits.rate,
+            "weight_decay": habits.weight_decay,
+            "ema": EMA,
+        }
         if self.epochs is None and self.minutes is None:
-            steps = max(STEPS * min((rows / 30_000) ** 0.75, 4.0), FEWEST_STEPS)
-            habits["epochs"] = steps * min(self.batch_size, rows) / rows
-        return habits
+            chosen["epochs"] = habits.steps * min(batch, rows) / rows
+        return chosen
+
+    def _table_habits(self, codec: TableCodec) -> Habits:
+        numbers = sum(c.kind in NUMBER and not c.closed for c in codec.modelled)
+        return habits_of(codec.schema.rows, len(codec.modelled), numbers)
 
     def _blank(self, codec: Codec) -> Tensor:
         assert isinstance(codec, TableCodec)
@@ -340,6 +357,15 @@ class TableVAE(Estimator):
             train=None if train is None else train.numpy(),
             target=target,
         )
+
+    def conditions(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Conditions for `sample(given=...)` from COLUMN=VALUE, COLUMN=A|B or COLUMN=LOW..HIGH.
+
+        Raises:
+            OptionError: A text is written otherwise, or a value does not suit its column.
+        """
+        check_is_fitted(self)
+        return read_conditions(texts, self.codec_.schema)
 
     def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
         allowed = allowed_columns(given, self.codec_.schema)

@@ -1,0 +1,62 @@
+"""The command line: `variate VERB`, one function a verb.
+
+Results go to standard output or to `--out`, everything said about them to standard error.
+The exit status is 0 when done, 1 for a stated error, 2 for wrong usage. torch is imported inside
+the verbs, so that `variate --help` answers at once.
+
+This module does not know any mathematics: each verb reads, calls the verb of the same name, writes.
+"""
+
+import os
+import sys
+import warnings
+
+from cyclopts import CycloptsError
+
+from variate.cli.app import app
+from variate.cli.telling import constraints, demo, evaluate, info
+from variate.cli.training import fit
+from variate.cli.using import encode, interpolate, reconstruct, sample, score, vary
+from variate.console import say, show_warning
+from variate.errors import OptionError, VariateError
+
+__all__ = [
+    "app",
+    "constraints",
+    "demo",
+    "encode",
+    "evaluate",
+    "fit",
+    "info",
+    "interpolate",
+    "main",
+    "reconstruct",
+    "sample",
+    "score",
+    "vary",
+]
+
+
+def main() -> None:
+    """Run the command line; every stated error is one line on standard error."""
+    # Threads that wait by spinning cost a machine that is shared more than they save.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    warnings.showwarning = show_warning
+    try:
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        say(f"usage: {error}")
+        say("`variate --help` and `variate VERB --help` show how it is used.")
+        raise SystemExit(2) from None
+    except OptionError as error:
+        say(f"error: {error}")
+        raise SystemExit(2) from None
+    except VariateError as error:
+        say(f"error: {error}")
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        say("interrupted")
+        raise SystemExit(1) from None

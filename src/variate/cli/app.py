@@ -1,0 +1,58 @@
+"""What every command shares: the application, its options, reading a model and a row.
+
+This module does not know any command.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+from variate._version import __version__
+from variate.errors import OptionError
+
+__all__ = ["COMMON", "Data", "Json", "Model", "Out", "Seed", "app", "item_of", "load"]
+
+COMMON = Group("Common options", sort_key=9)
+Model = Annotated[Path, Parameter(help="A model file (.variate).")]
+Data = Annotated[Path, Parameter(help="A .csv, .parquet or .jsonl file.")]
+Out = Annotated[
+    Path | None,
+    Parameter(name="--out", help="Where to write; the ending decides the format. None: CSV here."),
+]
+Seed = Annotated[int | None, Parameter(help="Makes the result repeatable.", group=COMMON)]
+Json = Annotated[
+    bool, Parameter(name="--json", negative=(), help="One JSON object for machines.", group=COMMON)
+]
+
+app = App(
+    name="variate",
+    help="Variational autoencoders: fit, sample, encode, score. Figures are nats per item.",
+    version=__version__,
+    help_format="markdown",
+)
+
+
+def load(path: Path) -> Any:
+    """The model in a file."""
+    from variate.kinds import COMPOSED, load
+
+    model = load(path)
+    if model.kind in COMPOSED:
+        raise OptionError(
+            f"{path} holds several tables, which the command line does not know how to write; in "
+            f"Python: variate.load({str(path)!r}).sample(1000)"
+        )
+    return model
+
+
+def item_of(data: Path, index: int) -> Any:
+    """One row of a table in a file."""
+    from variate.table import files
+
+    table = files.read(data)
+    if not 0 <= index < table.num_rows:
+        raise OptionError(
+            f"{data} has the rows 0 to {table.num_rows - 1}; there is no row {index}."
+        )
+    return table.slice(index, 1)

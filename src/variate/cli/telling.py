@@ -1,0 +1,96 @@
+"""The commands that tell something: info, evaluate, constraints, demo.
+
+This module does not know any mathematics.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from variate.cli.app import COMMON, Data, Json, Model, app, load
+from variate.console import expect_writable, print_json, report, say, write_line
+
+__all__ = ["constraints", "demo", "evaluate", "info"]
+
+
+@app.command
+def info(model: Model, /, *, json: Json = False) -> None:
+    """Show what a model is, what it was trained on, how good it is, and its schema.
+
+    Example: `variate info people.variate`
+    """
+    fitted = load(model)
+    if json:
+        parameters = {name: repr(value) for name, value in fitted.get_params(deep=False).items()}
+        print_json({
+            "kind": fitted.kind, "parameters": parameters, "latent": fitted.latent_,
+            "facts": fitted.facts_, "schema": fitted.codec_.state(),
+        })  # fmt: skip
+        return
+    write_line(fitted.card())
+    write_line(str(fitted.codec_.schema))
+
+
+@app.command
+def evaluate(
+    model: Model,
+    data: Data,
+    /,
+    *,
+    draws: Annotated[int, Parameter(help="Posterior draws per item.")] = 64,
+    train: Annotated[
+        Path | None, Parameter(help="The data it was trained on: measures privacy too.")
+    ] = None,
+    target: Annotated[
+        str | None, Parameter(help="A column to predict: measures what drawn rows are good for.")
+    ] = None,
+    out: Annotated[Path | None, Parameter(help="An .html report.")] = None,
+    seed: Annotated[int, Parameter(help="Of the draws.", group=COMMON)] = 0,
+    json: Json = False,
+) -> None:
+    """Measure MODEL on DATA that it has not seen.
+
+    Example: `variate evaluate people.variate test.csv --out report.html`
+    """
+    expect_writable(out)
+    evaluation = load(model).evaluate(data, draws=draws, seed=seed, train=train, target=target)
+    if out is not None:
+        evaluation.to_html(out)
+        say(f"wrote {out}")
+    report(evaluation.figures, json=json)
+
+
+@app.command
+def demo(
+    kind: Annotated[Literal["table"], Parameter(help="The kind of data.")] = "table",
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="The folder for what it makes.")] = Path("demo"),
+    epochs: Annotated[int | None, Parameter(help="The budget; None: as the data asks.")] = None,
+    seed: Annotated[int, Parameter(help="Of everything random.", group=COMMON)] = 0,
+    json: Json = False,
+) -> None:
+    """Train on real data that a dependency bundles, and show what the model can do.
+
+    Example: `variate demo table`
+    """
+    from variate.demo import DEMOS
+
+    report(DEMOS[kind](out, epochs=epochs, seed=seed), json=json)
+
+
+@app.command
+def constraints(data: Data, /, *, json: Json = False) -> None:
+    """Propose rules that all rows of DATA obey, for `TableVAE(constraints=[...])`.
+
+    Example: `variate constraints people.csv`
+    """
+    from variate.table import files, propose_constraints
+
+    with files.naming(data):
+        found = propose_constraints(files.read(data))
+    if json:
+        print_json({repr(proposal.constraint): proposal.evidence for proposal in found})
+    else:
+        write_line(str(found) if found else "no constraint was found")

@@ -1,0 +1,137 @@
+"""`variate fit`: train a model on data and write a model file.
+
+This module does not know any mathematics.
+"""
+
+import logging
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from variate.cli.app import COMMON, Data, Json, app
+from variate.console import expect_writable, report, say
+from variate.errors import OptionError
+
+__all__ = ["fit"]
+
+
+@app.command
+def fit(  # noqa: PLR0913 - the constructor's arguments are the options
+    data: Data,
+    /,
+    *,
+    kind: Annotated[str | None, Parameter(help="The kind of data; None finds out.")] = None,
+    out: Annotated[Path | None, Parameter(help="The model file; None: named after DATA.")] = None,
+    minutes: Annotated[float | None, Parameter(help="The budget in minutes.")] = None,
+    epochs: Annotated[int | None, Parameter(help="The budget in passes over the rows.")] = None,
+    resume: Annotated[
+        bool, Parameter(negative=(), help="Continue from the checkpoint beside --out.")
+    ] = False,
+    column: Annotated[
+        list[str] | None,
+        Parameter(help="NAME=KIND: override a column's kind (see `variate info`); repeatable."),
+    ] = None,
+    condition_on: Annotated[
+        list[str] | None,
+        Parameter(help="A column to draw the others given, exactly and at no cost; repeatable."),
+    ] = None,
+    latent: Annotated[int | None, Parameter(help="Latent dimensions.")] = None,
+    hidden: Annotated[tuple[int, ...], Parameter(help="Widths of the encoder.")] = (256, 256),
+    width: Annotated[int | None, Parameter(help="Of each column's network.")] = None,
+    components: Annotated[int, Parameter(help="Mixture components of a number.")] = 8,
+    beta: Annotated[float, Parameter(help="Weight of the KL term; 1 is the ELBO.")] = 1.0,
+    batch_size: Annotated[int | None, Parameter(help="Rows per step.")] = None,
+    learning_rate: Annotated[float, Parameter(help="The peak of the schedule.")] = 3e-3,
+    device: Annotated[str | None, Parameter(help="cpu, cuda …; None: a GPU if any.")] = None,
+    precision: Annotated[
+        Literal["float32", "bfloat16", "auto"], Parameter(help="Of the networks.")
+    ] = "float32",
+    processes: Annotated[
+        int | None, Parameter(help="Train in so many processes (or run it under torchrun).")
+    ] = None,
+    tensorboard: Annotated[Path | None, Parameter(help="A folder for event files.")] = None,
+    quiet: Annotated[bool, Parameter(negative=(), help="No progress.", group=COMMON)] = False,
+    seed: Annotated[int, Parameter(help="Of everything random.", group=COMMON)] = 0,
+    json: Json = False,
+) -> None:
+    """Train a model on DATA and write a model file.
+
+    Ctrl-C keeps the best model so far; `--resume` goes on from where it was.
+
+    Example: `variate fit people.csv --minutes 3 --out people.variate`
+    """
+    out = out or Path(data.name.split(".")[0] + ".variate")
+    if processes and processes > 1 and "WORLD_SIZE" not in os.environ:
+        _launch(processes)
+    from variate.kinds import estimator_class, kind_of
+    from variate.training import remove_checkpoint
+
+    expect_writable(out)
+    estimator = estimator_class(kind or kind_of(data))(
+        columns=_pairs(column), condition_on=condition_on, latent=latent, hidden=hidden,
+        width=width, components=components, beta=beta,
+        epochs=epochs, minutes=minutes, batch_size=batch_size, learning_rate=learning_rate,
+        seed=seed, device=device, precision=precision, verbose=not quiet,
+    )  # fmt: skip
+    checkpoint = out.with_name(out.name + ".checkpoint")
+    resume = resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    if "WORLD_SIZE" not in os.environ:  # a group's launcher ends its processes by SIGTERM
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        estimator.fit(
+            data, checkpoint=checkpoint, resume=resume, logdir=tensorboard, processes=processes
+        )
+    except KeyboardInterrupt:
+        if not getattr(estimator, "history_", None):
+            say("interrupted before any model was measured: nothing is saved")
+        elif estimator.facts_["rank"] == 0:
+            estimator.save(out)
+            say(f"interrupted: the best model so far is in {out}")
+        say(f"to go on: {_resume_command()}")
+        raise SystemExit(1) from None
+    if estimator.facts_["rank"] == 0:  # of a group of processes, the first one writes
+        estimator.save(out)
+        remove_checkpoint(checkpoint)  # not before the model is safe
+        report({"model": str(out), **estimator.facts_}, json=json)
+
+
+def _pairs(pairs: list[str] | None) -> dict[str, str] | None:
+    if not pairs:
+        return None
+    split = [pair.rpartition("=") for pair in pairs]
+    wrong = [
+        pair for pair, (name, sign, _) in zip(pairs, split, strict=True) if not (name and sign)
+    ]
+    if wrong:
+        raise OptionError(
+            f"--column takes NAME=KIND, got {wrong[0]!r}; e.g. --column zip=category."
+        )
+    return {name: kind for name, _, kind in split}
+
+
+def _resume_command() -> str:
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    return shlex.join(["variate", *words, "--resume"])
+
+
+def _launch(processes: int) -> None:
+    """Run this very command in so many processes of this machine, and exit as they do."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=processes, max_restarts=0,
+        rdzv_backend="c10d", rdzv_endpoint="localhost:0",
+    )  # fmt: skip
+    try:
+        elastic_launch(config, sys.executable)("-m", "variate", *sys.argv[1:])
+    except ChildFailedError:
+        raise SystemExit(1) from None
+    raise SystemExit(0)

@@ -1,0 +1,142 @@
+"""The commands that use a model: sample, reconstruct, encode, score, vary, interpolate.
+
+This module does not know any mathematics: each command reads, calls the verb of the same name,
+writes.
+"""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from variate.cli.app import Data, Json, Model, Out, Seed, app, item_of, load
+from variate.console import deliver, expect_writable
+
+__all__ = ["encode", "interpolate", "reconstruct", "sample", "score", "vary"]
+
+
+@app.command
+def sample(
+    model: Model,
+    /,
+    *,
+    n: Annotated[int, Parameter(name=("-n", "--n"), help="How many.")] = 10,
+    given: Annotated[
+        list[str] | None,
+        Parameter(help="COLUMN=VALUE, COLUMN=A|B or COLUMN=LOW..HIGH: a condition; repeatable."),
+    ] = None,
+    temperature: Annotated[float, Parameter(help="Below 1: more typical items.")] = 1.0,
+    out: Out = None,
+    seed: Seed = None,
+    json: Json = False,
+) -> None:
+    """Draw new items from MODEL.
+
+    Example: `variate sample people.variate -n 1000 --given sex=Female --given age=30..40`
+    """
+    expect_writable(out)
+    fitted = load(model)
+    conditions = fitted.conditions(given) if given else None
+    drawn = fitted.sample(n, given=conditions, temperature=temperature, seed=seed)
+    deliver(drawn, out, json=json)
+
+
+@app.command
+def reconstruct(model: Model, data: Data, /, *, out: Out = None, json: Json = False) -> None:
+    """Show what MODEL makes of each item of DATA, through its code and back.
+
+    Example: `variate reconstruct people.variate people.csv --out again.csv`
+    """
+    expect_writable(out)
+    deliver(load(model).reconstruct(data), out, json=json)
+
+
+@app.command
+def encode(model: Model, data: Data, /, *, out: Out = None, json: Json = False) -> None:
+    """Write the code of each item of DATA: posterior means z1…zD and deviations scale1…scaleD.
+
+    Example: `variate encode people.variate people.csv --out codes.parquet`
+    """
+    import pyarrow as pa
+
+    expect_writable(out)
+    mean, scale = load(model).encode(data)
+    codes = {f"z{d + 1}": mean[:, d] for d in range(mean.shape[1])}
+    codes |= {f"scale{d + 1}": scale[:, d] for d in range(scale.shape[1])}
+    deliver(pa.table(codes), out, json=json)
+
+
+@app.command
+def score(
+    model: Model,
+    data: Data,
+    /,
+    *,
+    draws: Annotated[int, Parameter(help="Posterior draws per item.")] = 64,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Score each item of DATA: its columns, then `log_likelihood` in nats (higher is more usual).
+
+    Example: `variate score people.variate people.csv --out scores.csv`
+    """
+    from variate.table import files
+
+    expect_writable(out)
+    fitted = load(model)
+    table = files.read(data)
+    with files.naming(data):
+        scores = fitted.score_samples(table, draws=draws)
+    if "log_likelihood" in table.column_names:
+        table = table.drop_columns(["log_likelihood"])
+    deliver(table.append_column("log_likelihood", [scores]), out, json=json)
+
+
+@app.command
+def vary(
+    model: Model,
+    data: Data,
+    /,
+    *,
+    item: Annotated[int | None, Parameter(help="The row to vary, from 0; None: each.")] = None,
+    n: Annotated[int, Parameter(name=("-n", "--n"), help="Variations per item.")] = 8,
+    strength: Annotated[float, Parameter(help="In prior standard deviations.")] = 0.5,
+    out: Out = None,
+    seed: Seed = None,
+    json: Json = False,
+) -> None:
+    """Write variations of items of DATA.
+
+    Example: `variate vary people.variate people.csv --item 3 -n 8 --strength 0.5`
+    """
+    from variate.table import files
+
+    expect_writable(out)
+    rows = item_of(data, item) if item is not None else data
+    with files.naming(data):
+        varied = load(model).vary(rows, n, strength=strength, seed=seed)
+    deliver(varied, out, json=json)
+
+
+@app.command
+def interpolate(
+    model: Model,
+    data: Data,
+    /,
+    *,
+    start: Annotated[int, Parameter(name="--from", help="The row to start at, from 0.")],
+    end: Annotated[int, Parameter(name="--to", help="The row to end at, from 0.")],
+    steps: Annotated[int, Parameter(help="Items on the way, both ends included.")] = 9,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Write the items on the way from one item of DATA to another.
+
+    Example: `variate interpolate people.variate people.csv --from 0 --to 7 --steps 9`
+    """
+    from variate.table import files
+
+    expect_writable(out)
+    ends = item_of(data, start), item_of(data, end)
+    with files.naming(data):
+        way = load(model).interpolate(*ends, steps=steps)
+    deliver(way, out, json=json)
