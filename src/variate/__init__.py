@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from variate._version import __version__
 
 if TYPE_CHECKING:
-    from variate import errors, evaluation, objectives
+    from variate import errors, evaluation, objectives, privacy
     from variate.kinds import fit, load
     from variate.models import VAE, flows, likelihoods, posteriors, priors
+    from variate.privacy import Privacy
     from variate.records import Encoding, Evaluation
     from variate.table import Between, TableVAE
     from variate.training import train
@@ -24,6 +25,7 @@ __all__ = [
     "Between",
     "Encoding",
     "Evaluation",
+    "Privacy",
     "TableVAE",
     "__version__",
     "errors",
@@ -35,6 +37,7 @@ __all__ = [
     "objectives",
     "posteriors",
     "priors",
+    "privacy",
     "train",
 ]
 
@@ -42,6 +45,7 @@ _HOMES = {
     "Between": "variate.table",
     "Encoding": "variate.records",
     "Evaluation": "variate.records",
+    "Privacy": "variate.privacy",
     "TableVAE": "variate.table",
     "VAE": "variate.models",
     "fit": "variate.kinds",
@@ -56,6 +60,7 @@ _ROOMS = {
     "objectives": "variate.objectives",
     "posteriors": "variate.models.posteriors",
     "priors": "variate.models.priors",
+    "privacy": "variate.privacy",
 }
 
 

@@ -79,6 +79,11 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     precision: Annotated[
         Literal["float32", "bfloat16", "auto"], Parameter(help="Of the networks.")
     ] = "float32",
+    epsilon: Annotated[float | None, Parameter(help="Train with differential privacy.")] = None,
+    delta: Annotated[float, Parameter(help="The δ of --epsilon.")] = 1e-5,
+    public: Annotated[
+        Path | None, Parameter(help="JSON: what is public about each column (with --epsilon).")
+    ] = None,
     processes: Annotated[
         int | None, Parameter(help="Train in so many processes (or run it under torchrun).")
     ] = None,
@@ -97,6 +102,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     if processes and processes > 1 and "WORLD_SIZE" not in os.environ:
         _launch(processes)
     from variate.kinds import estimator_class, kind_of
+    from variate.privacy import privacy_of
     from variate.training import remove_checkpoint
 
     expect_writable(out)
@@ -104,9 +110,10 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         columns=_pairs(column), latent=latent, hidden=hidden, width=width,
         components=components, beta=beta,
         epochs=epochs, minutes=minutes, batch_size=batch_size, learning_rate=learning_rate,
+        privacy=privacy_of(epsilon, delta, public),
         seed=seed, device=device, precision=precision, verbose=not quiet,
     )  # fmt: skip
-    checkpoint = out.with_name(out.name + ".checkpoint")
+    checkpoint = None if epsilon is not None else out.with_name(out.name + ".checkpoint")
     resume = resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     if "WORLD_SIZE" not in os.environ:  # a group's launcher ends its processes by SIGTERM
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -115,16 +122,18 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
             data, checkpoint=checkpoint, resume=resume, logdir=tensorboard, processes=processes
         )
     except KeyboardInterrupt:
-        if not getattr(estimator, "history_", None):
+        if not (getattr(estimator, "history_", None) or epsilon is not None):
             say("interrupted before any model was measured: nothing is saved")
         elif estimator.facts_["rank"] == 0:
             estimator.save(out)
             say(f"interrupted: the best model so far is in {out}")
-        say(f"to go on: {_resume_command()}")
+        if checkpoint is not None:
+            say(f"to go on: {_resume_command()}")
         raise SystemExit(1) from None
     if estimator.facts_["rank"] == 0:  # of a group of processes, the first one writes
         estimator.save(out)
-        remove_checkpoint(checkpoint)  # not before the model is safe
+        if checkpoint is not None:
+            remove_checkpoint(checkpoint)  # not before the model is safe
         report({"model": str(out), **estimator.facts_}, json=json)
 
 

@@ -166,24 +166,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             self.codec_ = prepared.codec
             self.facts_: dict[str, Any] = prepared.facts(X)
             self.history_: list[dict[str, Any]] = []
-            events: Iterator[Any] = train(
-                self.model_,
-                copy.deepcopy(self._objective()),
-                prepared.training,
-                validation=prepared.validation,
-                minutes=self.minutes,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                seed=self.seed,
-                device=self.device,
-                precision=self.precision,
-                checkpoint=checkpoint,
-                checkpoint_seconds=CHECKPOINT_SECONDS,
-                resume=resume,
-                processes=processes,
-                fingerprint=prepared.fingerprint(self.get_params(deep=False)),
-                **{"epochs": self.epochs} | self._habits(self.facts_["training_rows"]),
-            )
+            events = self._events(prepared, checkpoint, processes, resume=resume)
             if logdir is not None:
                 events = tensorboard(events, logdir)
             try:
@@ -191,6 +174,34 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             finally:
                 self._conclude(prepared)
         return self
+
+    def _events(
+        self,
+        prepared: Prepared,
+        checkpoint: str | Path | None,
+        processes: int | None,
+        *,
+        resume: bool,
+    ) -> Iterator[Any]:
+        """The training run, not yet begun."""
+        return train(
+            self.model_,
+            copy.deepcopy(self._objective()),
+            prepared.training,
+            validation=prepared.validation,
+            minutes=self.minutes,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            seed=self.seed,
+            device=self.device,
+            precision=self.precision,
+            checkpoint=checkpoint,
+            checkpoint_seconds=CHECKPOINT_SECONDS,
+            resume=resume,
+            processes=processes,
+            fingerprint=prepared.fingerprint(self.get_params(deep=False)),
+            **{"epochs": self.epochs} | self._habits(self.facts_["training_rows"]),
+        )
 
     def _conclude(self, prepared: Prepared) -> None:
         """Settle the prior and measure what is there, be it the end or an interruption."""

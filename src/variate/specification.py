@@ -36,6 +36,7 @@ PACKAGES = (
     "models.priors",
     "models.flows",
     "models.likelihoods",
+    "privacy",
 )
 
 

@@ -12,7 +12,7 @@ rows maximises the ELBO of what was observed (Mattei & Frellsen 2019; Nazabal et
 This module does not know files' formats (see `files`), nor how training works.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,10 @@ from variate.errors import OptionError
 from variate.estimator import Estimator
 from variate.inference import Objective
 from variate.models import VAE, priors
-from variate.objectives import FreeBits, WarmUp
+from variate.objectives import ELBO, FreeBits, WarmUp
 from variate.options import whole
 from variate.preparation import Prepared, split
+from variate.privacy import Privacy
 from variate.randomness import isolated
 from variate.records import Evaluation
 from variate.report import Section
@@ -44,8 +45,15 @@ from variate.table.conditional import draw_given
 from variate.table.conditions import allowed_columns, expect_enough
 from variate.table.frames import is_frame, to_arrow
 from variate.table.network import RowEncoder, chain_order, layout_of
+from variate.table.private import (
+    PrivatelyPrepared,
+    expect_trainable,
+    expect_uninterrupted,
+    prepare_privately,
+)
 from variate.table.rows import RowDecoder, Rows
 from variate.table.stream import TableStream, is_large
+from variate.training import train_privately
 
 __all__ = ["TableVAE"]
 
@@ -74,6 +82,8 @@ class TableVAE(Estimator):
         posterior: q(z|x), such as `vt.posteriors.LowRankGaussian(8, rank=2)`; None is diagonal.
         prior: p(z), such as `vt.priors.Mixture(8, components=10)`; None is standard
             normal in training, then a mixture fitted to the codes.
+        privacy: The bound to keep to, such as `vt.Privacy(epsilon=3.0, delta=1e-5, columns=...)`,
+            and what is publicly known of the columns; see docs/privacy.md. None: no bound.
         epochs: The budget in passes over the training rows; None and no minutes: as the data asks.
         minutes: The budget in minutes of wall time.
         batch_size: Rows per step.
@@ -117,6 +127,7 @@ class TableVAE(Estimator):
         objective: Any = None,
         posterior: Any = None,
         prior: Any = None,
+        privacy: Privacy | None = None,
         epochs: int | None = None,
         minutes: float | None = None,
         batch_size: int = 256,
@@ -135,6 +146,7 @@ class TableVAE(Estimator):
         self.objective = objective
         self.posterior = posterior
         self.prior = prior
+        self.privacy = privacy
         self.epochs = epochs
         self.minutes = minutes
         self.batch_size = batch_size
@@ -155,6 +167,8 @@ class TableVAE(Estimator):
 
     def _check_options(self) -> None:
         super()._check_options()
+        if self.privacy is not None:
+            expect_trainable(self)
         whole("components", self.components)
         whole("width", self.width)
         if not self.hidden:
@@ -164,6 +178,15 @@ class TableVAE(Estimator):
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
         with files.naming(X):
+            if self.privacy is not None:
+                return prepare_privately(
+                    self._received(X, reset=True),
+                    self.privacy,
+                    columns=self.columns,
+                    batch_size=self.batch_size,
+                    epochs=self.epochs,
+                    seed=self.seed,
+                )
             if isinstance(X, str | Path) and is_large(X, LARGE):
                 return self._streamed(Path(X), scratch)
             return self._resident(X)
@@ -226,7 +249,31 @@ class TableVAE(Estimator):
         model.decoder.chain.begin(example)
         return model
 
+    def _events(
+        self,
+        prepared: Prepared,
+        checkpoint: str | Path | None,
+        processes: int | None,
+        *,
+        resume: bool,
+    ) -> Iterator[Any]:
+        if not isinstance(prepared, PrivatelyPrepared):
+            return super()._events(prepared, checkpoint, processes, resume=resume)
+        assert self.privacy is not None
+        expect_uninterrupted(checkpoint, processes, resume=resume)
+        return train_privately(
+            self.model_,
+            self._objective(),
+            prepared.many(),
+            spending=prepared.spending,
+            clip=self.privacy.clip,
+            learning_rate=self.learning_rate,
+            device=self.device,
+        )
+
     def _objective(self) -> Objective:
+        if self.privacy is not None and self.objective is None:
+            return ELBO(beta=WarmUp(self.beta))
         return self.objective or FreeBits(FREE_NATS, beta=WarmUp(self.beta))
 
     def _habits(self, rows: int) -> dict[str, Any]:
@@ -311,7 +358,7 @@ class TableVAE(Estimator):
         return found.x.cpu()
 
     def _default_prior(self, latent: int) -> nn.Module:
-        return priors.Aggregate(latent)
+        return priors.Aggregate(latent) if self.privacy is None else priors.StandardNormal(latent)
 
     def _default_latent(self, codec: Codec) -> int:
         assert isinstance(codec, TableCodec)
