@@ -23,7 +23,16 @@ from typing import Any
 
 from variate.errors import OptionError
 
-__all__ = ["Declaration", "Levels", "Privacy", "Range", "Times", "declared", "privacy_of"]
+__all__ = [
+    "Declaration",
+    "Levels",
+    "Privacy",
+    "Range",
+    "Times",
+    "declared",
+    "microseconds",
+    "privacy_of",
+]
 
 DECIMALS = 12  # of a grid
 LARGEST = 2**52
@@ -138,14 +147,20 @@ class Times:
 
     def ends(self) -> tuple[int, int]:
         """The first and the last in microseconds since 1970 (UTC where a zone is given)."""
-        utc = datetime.UTC
-        epoch = datetime.datetime(1970, 1, 1, tzinfo=utc)
-        moments = []
-        for text in (self.first, self.last):
-            moment = datetime.datetime.fromisoformat(text)
-            zoned = moment.replace(tzinfo=utc) if moment.tzinfo is None else moment
-            moments.append((zoned - epoch) // datetime.timedelta(microseconds=1))
-        return moments[0], moments[1]
+        return microseconds(self.first), microseconds(self.last)
+
+
+def microseconds(text: str) -> int:
+    """Microseconds since 1970 of a time as ISO text, in UTC where a zone is given.
+
+    Raises:
+        ValueError: It is none.
+    """
+    moment = datetime.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return (moment - epoch) // datetime.timedelta(microseconds=1)
 
 
 Declaration = Levels | Range | Times

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from variate.errors import OptionError
-from variate.privacy import Declaration, Levels, Range, Times
+from variate.privacy import Declaration, Levels, Range, Times, microseconds
 from variate.table import written
 from variate.table.schema import UNITS, ColumnSchema
 from variate.table.storage import family, plain
@@ -154,11 +154,19 @@ def _moments(array: Any) -> Floats:
         if unit is None:
             unit = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}[array.type.unit]
         return _floats(values) * unit
-    found = np.full(len(array), np.nan)
-    if kind == "text":
-        for form in written.ISO:
-            found = np.where(np.isnan(found), _floats(written.read(values, form)) * 1e6, found)
-    return found
+    if kind != "text":
+        return np.full(len(array), np.nan)
+    distinct = pc.dictionary_encode(values)
+    moments = pa.array([_moment(text) for text in distinct.dictionary.to_pylist()], pa.float64())
+    return _floats(moments.take(distinct.indices))
+
+
+def _moment(text: str) -> float | None:
+    """Microseconds since 1970 of an ISO text, or None."""
+    try:
+        return float(microseconds(text.strip()))
+    except ValueError:
+        return None
 
 
 def _codes(array: Any, declared: Levels) -> Floats:

@@ -179,6 +179,8 @@ class TableVAE(Estimator):
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
         with files.naming(X):
             if self.privacy is not None:
+                if isinstance(X, str | Path):
+                    X = files.read_untyped(X)
                 return prepare_privately(
                     self._received(X, reset=True),
                     self.privacy,

@@ -134,6 +134,12 @@ class Histogram:
     deviation: float
     rows: int
 
+    def known(self) -> float:
+        """About which share of the rows holds what is declared, gaps included."""
+        counted = self.counts[: self.cells.alone + (2 if self.cells.depth else 0)]
+        reach = RELIABLE * self.deviation * math.sqrt(len(counted))
+        return min(1.0, float(counted.sum() + reach) / self.rows)
+
     def shares(self) -> Floats:
         """Rows in each cell that stands by itself, and then elsewhere if there is a tree."""
         counts = self.counts[: self.cells.alone]
@@ -177,6 +183,8 @@ class Histogram:
         if column.step is not None:
             per_unit = round(1 / column.step)
             inside = np.rint(inside * per_unit) / per_unit
+        assert column.low is not None
+        assert column.high is not None
         x[elsewhere] = inside.clip(column.low, column.high)
         return x
 
@@ -192,7 +200,7 @@ class Histogram:
             width /= 2
             start = self.cells.alone + 2**depth - 2
             halves = self.counts[start : start + 2**depth].reshape(-1, 2)[places]
-            divided = self._followed(halves, depth)
+            divided = self._followed(halves)
             found += [(p * 2 * width, s) for p, s in zip(places[~divided], sizes[~divided],
                                                          strict=True)]  # fmt: skip
             part = np.maximum(halves[divided], 0.0)
@@ -204,7 +212,7 @@ class Histogram:
         starts, rows = (np.array(part) for part in zip(*found, strict=True))
         return np.append(low + (high - low) * starts, high), rows
 
-    def _followed(self, halves: Floats, depth: int) -> NDArray[np.bool_]:
+    def _followed(self, halves: Floats) -> NDArray[np.bool_]:
         """Whether a stretch has so many rows in its halves that their shares can be told."""
         total = halves.sum(1)
         return (total > RELIABLE * self.deviation * math.sqrt(2)) & (halves > 0).any(1)

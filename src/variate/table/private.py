@@ -10,13 +10,14 @@ measured on them would not be covered.
 This module does not know how the steps of training are made.
 """
 
-from dataclasses import dataclass, replace
+import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from variate.errors import DataError, OptionError
+from variate.errors import DataError, DataWarning, OptionError
 from variate.models import posteriors, priors
 from variate.preparation import Prepared
 from variate.privacy import Privacy, Range
@@ -24,13 +25,15 @@ from variate.randomness import Secret
 from variate.table.codec import TableCodec
 from variate.table.declared import blank_column, expect_declared, read_column
 from variate.table.frames import to_frame
-from variate.table.histograms import cells_of, noised
-from variate.table.schema import NUMBER, Dropped, TableSchema
+from variate.table.histograms import Histogram, cells_of, noised
+from variate.table.schema import Dropped, TableSchema
 from variate.training.accounting import Spending, plan
 
 __all__ = ["PrivatelyPrepared", "expect_trainable", "expect_uninterrupted", "prepare_privately"]
 
 STEPS = 400
+MOSTLY = 0.5
+PRIORS = priors.StandardNormal | priors.Mixture
 EXAMPLES = 4_096
 
 COVERED = (
@@ -38,7 +41,8 @@ COVERED = (
     "are tables of equally many rows of which one counts for nothing in one of them."
 )
 NOT_COVERED = (
-    "the number of rows, the names of the columns and what was declared of them, which count as "
+    "the number of rows, the names of the columns, their types in the caller's frame and what was "
+    "declared of them, which count as "
     "public; what is evaluated later on rows of one's own; several rows of one person, each of "
     "which spends its own ε; the time that training took, and the rounding of floating-point "
     "numbers; other models fitted to the same rows, whose ε adds up."
@@ -125,6 +129,8 @@ def prepare_privately(
         rows,
         spending.histograms.noise * length,
     )
+    for histogram in histograms:
+        _mention_unknown(histogram)
     codec = TableCodec(columns)
     codec.schema = TableSchema(
         columns=tuple(histogram.column() for histogram in histograms),
@@ -138,6 +144,17 @@ def prepare_privately(
     return PrivatelyPrepared(
         codec, torch.from_numpy(np.stack(x, 1)), torch.from_numpy(begin), None, None, spending
     )
+
+
+def _mention_unknown(histogram: Histogram) -> None:
+    """Say that a declaration does not fit, as far as the noised counts tell."""
+    if histogram.known() < MOSTLY:
+        warnings.warn(
+            f"column {histogram.cells.column.name!r}: by the noised counts, most rows hold nothing "
+            "that is declared of it, and count as not observed; look at its declaration",
+            DataWarning,
+            stacklevel=2,
+        )
 
 
 def _atoms(privacy: Privacy, name: str) -> tuple[float, ...]:
@@ -163,7 +180,7 @@ def expect_trainable(estimator: Any) -> None:
                     "are declared in Privacy(columns=...); here columns can only be ignored"),
         "constraints": (bool(getattr(estimator, "constraints", None)), "a constraint learns from "
                         "rows what it keeps to (keys, levels, grids), which is not paid for"),
-        "prior": (prior is not None and not isinstance(prior, priors.StandardNormal | priors.Mixture),
+        "prior": (prior is not None and not isinstance(prior, PRIORS),
                   "only StandardNormal and Mixture learn nothing from rows but by gradients"),
         "posterior": (posterior is not None
                       and not isinstance(posterior, posteriors.DiagonalGaussian),

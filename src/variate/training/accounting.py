@@ -30,7 +30,8 @@ from variate.privacy import Privacy
 
 __all__ = ["Mechanism", "Spending", "plan", "spent"]
 
-ORDERS = [1 + x / 10 for x in range(1, 100)] + list(range(11, 64)) + [72, 80, 96, 128, 192, 256]
+BROKEN = [1.05, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.75, 2.25, 2.5, 2.75, 3.5, 4.5]  # slow, so few
+ORDERS = [*BROKEN, *range(2, 64), 72, 80, 96, 128, 192, 256, 512, 1024]
 CLOSE = 1e-3  # how close, relatively, the noise comes to the least that is enough
 LEAST, MOST = 0.2, 1e6
 
@@ -109,7 +110,7 @@ def _least(enough: Callable[[float], bool]) -> float:
     low, high = LEAST, MOST
     if not enough(high):
         raise OptionError(
-            "no noise is enough to keep to this privacy: give a larger epsilon or delta."
+            "no noise is enough to keep to this privacy: give a larger epsilon, delta or share."
         )
     while high / low > 1 + CLOSE:
         middle = math.sqrt(low * high)

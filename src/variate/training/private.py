@@ -38,15 +38,16 @@ from variate.inference import Inference, Latent, Loss, Moment, Objective
 from variate.models import VAE
 from variate.objectives import ELBO, IWAE, FreeBits
 from variate.randomness import Secret
-from variate.training.accounting import Spending
+from variate.training.accounting import Mechanism, Spending
 from variate.training.average import Average
 from variate.training.events import Event, Finished, Started, Step
 from variate.training.schedule import Clock, learning_rate
 
-__all__ = ["RowGradients", "train_privately"]
+__all__ = ["RowGradients", "noised_sum", "train_privately"]
 
 MEMORY = 128 * 2**20  # bytes of single rows' gradients that are held at once
 MOST_ROWS = 256
+FILLED = 16  # a chunk has a multiple of so many rows
 OBJECTIVES = (ELBO, FreeBits, IWAE)
 _ROUNDING = 1e-5  # the clip is undercut by this, so that rounding does not exceed it
 
@@ -92,7 +93,7 @@ def train_privately(
     clock, mechanism = Clock(), spending.steps
     untold = Loss(torch.tensor(math.nan))
     try:
-        yield _started(model, mechanism.rate, mechanism.times, len(data), device)
+        yield _started(model, mechanism, len(data), device)
         for step in range(mechanism.times):
             rate = _rate(learning_rate, step / mechanism.times)
             run.advance(rows, step, rate)
@@ -178,8 +179,8 @@ class RowGradients:
         for start in range(0, len(x), self.chunk):
             part, noise = x[start : start + self.chunk], epsilon[start : start + self.chunk]
             weight = torch.ones(len(part), device=x.device)
-            lacking = self.chunk - len(part)
-            if lacking:  # filled up with rows of weight zero: every chunk has one shape
+            lacking = -len(part) % FILLED
+            if lacking:  # filled up with rows of weight zero, so that few shapes come up
                 part = torch.cat([part, part[-1:].expand(lacking, *part.shape[1:])])
                 noise = torch.cat([noise, noise[-1:].expand(lacking, *noise.shape[1:])])
                 weight = torch.cat([weight, weight.new_zeros(lacking)])
@@ -214,8 +215,8 @@ class _Descent:
     @torch.no_grad()
     def advance(self, data: Tensor, step: int, rate: float) -> None:
         """One step: choose, clip, sum, add noise, move."""
-        found = noised_sum(self._gradients, data, self._mechanism.rate, self._mechanism.noise,
-                           step / self._mechanism.times, self._secret)  # fmt: skip
+        progress = step / self._mechanism.times
+        found = noised_sum(self._gradients, data, self._mechanism, progress, self._secret)
         expected = self._mechanism.rate * len(data)
         for p, g in zip(self._gradients.parameters, found, strict=True):
             p.grad = g / expected
@@ -227,24 +228,27 @@ class _Descent:
 
 
 def noised_sum(
-    gradients: RowGradients, data: Tensor, rate: float, noise: float, progress: float, secret: Secret
+    gradients: RowGradients,
+    data: Tensor,
+    mechanism: Mechanism,
+    progress: float,
+    secret: Secret,
 ) -> list[Tensor]:
     """The sum of the clipped gradients of chosen rows, with noise: all that a step may see.
 
     Args:
         gradients: Of the model.
         data: All rows, `[N, *event]`.
-        rate: q, with which a row is chosen.
-        noise: σ; the noise has the deviation σ C.
+        mechanism: q, with which a row is chosen, and σ; the noise has the deviation σ C.
         progress: Of the run.
         secret: Where choice and noise come from.
     """
-    chosen = secret.chosen(len(data), rate)
+    chosen = secret.chosen(len(data), mechanism.rate)
     epsilon = secret.normal(*gradients.noise_shape(len(chosen)))
     like = gradients.parameters[0]
     x = data[chosen.to(data.device)]
     sums = gradients.clipped_sum(x, epsilon.to(like), progress)
-    flat = (noise * gradients.clip * secret.normal(sum(s.numel() for s in sums))).to(like)
+    flat = (mechanism.noise * gradients.clip * secret.normal(sum(s.numel() for s in sums))).to(like)
     pieces = flat.split([s.numel() for s in sums])
     return [s + piece.view_as(s) for s, piece in zip(sums, pieces, strict=True)]
 
@@ -289,13 +293,13 @@ class _Given(nn.Module):
         return Inference((Latent(z, posterior, self._model.prior()),), self._model.decoder(z))
 
 
-def _started(model: nn.Module, rate: float, steps: int, items: int, device: torch.device) -> Started:
+def _started(model: nn.Module, mechanism: Mechanism, items: int, device: torch.device) -> Started:
     return Started(
         items=items,
         held_out=0,
         probe=0,
-        batch_size=max(1, round(rate * items)),
-        steps=steps,
+        batch_size=max(1, round(mechanism.rate * items)),
+        steps=mechanism.times,
         seconds=None,
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         device=str(device),
