@@ -122,7 +122,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
             data, checkpoint=checkpoint, resume=resume, logdir=tensorboard, processes=processes
         )
     except KeyboardInterrupt:
-        if not (getattr(estimator, "history_", None) or epsilon is not None):
+        if not (getattr(estimator, "history_", None) or (epsilon and hasattr(estimator, "facts_"))):
             say("interrupted before any model was measured: nothing is saved")
         elif estimator.facts_["rank"] == 0:
             estimator.save(out)
