@@ -16,7 +16,7 @@ from tables import people
 from variate import TableVAE, cli, load
 from variate.table import files
 
-QUICK = ["--epochs", "2", "--latent", "3", "--hidden", "16", "--hidden", "16", "--quiet"]
+QUICK = ["--epochs", "2", "--latent", "3", "--hidden", "16", "--width", "8", "--quiet"]
 
 
 @pytest.fixture
@@ -41,7 +41,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     frame = people()
     files.write(frame, folder / "people.csv")
-    TableVAE(latent=3, hidden=(16,), epochs=3).fit(folder / "people.csv").save(folder / "m.variate")
+    TableVAE(latent=3, hidden=(16,), width=8, epochs=3).fit(folder / "people.csv").save(
+        folder / "m.variate"
+    )
     return folder
 
 
@@ -57,7 +59,7 @@ def test_fit_writes_a_model_and_reports_held_out_figures(run, folder, tmp_path):
 
 
 def test_every_constructor_argument_is_an_option():
-    objects = {"objective", "prior", "posterior"}  # these are Python objects
+    objects = {"objective", "prior", "posterior", "constraints"}  # these are Python objects
     renamed = {"columns": "column", "verbose": "quiet"}
     given = signature(TableVAE).parameters
     wanted = {renamed.get(name, name) for name in given if name not in objects}

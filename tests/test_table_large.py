@@ -18,7 +18,7 @@ def paths(tmp_path_factory):
 
 
 def fitted(path):
-    return TableVAE(latent=3, hidden=(32, 32), components=3, epochs=6, seed=1).fit(path)
+    return TableVAE(latent=3, hidden=(32, 32), components=3, width=16, epochs=6, seed=1).fit(path)
 
 
 @pytest.mark.slow
@@ -38,7 +38,7 @@ def test_streamed_training_is_as_good_as_resident_training(paths, monkeypatch, t
 
 def test_a_streamed_fit_is_repeatable(paths, monkeypatch):
     monkeypatch.setattr(estimator, "LARGE", 0)
-    quick = TableVAE(latent=2, hidden=(8,), components=2, epochs=1)
+    quick = TableVAE(latent=2, hidden=(8,), components=2, width=8, epochs=1)
     rows = people(50, seed=3)
     first = quick.fit(paths / "t.parquet").score_samples(rows)
     np.testing.assert_array_equal(quick.fit(paths / "t.parquet").score_samples(rows), first)

@@ -117,6 +117,7 @@ def test_a_column_that_nothing_is_known_of_is_refused_by_name():
         {"prior": vt.priors.Aggregate(2)},
         {"posterior": vt.posteriors.LowRankGaussian(2, rank=1)},
         {"precision": "auto"},
+        {"constraints": [vt.constraints.LessEqual("age", "income")]},
     ],
     ids=lambda asked: next(iter(asked)),
 )

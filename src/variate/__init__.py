@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.privacy import Privacy
     from variate.records import Encoding, Evaluation
-    from variate.table import Between, TableVAE
+    from variate.table import Between, TableVAE, constraints, propose_constraints
     from variate.training import train
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Privacy",
     "TableVAE",
     "__version__",
+    "constraints",
     "errors",
     "evaluation",
     "fit",
@@ -38,6 +39,7 @@ __all__ = [
     "posteriors",
     "priors",
     "privacy",
+    "propose_constraints",
     "train",
 ]
 
@@ -50,6 +52,7 @@ _HOMES = {
     "VAE": "variate.models",
     "fit": "variate.kinds",
     "load": "variate.kinds",
+    "propose_constraints": "variate.table",
     "train": "variate.training",
 }
 _ROOMS = {
@@ -59,6 +62,7 @@ _ROOMS = {
     "likelihoods": "variate.models.likelihoods",
     "objectives": "variate.objectives",
     "posteriors": "variate.models.posteriors",
+    "constraints": "variate.table.constraints",
     "priors": "variate.models.priors",
     "privacy": "variate.privacy",
 }

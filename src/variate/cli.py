@@ -70,7 +70,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     ] = None,
     latent: Annotated[int | None, Parameter(help="Latent dimensions.")] = None,
     hidden: Annotated[tuple[int, ...], Parameter(help="Widths of the encoder.")] = (256, 256),
-    width: Annotated[int, Parameter(help="Of each column's network in the decoder.")] = 32,
+    width: Annotated[int | None, Parameter(help="Of each column's network.")] = None,
     components: Annotated[int, Parameter(help="Mixture components of a number.")] = 8,
     beta: Annotated[float, Parameter(help="Weight of the KL term; 1 is the ELBO.")] = 1.0,
     batch_size: Annotated[int, Parameter(help="Rows per step.")] = 256,

@@ -39,10 +39,12 @@ from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files
 from variate.table.appraisal import appraise
-from variate.table.chain import Chain
+from variate.table.chain import Chain, width_for
 from variate.table.codec import TableCodec
 from variate.table.conditional import draw_given
 from variate.table.conditions import allowed_columns, expect_enough
+from variate.table.constrained import ConstrainedCodec
+from variate.table.constraints import Rule
 from variate.table.frames import is_frame, to_arrow
 from variate.table.network import RowEncoder, chain_order, layout_of
 from variate.table.private import (
@@ -58,12 +60,11 @@ from variate.training import train_privately
 __all__ = ["TableVAE"]
 
 APPRAISED = 5_000  # rows that are compared and drawn; more would show nothing more
-FREE_NATS = float(
-    __import__("os").environ.get("T_FREE", "0.2")
-)  # of each latent dimension: a code that costs nothing is not given up
-WEIGHT_DECAY = float(__import__("os").environ.get("T_WD", "0.5"))
+FREE_NATS = 0.2  # of each latent dimension: a code that costs nothing is not given up
+WEIGHT_DECAY = 0.05
 EMA = 0.995
-STEPS = int(__import__("os").environ.get("T_STEPS", "1500"))
+FEWEST_STEPS = 400
+STEPS = 1_750  # at 30,000 rows; small tables are learned by heart if they are seen more often
 LARGE = 512 * 2**20  # bytes of encoded rows above which a file is streamed from disk
 
 
@@ -73,9 +74,11 @@ class TableVAE(Estimator):
     Args:
         columns: Kinds that override what is inferred, by column name: "continuous", "integer",
             "boolean", "category", "datetime" or "ignore".
+        constraints: Rules that every row obeys, such as `vt.constraints.LessEqual("low", "high")`;
+            `vt.propose_constraints` finds them.
         latent: Latent dimensions; None chooses from the number of columns, at most 16.
         hidden: The widths of the encoder's hidden layers.
-        width: Of the network that each column of the decoder has.
+        width: Of the network that each column of the decoder has; None chooses from their number.
         components: Mixture components of a number's likelihood.
         beta: The weight of the KL term; 1 is the ELBO. It is warmed up over the first tenth.
         objective: What is maximised instead, such as `vt.objectives.FreeBits(0.1)`.
@@ -112,16 +115,17 @@ class TableVAE(Estimator):
     """
 
     kind = "table"
-    codec = TableCodec
-    codec_: TableCodec
+    codec = ConstrainedCodec
+    codec_: ConstrainedCodec
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         *,
         columns: Mapping[str, str] | None = None,
+        constraints: Sequence[Rule] = (),
         latent: int | None = None,
         hidden: tuple[int, ...] = (256, 256),
-        width: int = 32,
+        width: int | None = None,
         components: int = 8,
         beta: float = 1.0,
         objective: Any = None,
@@ -138,6 +142,7 @@ class TableVAE(Estimator):
         verbose: bool = False,
     ) -> None:
         self.columns = columns
+        self.constraints = constraints
         self.latent = latent
         self.hidden = hidden
         self.width = width
@@ -189,12 +194,12 @@ class TableVAE(Estimator):
                     epochs=self.epochs,
                     seed=self.seed,
                 )
-            if isinstance(X, str | Path) and is_large(X, LARGE):
+            if isinstance(X, str | Path) and not self.constraints and is_large(X, LARGE):
                 return self._streamed(Path(X), scratch)
             return self._resident(X)
 
     def _resident(self, X: Any) -> Prepared:
-        codec = TableCodec(self.columns)
+        codec = ConstrainedCodec(self.columns, self.constraints)
         raw = self._received(X, reset=True)
         x = codec.fit(raw).encode(raw)
         training, validation, held_out = split(x, self.seed)
@@ -243,7 +248,9 @@ class TableVAE(Estimator):
         assert isinstance(codec, TableCodec)
         layout = layout_of(codec.modelled, codec.copies, self.components)
         encoder = RowEncoder(layout, tuple(self.hidden), posterior)
-        chain = Chain(layout, self._latent(codec), chain_order(layout), width=self.width)
+        order = chain_order(layout)
+        width = self.width or width_for(len(order))
+        chain = Chain(layout, self._latent(codec), order, width=width)
         return VAE(encoder, RowDecoder(chain), prior)
 
     def _started(self, model: VAE, example: Tensor) -> VAE:
@@ -252,12 +259,7 @@ class TableVAE(Estimator):
         return model
 
     def _events(
-        self,
-        prepared: Prepared,
-        checkpoint: str | Path | None,
-        processes: int | None,
-        *,
-        resume: bool,
+        self, prepared: Prepared, checkpoint: Any, processes: int | None, *, resume: bool
     ) -> Iterator[Any]:
         if not isinstance(prepared, PrivatelyPrepared):
             return super()._events(prepared, checkpoint, processes, resume=resume)
@@ -281,7 +283,7 @@ class TableVAE(Estimator):
     def _habits(self, rows: int) -> dict[str, Any]:
         habits: dict[str, Any] = {"weight_decay": WEIGHT_DECAY, "ema": EMA}
         if self.epochs is None and self.minutes is None:
-            steps = STEPS * min(max((rows / 20_000) ** 0.5, 0.7), 4.0)
+            steps = max(STEPS * min((rows / 30_000) ** 0.75, 4.0), FEWEST_STEPS)
             habits["epochs"] = steps * min(self.batch_size, rows) / rows
         return habits
 

@@ -22,7 +22,7 @@ from variate.models import posteriors, priors
 from variate.preparation import Prepared
 from variate.privacy import Privacy, Range
 from variate.randomness import Secret
-from variate.table.codec import TableCodec
+from variate.table.constrained import ConstrainedCodec
 from variate.table.declared import blank_column, expect_declared, read_column
 from variate.table.frames import to_frame
 from variate.table.histograms import Histogram, cells_of, noised
@@ -131,7 +131,7 @@ def prepare_privately(
     )
     for histogram in histograms:
         _mention_unknown(histogram)
-    codec = TableCodec(columns)
+    codec = ConstrainedCodec(columns)
     codec.schema = TableSchema(
         columns=tuple(histogram.column() for histogram in histograms),
         rows=rows,
@@ -178,7 +178,7 @@ def expect_trainable(estimator: Any) -> None:
         "precision": (estimator.precision != "float32", "it trains in float32"),
         "columns": (any(kind != "ignore" for kind in (estimator.columns or {}).values()), "kinds "
                     "are declared in Privacy(columns=...); here columns can only be ignored"),
-        "constraints": (bool(getattr(estimator, "constraints", None)), "a constraint learns from "
+        "constraints": (bool(estimator.constraints), "a constraint learns from "
                         "rows what it keeps to (keys, levels, grids), which is not paid for"),
         "prior": (prior is not None and not isinstance(prior, PRIORS),
                   "only StandardNormal and Mixture learn nothing from rows but by gradients"),
