@@ -1,6 +1,7 @@
 """The law of one column, drawn from, condensed, sharpened: what it does is what it says."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -179,6 +180,19 @@ def test_the_middle_is_the_median_of_many_draws(name):
     near = 1e-6 * (kind.step or 0)
     assert float((drawn <= middle + near).double().mean()) > 0.5 - 0.04
     assert float((drawn >= middle - near).double().mean()) > 0.5 - 0.04
+
+
+@pytest.mark.parametrize(("gap", "missing"), [(0.45, False), (0.55, True)])
+def test_the_middle_is_a_gap_where_that_is_likelier_than_not(gap, missing):
+    _, _, found = one(LINE)
+    log_w = torch.tensor([[0.2 * (1 - gap), 0.8 * (1 - gap), gap]]).log()
+    assert math.isnan(float(replace(found, log_w=log_w).middle())) == missing
+
+
+def test_a_median_that_is_an_atom_is_exactly_the_atom():
+    _, _, found = one(replace(LINE, atoms=(1 / 3,)))
+    heavy = replace(found, log_w=torch.tensor([[0.96, 0.02, 0.02]]).log())
+    assert float(heavy.middle()) == 1 / 3
 
 
 def test_the_middle_of_a_category_is_its_likeliest_outcome():

@@ -91,8 +91,6 @@ def test_noise_beside_a_repeated_value_makes_no_spike(noise, spike):
     """Slopes of T are densities under a normal: none may be out of all proportion."""
     rest = np.random.default_rng(0).normal(0, 1, 100)
     spike = {"least": rest.min(), "most": rest.max()}.get(spike, spike)
-    if spike in (rest.min(), rest.max()):
-        noise = [-x if (x < 0) == (spike < 0) else x for x in noise]  # inwards
     sample = np.r_[rest, [spike] * 30, spike + np.array(noise)]
     found = knots(sample)
     apart = np.diff(found.values) > 0
@@ -115,17 +113,18 @@ def test_few_values_are_all_atoms():
     assert not open_ended.closed
 
 
-def test_atoms_are_the_values_that_a_hundredth_of_the_rows_share():
+def test_atoms_are_the_values_that_enough_rows_share():
     rng = np.random.default_rng(0)
-    rest = rng.normal(0, 1, 10_000 - 250 - 101 - 99)
-    found = knots(np.r_[rest, [0.0] * 250, [1.5] * 101, [2.5] * 99])
+    least = round(ATOM * 10_000)
+    rest = rng.normal(0, 1, 10_000 - 10 * least - 1)
+    found = knots(np.r_[rest, [0.0] * 8 * least, [1.5] * (least + 1), [2.5] * (least - 1), 9.5])
     assert found.atoms.tolist() == [0.0, 1.5]
     assert not found.closed
-    crowd = np.r_[np.repeat(np.arange(80.0), 100), np.linspace(0.1, 70.2, 200)]
+    often = np.repeat(np.arange(MOST_ATOMS + 16.0), 3 * least)
+    crowd = np.r_[often, rng.normal(0, 1, 2 * len(often))]
     most = knots(crowd)
-    assert len(most.atoms) == MOST_ATOMS
+    assert len(most.atoms) <= MOST_ATOMS
     assert (np.diff(most.atoms) > 0).all()
-    assert ATOM * len(crowd) < 100
 
 
 @pytest.mark.parametrize(

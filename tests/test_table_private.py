@@ -148,6 +148,14 @@ def test_a_row_of_a_csv_does_not_change_how_the_others_are_read(tmp_path):
     assert read[0][:2].tolist() == [[1.5, 0.0], [2.0, 1.0]]
 
 
+def test_related_tables_are_refused():
+    parents = pd.DataFrame({"id": [1, 2, 3], "age": [20, 30, 40]})
+    children = pd.DataFrame({"parent": [1, 1, 2], "age": [1, 2, 3]})
+    tables = vt.RelatedTables(parent_key="id", foreign_key="parent", children=small())
+    with pytest.raises(OptionError, match="related tables"):
+        tables.fit(parents, children)
+
+
 def test_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(OptionError, match="checkpoint"):
         small(epochs=1).fit(people(50), checkpoint=tmp_path / "c")

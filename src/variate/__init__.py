@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.privacy import Privacy
     from variate.records import Encoding, Evaluation
-    from variate.table import Between, TableVAE, constraints, propose_constraints
+    from variate.table import (
+        Between,
+        RelatedTables,
+        TableVAE,
+        constraints,
+        propose_constraints,
+    )
     from variate.training import train
 
 __all__ = [
@@ -26,6 +32,7 @@ __all__ = [
     "Encoding",
     "Evaluation",
     "Privacy",
+    "RelatedTables",
     "TableVAE",
     "__version__",
     "constraints",
@@ -48,6 +55,7 @@ _HOMES = {
     "Encoding": "variate.records",
     "Evaluation": "variate.records",
     "Privacy": "variate.privacy",
+    "RelatedTables": "variate.table",
     "TableVAE": "variate.table",
     "VAE": "variate.models",
     "fit": "variate.kinds",

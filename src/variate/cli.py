@@ -68,6 +68,10 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         list[str] | None,
         Parameter(help="NAME=KIND: override a column's kind (see `variate info`); repeatable."),
     ] = None,
+    condition_on: Annotated[
+        list[str] | None,
+        Parameter(help="A column to draw the others given, exactly and at no cost; repeatable."),
+    ] = None,
     latent: Annotated[int | None, Parameter(help="Latent dimensions.")] = None,
     hidden: Annotated[tuple[int, ...], Parameter(help="Widths of the encoder.")] = (256, 256),
     width: Annotated[int | None, Parameter(help="Of each column's network.")] = None,
@@ -81,9 +85,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     ] = "float32",
     epsilon: Annotated[float | None, Parameter(help="Train with differential privacy.")] = None,
     delta: Annotated[float, Parameter(help="The δ of --epsilon.")] = 1e-5,
-    public: Annotated[
-        Path | None, Parameter(help="JSON: what is public about each column (with --epsilon).")
-    ] = None,
+    public: Annotated[Path | None, Parameter(help="JSON: what is public of columns.")] = None,
     processes: Annotated[
         int | None, Parameter(help="Train in so many processes (or run it under torchrun).")
     ] = None,
@@ -107,8 +109,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
 
     expect_writable(out)
     estimator = estimator_class(kind or kind_of(data))(
-        columns=_pairs(column), latent=latent, hidden=hidden, width=width,
-        components=components, beta=beta,
+        columns=_pairs(column), condition_on=condition_on, latent=latent, hidden=hidden,
+        width=width, components=components, beta=beta,
         epochs=epochs, minutes=minutes, batch_size=batch_size, learning_rate=learning_rate,
         privacy=privacy_of(epsilon, delta, public),
         seed=seed, device=device, precision=precision, verbose=not quiet,
@@ -347,9 +349,15 @@ def main() -> None:
 
 
 def _load(path: Path) -> Any:
-    from variate.kinds import load
+    from variate.kinds import COMPOSED, load
 
-    return load(path)
+    model = load(path)
+    if model.kind in COMPOSED:
+        raise OptionError(
+            f"{path} holds several tables, which the command line does not know how to write; in "
+            f"Python: variate.load({str(path)!r}).sample(1000)"
+        )
+    return model
 
 
 def _item(data: Path, index: int) -> Any:

@@ -361,6 +361,10 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             OptionError: An argument is an object of your own, which no model file can keep.
             OutputError: The file cannot be written.
         """
+        return bundle.write(path, *self._described(), self.card())
+
+    def _described(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The manifest of the model file, and its weights: what `_restored` takes."""
         check_is_fitted(self)
         manifest = {
             "kind": self.kind,
@@ -372,8 +376,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             "features": getattr(self, "n_features_in_", None),
             "names": list(getattr(self, "feature_names_in_", ())),
         }
-        weights = {name: value.contiguous() for name, value in self.model_.state_dict().items()}
-        return bundle.write(path, manifest, weights, self.card())
+        return manifest, {n: value.contiguous() for n, value in self.model_.state_dict().items()}
 
     @classmethod
     def _restored(cls, manifest: dict[str, Any], weights: dict[str, Tensor]) -> Self:

@@ -15,6 +15,7 @@ from variate.table import files
 __all__ = ["KINDS", "estimator_class", "fit", "kind_of", "load"]
 
 KINDS = {"table": ("variate.table", "TableVAE")}
+COMPOSED = {"related": ("variate.table", "RelatedTables")}  # of several models, in one file
 
 
 def fit(data: Any, *, kind: str | None = None, **arguments: Any) -> Any:
@@ -55,13 +56,14 @@ def load(path: str | Path) -> Any:
         ModelFileError: It cannot be read. Nothing in it is ever executed.
     """
     manifest, weights, _ = bundle.read(path)
-    if manifest["kind"] not in KINDS:
+    kinds = KINDS | COMPOSED
+    if manifest["kind"] not in kinds:
         raise ModelFileError(
             f"{path} holds a model of the kind {manifest['kind']!r}; this variate knows "
-            f"{', '.join(KINDS)}. Install a variate that has that kind."
+            f"{', '.join(kinds)}. Install a variate that has that kind."
         )
     try:
-        return estimator_class(manifest["kind"])._restored(manifest, weights)
+        return _class_at(kinds[manifest["kind"]])._restored(manifest, weights)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ModelFileError(
             f"{path} is damaged: what it says of the model does not fit together "
@@ -77,9 +79,13 @@ def estimator_class(kind: str) -> type[Estimator]:
     """
     if kind not in KINDS:
         raise OptionError(f"there is no kind {kind!r}; there is: {', '.join(KINDS)}.")
-    module, name = KINDS[kind]
-    found: type[Estimator] = getattr(import_module(module), name)
+    found: type[Estimator] = _class_at(KINDS[kind])
     return found
+
+
+def _class_at(place: tuple[str, str]) -> Any:
+    module, name = place
+    return getattr(import_module(module), name)
 
 
 def kind_of(data: Any) -> str:

@@ -68,6 +68,13 @@ class CategoryLaw:
         """The likeliest code of each row, `[M]`."""
         return self._codes(self.log_w.argmax(-1))
 
+    def log_prob(self, values: Tensor) -> Tensor:
+        """Log-probability of a code for each row, `[M]`; 0 of a gap that no outcome stands for."""
+        gap = values.isnan()
+        outcome = torch.where(gap, self.log_w.shape[-1] - 1.0, values).long()
+        found = self.log_w.gather(-1, outcome.unsqueeze(-1)).squeeze(-1)
+        return found if self.column.gaps else torch.where(gap, 0.0, found)
+
     def tempered(self, temperature: float) -> "CategoryLaw":
         """Sharper below one, flatter above."""
         return replace(self, log_w=(self.log_w / temperature).log_softmax(-1))
@@ -163,6 +170,22 @@ class NumberLaw:
         fixed = self._fixed().gather(-1, which.unsqueeze(-1)).squeeze(-1)
         value = torch.where(weight > 0, fixed, self._raw(high))
         return torch.where(missing, torch.nan, value)
+
+    def log_prob(self, values: Tensor) -> Tensor:
+        """Log-density of a number for each row, `[M]`, of a law that is not cut.
+
+        It is a log-probability where the column lies on a grid or has an atom, and 0 of a gap that
+        no outcome stands for.
+        """
+        gap, atoms = values.isnan(), len(self.column.atoms)
+        x = torch.where(gap, self.column.low, values)
+        lower, width, offset = (part.squeeze(-1) for part in self.maps.cells(x.unsqueeze(-1)))
+        mass = self.mixture.log_mass(lower.float(), width.float()) + offset.float()
+        same = self._fixed() == x.unsqueeze(-1)
+        fixed = self.log_w.masked_fill(~same, _NEVER).logsumexp(-1)
+        found = torch.logaddexp(fixed, self.log_w[:, atoms] + mass)
+        of_gap = self.log_w[:, atoms + 1] if self.column.gaps else torch.zeros_like(found)
+        return torch.where(gap, of_gap, found)
 
     def tempered(self, temperature: float) -> "NumberLaw":
         """Sharper below one, flatter above."""

@@ -4,5 +4,6 @@ from variate.table import constraints
 from variate.table.conditions import Between
 from variate.table.estimator import TableVAE
 from variate.table.proposals import propose as propose_constraints
+from variate.table.related import RelatedTables
 
-__all__ = ["Between", "TableVAE", "constraints", "propose_constraints"]
+__all__ = ["Between", "RelatedTables", "TableVAE", "constraints", "propose_constraints"]

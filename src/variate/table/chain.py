@@ -126,7 +126,7 @@ class Chain(nn.Module):
         """
         reading = self.layout.read(x)
         e = self.embedding(reading)[self.order]
-        h = self.mixing(e).unsqueeze(1) + self._from_code(z)  # [C, S, B, width]
+        h = self.mixing(e).unsqueeze(1) + self.features(z)  # [C, S, B, width]
         h = self._through(h.flatten(1, 2), range(len(self.order)))
         logits = [
             self._outcomes(b, h[places]).unflatten(1, z.shape[:2])
@@ -136,9 +136,16 @@ class Chain(nn.Module):
         reading = type(reading)(*(part.unsqueeze(1) for part in reading))  # the same for all draws
         return self.layout.log_prob(reading, logits, numbers)
 
-    def _from_code(self, z: Tensor) -> Tensor:
-        """What each column sees of the code, `[C, ..., width]`."""
-        seen: Tensor = self.from_code(F.silu(self.code(z)))
+    def features(self, z: Tensor, places: int | None = None) -> Tensor:
+        """What the columns, or those at so many first places, see of the codes `[..., D]`.
+
+        Returns:
+            `[C, ..., width]`.
+        """
+        end = None if places is None else places * self.width
+        seen = F.linear(
+            F.silu(self.code(z)), self.from_code.weight[:end], self.from_code.bias[:end]
+        )
         return seen.unflatten(-1, (-1, self.width)).movedim(-2, 0)
 
     def _through(self, h: Tensor, places: range) -> Tensor:
@@ -198,7 +205,7 @@ class Walk:
 
     def __init__(self, chain: Chain, z: Tensor) -> None:
         self._chain = chain
-        self._codes = chain._from_code(z)
+        self._codes = chain.features(z)
         self._sums = chain.mixing.empty(len(z), z)
         columns = len(chain.layout.columns)
         self.x = torch.full((len(z), columns), torch.nan, dtype=torch.float64, device=z.device)
@@ -207,6 +214,21 @@ class Walk:
         """The law of the column at this place, given the rows so far."""
         h = self._chain.mixing.at(self._sums, place) + self._codes[place]
         return self._chain.law(place, h, self.x)
+
+    def law_under(self, place: int, features: Tensor) -> ColumnLaw:
+        """The law of the column at this place under K other codes for each row, `[M·K]`.
+
+        Args:
+            place: Which column.
+            features: What it sees of these codes, `[M, K, width]`.
+        """
+        h = self._chain.mixing.at(self._sums, place).unsqueeze(1) + features
+        x = self.x.repeat_interleave(features.shape[1], 0)
+        return self._chain.law(place, h.flatten(0, 1), x)
+
+    def adopt(self, z: Tensor) -> None:
+        """Go on with other codes `[M, D]`; what is known of the rows stays."""
+        self._codes = self._chain.features(z)
 
     def take(self, place: int, values: Tensor) -> None:
         """The column at this place has these values `[M]`."""

@@ -41,6 +41,7 @@ from variate.table import files
 from variate.table.appraisal import appraise
 from variate.table.chain import Chain, width_for
 from variate.table.codec import TableCodec
+from variate.table.completion import CANDIDATES, complete_rows, known_cells, positions_of
 from variate.table.conditional import draw_given
 from variate.table.conditions import allowed_columns, expect_enough
 from variate.table.constrained import ConstrainedCodec
@@ -76,6 +77,8 @@ class TableVAE(Estimator):
             "boolean", "category", "datetime" or "ignore".
         constraints: Rules that every row obeys, such as `vt.constraints.LessEqual("low", "high")`;
             `vt.propose_constraints` finds them.
+        condition_on: Names of columns that the others shall be drawn given: they come first in
+            the chain, so that conditions on them are exact and cost nothing (see `complete`).
         latent: Latent dimensions; None chooses from the number of columns, at most 16.
         hidden: The widths of the encoder's hidden layers.
         width: Of the network that each column of the decoder has; None chooses from their number.
@@ -123,6 +126,7 @@ class TableVAE(Estimator):
         *,
         columns: Mapping[str, str] | None = None,
         constraints: Sequence[Rule] = (),
+        condition_on: Sequence[str] | None = None,
         latent: int | None = None,
         hidden: tuple[int, ...] = (256, 256),
         width: int | None = None,
@@ -143,6 +147,7 @@ class TableVAE(Estimator):
     ) -> None:
         self.columns = columns
         self.constraints = constraints
+        self.condition_on = condition_on
         self.latent = latent
         self.hidden = hidden
         self.width = width
@@ -246,9 +251,12 @@ class TableVAE(Estimator):
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, TableCodec)
-        layout = layout_of(codec.modelled, codec.copies, self.components)
+        first = positions_of(self.condition_on, codec.schema)
+        # what comes first cannot repeat what comes later
+        copies = [copy for copy in codec.copies if copy[0] not in first or copy[1] in first]
+        layout = layout_of(codec.modelled, copies, self.components)
         encoder = RowEncoder(layout, tuple(self.hidden), posterior)
-        order = chain_order(layout)
+        order = chain_order(layout, first)
         width = self.width or width_for(len(order))
         chain = Chain(layout, self._latent(codec), order, width=width)
         return VAE(encoder, RowDecoder(chain), prior)
@@ -294,6 +302,37 @@ class TableVAE(Estimator):
     def _point(self, likelihood: Distribution) -> Tensor:
         assert isinstance(likelihood, Rows)
         return likelihood.central()
+
+    def complete(
+        self,
+        X: Any,
+        *,
+        fill: bool = False,
+        candidates: int = CANDIDATES,
+        seed: int | None = None,
+    ) -> Any:
+        """Whole rows that have these cells: what is not known of a row is drawn given what is.
+
+        Args:
+            X: The rows: some of the columns that the model was trained on. What is known of
+                `condition_on` columns alone is exact and costs little.
+            fill: Whether a missing cell is unknown too, and is drawn, never as missing. Otherwise
+                it is a value like others where its column had missing cells in training.
+            candidates: Codes that are tried for each row; more are closer to exact.
+            seed: Makes the draws repeatable.
+
+        Returns:
+            One row for each one given, in its order.
+
+        Raises:
+            DataError: There are no rows, or a cell cannot be used.
+            OptionError: candidates < 1.
+        """
+        check_is_fitted(self)
+        whole("candidates", candidates)
+        with files.naming(X):
+            cells = known_cells(self.codec_, self._received(X, reset=False), fill=fill)
+        return self.codec_.decode(complete_rows(self.model_, cells, candidates, seed).x)
 
     def evaluate(
         self,

@@ -101,12 +101,12 @@ def _edges(
     followed[[0, -1]] = True
     before = np.cumsum(counts) - counts  # rows below each value
     knots = [(values[0] - half, 0.0)]
-    point = False  # whether the last knot is one
+    point = step is None and not is_step[0]  # whether the last knot is one
     for i in np.flatnonzero(is_step | followed):
         if is_step[i]:
             if point and values[i] - half - knots[-1][0] <= closest:
                 knots.pop()
-            if values[i] - half - knots[-1][0] > noise:
+            if not knots or values[i] - half - knots[-1][0] > noise:
                 knots.append((values[i] - half, before[i]))
             knots.append((values[i] + half, before[i] + counts[i]))
             point = False

@@ -12,7 +12,7 @@ This module does not know where the columns came from, nor what their names are.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -65,10 +65,16 @@ def _column_of(column: ColumnSchema, copies: tuple[Copy, ...]) -> Column:
     )
 
 
-def chain_order(layout: RowLayout) -> list[int]:
-    """The order in which columns are drawn: categories, those of few levels first, then numbers."""
+def chain_order(layout: RowLayout, first: Collection[int] = ()) -> list[int]:
+    """The order in which columns are drawn: categories, those of few levels first, then numbers.
+
+    Args:
+        layout: The columns.
+        first: Positions that come before all others, in the same order among themselves.
+    """
     coded = [c for c in range(len(layout.columns)) if c not in layout.numeric]
-    return sorted(coded, key=lambda c: layout.columns[c].outcomes) + layout.numeric
+    order = sorted(coded, key=lambda c: layout.columns[c].outcomes) + layout.numeric
+    return sorted(order, key=lambda c: c not in first)
 
 
 class ColumnEmbedding(nn.Module):
