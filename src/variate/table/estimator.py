@@ -37,7 +37,7 @@ from variate.privacy import Privacy
 from variate.randomness import isolated
 from variate.records import Evaluation
 from variate.report import Section
-from variate.table import files
+from variate.table import files, private
 from variate.table.appraisal import appraise
 from variate.table.chain import Chain, width_for
 from variate.table.codec import TableCodec
@@ -48,15 +48,8 @@ from variate.table.constrained import ConstrainedCodec
 from variate.table.constraints import Rule
 from variate.table.frames import is_frame, to_arrow
 from variate.table.network import RowEncoder, chain_order, layout_of
-from variate.table.private import (
-    PrivatelyPrepared,
-    expect_trainable,
-    expect_uninterrupted,
-    prepare_privately,
-)
 from variate.table.rows import RowDecoder, Rows
 from variate.table.stream import TableStream, is_large
-from variate.training import train_privately
 
 __all__ = ["TableVAE"]
 
@@ -178,7 +171,7 @@ class TableVAE(Estimator):
     def _check_options(self) -> None:
         super()._check_options()
         if self.privacy is not None:
-            expect_trainable(self)
+            private.expect_trainable(self)
         whole("components", self.components)
         whole("width", self.width)
         if not self.hidden:
@@ -189,16 +182,8 @@ class TableVAE(Estimator):
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
         with files.naming(X):
             if self.privacy is not None:
-                if isinstance(X, str | Path):
-                    X = files.read_untyped(X)
-                return prepare_privately(
-                    self._received(X, reset=True),
-                    self.privacy,
-                    columns=self.columns,
-                    batch_size=self.batch_size,
-                    epochs=self.epochs,
-                    seed=self.seed,
-                )
+                raw = files.read_untyped(X) if isinstance(X, str | Path) else X
+                return private.prepared(self, self._received(raw, reset=True))
             if isinstance(X, str | Path) and not self.constraints and is_large(X, LARGE):
                 return self._streamed(Path(X), scratch)
             return self._resident(X)
@@ -269,19 +254,10 @@ class TableVAE(Estimator):
     def _events(
         self, prepared: Prepared, checkpoint: Any, processes: int | None, *, resume: bool
     ) -> Iterator[Any]:
-        if not isinstance(prepared, PrivatelyPrepared):
+        if not isinstance(prepared, private.PrivatelyPrepared):
             return super()._events(prepared, checkpoint, processes, resume=resume)
-        assert self.privacy is not None
-        expect_uninterrupted(checkpoint, processes, resume=resume)
-        return train_privately(
-            self.model_,
-            self._objective(),
-            prepared.many(),
-            spending=prepared.spending,
-            clip=self.privacy.clip,
-            learning_rate=self.learning_rate,
-            device=self.device,
-        )
+        private.expect_uninterrupted(checkpoint, processes, resume=resume)
+        return private.events(self, prepared, self._objective())
 
     def _objective(self) -> Objective:
         if self.privacy is not None and self.objective is None:

@@ -11,6 +11,7 @@ This module does not know how the steps of training are made.
 """
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 from variate.errors import DataError, DataWarning, OptionError
+from variate.inference import Objective
 from variate.models import posteriors, priors
 from variate.preparation import Prepared
 from variate.privacy import Privacy, Range
@@ -27,9 +29,17 @@ from variate.table.declared import blank_column, expect_declared, read_column
 from variate.table.frames import to_frame
 from variate.table.histograms import Histogram, cells_of, noised
 from variate.table.schema import Dropped, TableSchema
+from variate.training import Event, train_privately
 from variate.training.accounting import Spending, plan
 
-__all__ = ["PrivatelyPrepared", "expect_trainable", "expect_uninterrupted", "prepare_privately"]
+__all__ = [
+    "PrivatelyPrepared",
+    "events",
+    "expect_trainable",
+    "expect_uninterrupted",
+    "prepare_privately",
+    "prepared",
+]
 
 STEPS = 400
 MOSTLY = 0.5
@@ -143,6 +153,31 @@ def prepare_privately(
     begin = np.stack([histogram.draw(EXAMPLES, generator) for histogram in histograms], 1)
     return PrivatelyPrepared(
         codec, torch.from_numpy(np.stack(x, 1)), torch.from_numpy(begin), None, None, spending
+    )
+
+
+def prepared(estimator: Any, raw: Any) -> PrivatelyPrepared:
+    """A table made ready as a `TableVAE` with privacy asks; see `prepare_privately`."""
+    return prepare_privately(
+        raw,
+        estimator.privacy,
+        columns=estimator.columns,
+        batch_size=estimator.batch_size,
+        epochs=estimator.epochs,
+        seed=estimator.seed,
+    )
+
+
+def events(estimator: Any, ready: PrivatelyPrepared, objective: Objective) -> Iterator[Event]:
+    """The private training run of a `TableVAE`, not yet begun."""
+    return train_privately(
+        estimator.model_,
+        objective,
+        ready.many(),
+        spending=ready.spending,
+        clip=estimator.privacy.clip,
+        learning_rate=estimator.learning_rate,
+        device=estimator.device,
     )
 
 
