@@ -23,7 +23,16 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "variate"
 GOLDEN = Path(__file__).with_name("surface.txt")
 FILES = sorted(PACKAGE.rglob("*.py"))
-OPTIONAL = ["zuko", "matplotlib", "jinja2", "pandas", "statsmodels", "tensorboard", "polars"]
+OPTIONAL = [
+    "zuko",
+    "matplotlib",
+    "jinja2",
+    "pandas",
+    "statsmodels",
+    "tensorboard",
+    "polars",
+    "opacus",
+]
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 

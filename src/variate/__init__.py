@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from variate._version import __version__
 
 if TYPE_CHECKING:
-    from variate import errors, evaluation, objectives
+    from variate import errors, evaluation, objectives, privacy
     from variate.kinds import fit, load
     from variate.models import VAE, flows, likelihoods, posteriors, priors
+    from variate.privacy import Privacy
     from variate.records import Encoding, Evaluation
     from variate.table import (
         Between,
@@ -30,6 +31,7 @@ __all__ = [
     "Between",
     "Encoding",
     "Evaluation",
+    "Privacy",
     "RelatedTables",
     "TableVAE",
     "__version__",
@@ -43,6 +45,7 @@ __all__ = [
     "objectives",
     "posteriors",
     "priors",
+    "privacy",
     "propose_constraints",
     "train",
 ]
@@ -51,6 +54,7 @@ _HOMES = {
     "Between": "variate.table",
     "Encoding": "variate.records",
     "Evaluation": "variate.records",
+    "Privacy": "variate.privacy",
     "RelatedTables": "variate.table",
     "TableVAE": "variate.table",
     "VAE": "variate.models",
@@ -68,6 +72,7 @@ _ROOMS = {
     "posteriors": "variate.models.posteriors",
     "constraints": "variate.table.constraints",
     "priors": "variate.models.priors",
+    "privacy": "variate.privacy",
 }
 
 

@@ -25,6 +25,15 @@ def model_card(kind: str, facts: dict[str, Any], latent: int) -> str:
         f"- training stopped: {facts.get('stopped', 'not known')}, "
         f"after {facts.get('steps', 0):,} steps and {facts.get('seconds', 0.0):,.1f} s",
     ]
+    private = facts.get("privacy")
+    if private is not None:
+        lines += [
+            f"- differential privacy: ε = {private['epsilon']:.3g} at δ = {private['delta']:g} "
+            f"({private['steps']:,} steps of DP-SGD, noise {private['noise_multiplier']:.3g}, "
+            f"sampling rate {private['sampling_rate']:.3g}; {private['accountant']} accountant)",
+            f"  - covered: {private['covers']}",
+            f"  - not covered: {private['does_not_cover']}",
+        ]
     held_out = facts.get("held_out", {})
     if held_out.get("elbo") is not None:
         lines += [

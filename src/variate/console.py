@@ -49,7 +49,9 @@ def report(figures: dict[str, Any], *, json: bool) -> None:
 
 
 def _short(value: Any) -> str:
-    return f"{value:,.4f}" if isinstance(value, float) else f"{value}"
+    if not isinstance(value, float):
+        return f"{value}"
+    return f"{value:.4g}" if 0 < abs(value) < 1e-3 else f"{value:,.4f}"
 
 
 def print_json(value: dict[str, Any]) -> None:

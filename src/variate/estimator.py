@@ -28,13 +28,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from variate import bundle, verbs
-from variate._version import __version__
 from variate.card import model_card
 from variate.codec import Codec
 from variate.diary import follow
 from variate.errors import OptionError
 from variate.evaluation import summary
 from variate.inference import Objective
+from variate.manifest import manifest_of, remember_columns
 from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
 from variate.options import above_zero, asked_latent, at_least, check_training
@@ -43,7 +43,7 @@ from variate.preparation import Prepared, expect_modest, expect_shapes
 from variate.randomness import isolated
 from variate.records import Encoding, Evaluation
 from variate.report import Section
-from variate.specification import describe, revive
+from variate.specification import revive
 from variate.training import tensorboard, train
 from variate.verdict import verdict
 
@@ -172,22 +172,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             self.codec_ = prepared.codec
             self.facts_: dict[str, Any] = prepared.facts(X)
             self.history_: list[dict[str, Any]] = []
-            events: Iterator[Any] = train(
-                self.model_,
-                copy.deepcopy(self._objective()),
-                prepared.training,
-                validation=prepared.validation,
-                minutes=self.minutes,
-                seed=self.seed,
-                device=self.device,
-                precision=self.precision,
-                checkpoint=checkpoint,
-                checkpoint_seconds=CHECKPOINT_SECONDS,
-                resume=resume,
-                processes=processes,
-                fingerprint=prepared.fingerprint(self.get_params(deep=False)),
-                **self._habits(self.facts_["training_rows"]),
-            )
+            events = self._events(prepared, checkpoint, processes, resume=resume)
             if logdir is not None:
                 events = tensorboard(events, logdir)
             try:
@@ -195,6 +180,27 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             finally:
                 self._conclude(prepared)
         return self
+
+    def _events(
+        self, prepared: Prepared, checkpoint: Any, processes: int | None, *, resume: bool
+    ) -> Iterator[Any]:
+        """The training run, not yet begun."""
+        return train(
+            self.model_,
+            copy.deepcopy(self._objective()),
+            prepared.training,
+            validation=prepared.validation,
+            minutes=self.minutes,
+            seed=self.seed,
+            device=self.device,
+            precision=self.precision,
+            checkpoint=checkpoint,
+            checkpoint_seconds=CHECKPOINT_SECONDS,
+            resume=resume,
+            processes=processes,
+            fingerprint=prepared.fingerprint(self.get_params(deep=False)),
+            **self._habits(self.facts_["training_rows"]),
+        )
 
     def _conclude(self, prepared: Prepared) -> None:
         """Settle the prior and measure what is there, be it the end or an interruption."""
@@ -363,17 +369,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def _described(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """The manifest of the model file, and its weights: what `_restored` takes."""
         check_is_fitted(self)
-        manifest = {
-            "kind": self.kind,
-            "variate": __version__,
-            "parameters": describe(self.get_params(deep=False)),
-            "codec": self.codec_.state(),
-            "facts": self.facts_,
-            "history": self.history_,
-            "features": getattr(self, "n_features_in_", None),
-            "names": list(getattr(self, "feature_names_in_", ())),
-        }
-        return manifest, {n: value.contiguous() for n, value in self.model_.state_dict().items()}
+        weights = {n: value.contiguous() for n, value in self.model_.state_dict().items()}
+        return manifest_of(self), weights
 
     @classmethod
     def _restored(cls, manifest: dict[str, Any], weights: dict[str, Tensor]) -> Self:
@@ -385,10 +382,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         with torch.device("meta"):  # a file may ask for any size: look before it is made
             expect_shapes(self._assemble(codec), weights)
         self.codec_, self.facts_, self.history_ = codec, manifest["facts"], manifest["history"]
-        if manifest["features"] is not None:
-            self.n_features_in_ = manifest["features"]
-        if manifest["names"]:
-            self.feature_names_in_ = np.array(manifest["names"], dtype=object)
+        remember_columns(self, manifest)
         with isolated(0):
             self.model_ = self._build(codec, self._blank(codec))
         self.model_.load_state_dict(weights)

@@ -18,6 +18,7 @@ This module does not know how training works, nor who else reads the events.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -250,7 +251,9 @@ def _end(finished: Finished) -> str:
     parts = [
         f"stopped at step {finished.step:,}: {finished.reason}",
         f"{_clock(finished.seconds)} wall, {_clock(finished.cpu_seconds)} CPU",
-        f"best {_nats(finished.best_figure)} nats/item ({where}) at step {finished.best_step:,}",
+        f"best {_nats(finished.best_figure)} nats/item ({where}) at step {finished.best_step:,}"
+        if math.isfinite(finished.best_figure)
+        else "",
         f"{finished.skipped:,} steps skipped, their gradient was not finite"
         if finished.skipped
         else "",

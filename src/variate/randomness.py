@@ -1,17 +1,29 @@
 """Isolated randomness: a seeded stretch of code that leaves the caller's generators untouched.
 
 torch.distributions draws from torch's global generators and takes no other, so repeatable draws
-need those generators seeded; whoever calls us must not notice. This module does not know what
-is drawn.
+need those generators seeded; whoever calls us must not notice.
+
+Secret randomness is the opposite: nobody can repeat it. Noise that hides something must not follow
+from a seed that a model file keeps, nor from a generator whose state can be guessed, so it comes
+from the operating system's cryptographic generator. Normals are made of its uniform numbers u, v
+in pairs (Box & Muller 1958),
+
+    √(-2 log u) cos 2πv,   √(-2 log u) sin 2πv
+
+This module does not know what is drawn.
 """
 
+import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-__all__ = ["isolated"]
+__all__ = ["Secret", "isolated"]
 
 
 @contextmanager
@@ -27,3 +39,32 @@ def isolated(seed: int | None, device: torch.device | str = "cpu") -> Iterator[N
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(secrets.randbits(63) if seed is None else seed)
         yield
+
+
+class Secret:
+    """Random numbers that cannot be repeated.
+
+    Args:
+        source: Gives so many random bytes; a test may give one that can be repeated.
+    """
+
+    def __init__(self, source: Callable[[int], bytes] = os.urandom) -> None:
+        self._source = source
+
+    def uniform(self, n: int) -> NDArray[np.float64]:
+        """n numbers between 0 and 1, both excluded."""
+        bits = np.frombuffer(self._source(8 * n), dtype=np.uint64) >> np.uint64(11)
+        return (bits.astype(np.float64) + 0.5) * 2.0**-53
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normals of a shape, float64, on the CPU."""
+        count = int(np.prod(shape))
+        half = (count + 1) // 2
+        length = np.sqrt(-2.0 * np.log(self.uniform(half)))
+        angle = 2.0 * np.pi * self.uniform(half)
+        both = np.concatenate([length * np.cos(angle), length * np.sin(angle)])
+        return torch.from_numpy(both[:count]).reshape(shape)
+
+    def chosen(self, n: int, rate: float) -> Tensor:
+        """Which of n items are chosen, each by itself with a probability: positions, int64."""
+        return torch.from_numpy(np.flatnonzero(self.uniform(n) < rate))

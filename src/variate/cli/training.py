@@ -47,6 +47,9 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     beta: Annotated[float, Parameter(help="Weight of the KL term; 1 is the ELBO.")] = 1.0,
     batch_size: Annotated[int | None, Parameter(help="Rows per step.")] = None,
     learning_rate: Annotated[float, Parameter(help="The peak of the schedule.")] = 3e-3,
+    epsilon: Annotated[float | None, Parameter(help="Train with differential privacy.")] = None,
+    delta: Annotated[float, Parameter(help="The δ of --epsilon.")] = 1e-5,
+    public: Annotated[Path | None, Parameter(help="JSON: what is public of columns.")] = None,
     device: Annotated[str | None, Parameter(help="cpu, cuda …; None: a GPU if any.")] = None,
     precision: Annotated[
         Literal["float32", "bfloat16", "auto"], Parameter(help="Of the networks.")
@@ -69,16 +72,18 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     if processes and processes > 1 and "WORLD_SIZE" not in os.environ:
         _launch(processes)
     from variate.kinds import estimator_class, kind_of
+    from variate.privacy import privacy_of
     from variate.training import remove_checkpoint
 
     expect_writable(out)
     estimator = estimator_class(kind or kind_of(data))(
         columns=_pairs(column), condition_on=condition_on, latent=latent, hidden=hidden,
         width=width, components=components, beta=beta,
+        privacy=privacy_of(epsilon, delta, public),
         epochs=epochs, minutes=minutes, batch_size=batch_size, learning_rate=learning_rate,
         seed=seed, device=device, precision=precision, verbose=not quiet,
     )  # fmt: skip
-    checkpoint = out.with_name(out.name + ".checkpoint")
+    checkpoint = None if epsilon is not None else out.with_name(out.name + ".checkpoint")
     resume = resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     if "WORLD_SIZE" not in os.environ:  # a group's launcher ends its processes by SIGTERM
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -87,16 +92,18 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
             data, checkpoint=checkpoint, resume=resume, logdir=tensorboard, processes=processes
         )
     except KeyboardInterrupt:
-        if not getattr(estimator, "history_", None):
+        if not (getattr(estimator, "history_", None) or (epsilon and hasattr(estimator, "facts_"))):
             say("interrupted before any model was measured: nothing is saved")
         elif estimator.facts_["rank"] == 0:
             estimator.save(out)
             say(f"interrupted: the best model so far is in {out}")
-        say(f"to go on: {_resume_command()}")
+        if checkpoint is not None:
+            say(f"to go on: {_resume_command()}")
         raise SystemExit(1) from None
     if estimator.facts_["rank"] == 0:  # of a group of processes, the first one writes
         estimator.save(out)
-        remove_checkpoint(checkpoint)  # not before the model is safe
+        if checkpoint is not None:
+            remove_checkpoint(checkpoint)  # not before the model is safe
         report({"model": str(out), **estimator.facts_}, json=json)
 
 

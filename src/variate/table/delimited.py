@@ -94,6 +94,18 @@ class Delimited:
         schema = self._typed(last.slice(0, 0), columns).schema
         return schema, blocks
 
+    def texts(self) -> pa.Table:
+        """All rows, every field as it is written.
+
+        Raises:
+            DataError: There are no rows, or one is broken; the message names the line.
+        """
+        blocks = list(self._text())
+        if not sum(block.num_rows for block in blocks):
+            raise DataError(f"{self.path} has a header, but no rows; add rows below line 1.")
+        self._expect_closed(blocks[-1])
+        return pa.Table.from_batches(blocks)
+
     def _typed(self, block: pa.RecordBatch, columns: list[TextColumn]) -> pa.RecordBatch:
         read = [column.read(text) for column, text in zip(columns, block.columns, strict=True)]
         return pa.RecordBatch.from_arrays(read, names=list(self.names))

@@ -12,7 +12,7 @@ rows maximises the ELBO of what was observed (Mattei & Frellsen 2019; Nazabal et
 This module does not know files' formats (see `files`), nor how training works.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,14 @@ from variate.errors import OptionError
 from variate.estimator import Estimator
 from variate.inference import Objective
 from variate.models import VAE, priors
-from variate.objectives import FreeBits, WarmUp
+from variate.objectives import ELBO, FreeBits, WarmUp
 from variate.options import whole
 from variate.preparation import Prepared, split
+from variate.privacy import Privacy
 from variate.randomness import isolated
 from variate.records import Evaluation
 from variate.report import Section
-from variate.table import files
+from variate.table import files, private
 from variate.table.appraisal import appraise
 from variate.table.chain import Chain
 from variate.table.codec import TableCodec
@@ -46,10 +47,9 @@ from variate.table.conditions import allowed_columns, expect_enough, read_condit
 from variate.table.constrained import ConstrainedCodec
 from variate.table.constraints import Rule
 from variate.table.frames import is_frame, to_arrow
-from variate.table.habits import Habits, habits_of
+from variate.table.habits import habits_of
 from variate.table.network import RowEncoder, chain_order, layout_of
 from variate.table.rows import RowDecoder, Rows
-from variate.table.schema import NUMBER
 from variate.table.stream import TableStream, is_large
 
 __all__ = ["TableVAE"]
@@ -79,6 +79,8 @@ class TableVAE(Estimator):
         posterior: q(z|x), such as `vt.posteriors.LowRankGaussian(8, rank=2)`; None is diagonal.
         prior: p(z), such as `vt.priors.Mixture(8, components=10)`; None is standard
             normal in training, then a mixture fitted to the codes.
+        privacy: The bound to keep to, such as `vt.Privacy(epsilon=3.0, delta=1e-5, columns=...)`,
+            and what is publicly known of the columns; see docs/privacy.md. None: no bound.
         epochs: The budget in passes over the training rows; None and no minutes: as the data asks.
         minutes: The budget in minutes of wall time.
         batch_size: Rows per step; None chooses from the number of rows.
@@ -124,6 +126,7 @@ class TableVAE(Estimator):
         objective: Any = None,
         posterior: Any = None,
         prior: Any = None,
+        privacy: Privacy | None = None,
         epochs: int | None = None,
         minutes: float | None = None,
         batch_size: int | None = None,
@@ -144,6 +147,7 @@ class TableVAE(Estimator):
         self.objective = objective
         self.posterior = posterior
         self.prior = prior
+        self.privacy = privacy
         self.epochs = epochs
         self.minutes = minutes
         self.batch_size = batch_size
@@ -164,6 +168,8 @@ class TableVAE(Estimator):
 
     def _check_options(self) -> None:
         super()._check_options()
+        if self.privacy is not None:
+            private.expect_trainable(self)
         whole("components", self.components)
         whole("width", self.width)
         if not self.hidden:
@@ -173,6 +179,9 @@ class TableVAE(Estimator):
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
         with files.naming(X):
+            if self.privacy is not None:
+                raw = files.read_untyped(X) if isinstance(X, str | Path) else X
+                return private.prepared(self, self._received(raw, reset=True))
             if isinstance(X, str | Path) and not self.constraints and is_large(X, LARGE):
                 return self._streamed(Path(X), scratch)
             return self._resident(X)
@@ -231,7 +240,7 @@ class TableVAE(Estimator):
         layout = layout_of(codec.modelled, copies, self.components)
         encoder = RowEncoder(layout, tuple(self.hidden), posterior)
         order = chain_order(layout, first)
-        habits = self._table_habits(codec)
+        habits = habits_of(codec.schema)
         chain = Chain(
             layout,
             self._latent(codec),
@@ -247,11 +256,21 @@ class TableVAE(Estimator):
         model.decoder.chain.begin(example)
         return model
 
+    def _events(
+        self, prepared: Prepared, checkpoint: Any, processes: int | None, *, resume: bool
+    ) -> Iterator[Any]:
+        if not isinstance(prepared, private.PrivatelyPrepared):
+            return super()._events(prepared, checkpoint, processes, resume=resume)
+        private.expect_uninterrupted(checkpoint, processes, resume=resume)
+        return private.events(self, prepared, self._objective())
+
     def _objective(self) -> Objective:
+        if self.privacy is not None and self.objective is None:
+            return ELBO(beta=WarmUp(self.beta))
         return self.objective or FreeBits(FREE_NATS, beta=WarmUp(self.beta))
 
     def _habits(self, rows: int) -> dict[str, Any]:
-        habits = self._table_habits(self.codec_)
+        habits = habits_of(self.codec_.schema)
         batch = self.batch_size or habits.batch_size
         chosen: dict[str, Any] = {
             "epochs": self.epochs,
@@ -263,10 +282,6 @@ class TableVAE(Estimator):
         if self.epochs is None and self.minutes is None:
             chosen["epochs"] = habits.steps * min(batch, rows) / rows
         return chosen
-
-    def _table_habits(self, codec: TableCodec) -> Habits:
-        numbers = sum(c.kind in NUMBER and not c.closed for c in codec.modelled)
-        return habits_of(codec.schema.rows, len(codec.modelled), numbers)
 
     def _blank(self, codec: Codec) -> Tensor:
         assert isinstance(codec, TableCodec)
@@ -383,7 +398,7 @@ class TableVAE(Estimator):
         return found.x.cpu()
 
     def _default_prior(self, latent: int) -> nn.Module:
-        return priors.Aggregate(latent)
+        return priors.Aggregate(latent) if self.privacy is None else priors.StandardNormal(latent)
 
     def _default_latent(self, codec: Codec) -> int:
         assert isinstance(codec, TableCodec)

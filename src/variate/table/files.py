@@ -46,6 +46,7 @@ __all__ = [
     "parquet_batches",
     "parquet_files",
     "read",
+    "read_untyped",
     "suffix_of",
     "to_arrow",
     "to_csv",
@@ -101,6 +102,18 @@ def read(path: str | Path, *, encoding: str | None = None) -> pa.Table:
     if not table.num_rows:
         raise DataError(f"{path} has columns, but no rows.")
     return table
+
+
+def read_untyped(path: str | Path) -> pa.Table:
+    """Read a table whose types no row decides: every column of a CSV as text, others as `read`.
+
+    Raises:
+        DataError: As `read`.
+    """
+    path = Path(path)
+    if suffix_of(path) in DELIMITED and path.is_file():
+        return Delimited.open(path, None).texts()
+    return read(path)
 
 
 def columns(

@@ -10,7 +10,9 @@ This module does not know what the columns are.
 
 from dataclasses import dataclass
 
-__all__ = ["Habits", "habits_of"]
+from variate.table.schema import NUMBER, TableSchema
+
+__all__ = ["Habits", "habits_for", "habits_of"]
 
 REFERENCE = 30_000  # rows
 STEPS = 1_750  # at so many
@@ -41,19 +43,25 @@ class Habits:
     width: int
 
 
-def habits_of(rows: int, columns: int, open_numbers: int) -> Habits:
-    """The habits for a table.
+def habits_of(schema: TableSchema) -> Habits:
+    """The habits for a table."""
+    numbers = sum(column.kind in NUMBER and not column.closed for column in schema.modelled)
+    return habits_for(schema.rows, len(schema.modelled), numbers)
+
+
+def habits_for(rows: int, columns: int, open_numbers: int) -> Habits:
+    """The habits for a table of so many rows.
 
     Args:
-        rows: That are trained on.
+        rows: Of the table.
         columns: That are modelled.
         open_numbers: Columns of numbers that take many values.
 
     Example:
-        >>> habits_of(30_000, 15, 3)
+        >>> habits_for(30_000, 15, 3)
         Habits(steps=1750, batch_size=256, rate=1.0, weight_decay=0.1, dropout=0.1, \
 number_dropout=0.0, width=32)
-        >>> habits_of(300, 6, 1).batch_size
+        >>> habits_for(300, 6, 1).batch_size
         32
     """
     share = rows / REFERENCE

@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from variate import bundle
-from variate.errors import DataError, DataWarning
+from variate.errors import DataError, DataWarning, OptionError
 from variate.options import at_least
 from variate.specification import describe, revive
 from variate.table import kinship
@@ -111,7 +111,13 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
             SchemaError: A column that was named is not there.
             DataError: A key is missing or comes twice, a child has no parent, there are no
                 children, or a table cannot be used.
+            OptionError: A model has privacy.
         """
+        if any(model is not None and model.privacy for model in (self.parents, self.children)):
+            raise OptionError(
+                "related tables cannot be trained with privacy: keys and numbers of children are "
+                "looked up in the rows, and a parent's children would be protected one by one."
+            )
         above = frame_of(parents, "parents", {self.parent_key})
         below = frame_of(children, "children", self._childrens_keys)
         owner = self._owners(above.table, below.table)

@@ -31,7 +31,16 @@ from variate.table.equations import Equation, equations
 from variate.table.sheet import Sheet
 from variate.table.storage import family, plain
 
-__all__ = ["FINDERS", "Finding"]
+__all__ = [
+    "FINDERS",
+    "Finding",
+    "combinations",
+    "dependences",
+    "formulas",
+    "keys",
+    "orders",
+    "taken",
+]
 
 Codes = NDArray[np.int64]
 

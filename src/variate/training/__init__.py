@@ -6,6 +6,7 @@ from variate.training.events import Event, Finished, Saved, Started, Step, Valid
 from variate.training.health import active_dimensions
 from variate.training.interrupt import interruptible
 from variate.training.loop import train
+from variate.training.private import train_privately
 from variate.training.stream import StreamSource
 from variate.training.tensorboard import tensorboard
 
@@ -24,4 +25,5 @@ __all__ = [
     "remove_checkpoint",
     "tensorboard",
     "train",
+    "train_privately",
 ]
