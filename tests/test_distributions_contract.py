@@ -18,14 +18,10 @@ from torch import Tensor
 from torch import distributions as td
 
 from variate.distributions import (
-    Categorical,
-    Constant,
     ContinuousBernoulli,
     GridLogisticMixture,
     LogisticMixture,
-    Numeric,
     Ordinal,
-    RowLayout,
     ZeroInflated,
     bounded_scale,
 )
@@ -39,8 +35,6 @@ class Case:
     values: Tensor | None = None  # a discrete support, out to where mass is negligible
     breaks: tuple[float, ...] = ()  # of a density
     ends: tuple[float, float] = (-math.inf, math.inf)
-    event: tuple[int, ...] = ()
-    cell: float = 1.0  # what a value stands for, if log_prob is a density over cells
     extremes: tuple[float, ...] = (-1e6, 0.0, 1e6)
 
     def __repr__(self):
@@ -67,16 +61,6 @@ def ordinal(raw):
 def student(raw):
     return td.StudentT(2 + bounded_scale(raw[..., 0]), raw[..., 1], bounded_scale(raw[..., 2]))
 
-
-def rows(*columns):
-    layout = RowLayout(columns, components=3)
-    return {"parameters": layout.parameters_needed, "make": layout, "event": (len(columns),)}
-
-
-# nine in ten are zero, the rest has a tail four decades long: the cell of zero holds most scores
-ZEROS = Numeric((-0.25, 0.25, 1, 10, 1000), (-3.0, 1.28, 1.5, 2.0, 3.0), step=0.5)
-BENT = Numeric((-10.0, -1, 0, 0.5, 40), (-2.0, -1.5, 0.3, 0.4, 3))
-CENTS = Numeric((-2.0, -1, 0, 3), (-2.0, -0.5, 0, 2), step=0.01, density=True, origin=0.005)
 
 integers = torch.arange(0.0, 4000)
 CASES = [
@@ -133,35 +117,8 @@ CASES = [
         0.1 + 0.25 * torch.arange(-2000, 2001, dtype=torch.float64),
         extremes=(-1e6 + 0.1, 0.1, 1e6 + 0.1),
     ),
-    Case("row: category", values=torch.arange(7.0), extremes=(0.0, 6.0), **rows(Categorical(7))),
-    Case("row: number", breaks=BENT.values, **rows(BENT)),
-    Case(
-        "row: count with many zeros",
-        values=0.5 * torch.arange(-200000.0, 200001),
-        extremes=(-1e6, 0.0, 1e6),
-        **rows(ZEROS),
-    ),
-    Case(
-        "row: recorded number",
-        cell=0.01,
-        extremes=(-1e6 + 0.005, 0.005, 1e6 + 0.005),
-        values=0.005 + 0.01 * torch.arange(-10000, 10001, dtype=torch.float64),
-        **rows(CENTS),
-    ),
 ]
-# events of more than one dimension: everything but the one-dimensional proofs
-WIDE = Case(
-    "rows",
-    extremes=(0.0, 1.0),
-    **rows(Categorical(2), BENT, Constant(), Categorical(5), ZEROS, Categorical(40), BENT),
-)
-EVERY = pytest.mark.parametrize("case", [*CASES, WIDE], ids=repr)
-UNIVARIATE = pytest.mark.parametrize("case", CASES, ids=repr)
-
-
-def score(case, distribution, values):
-    """Log-probabilities of scalar values, whatever the event shape."""
-    return distribution.log_prob(values.reshape(values.shape + case.event))
+EVERY = pytest.mark.parametrize("case", CASES, ids=repr)
 
 
 def raws(case, n=3):
@@ -179,12 +136,12 @@ def masses(case, distribution):
     ends = torch.asinh(torch.tensor([low, high], dtype=torch.float64))
     edges = torch.sinh(ends[0] + (ends[1] - ends[0]) * torch.linspace(0, 1, 500_001).double())
     middles = (edges[1:] + edges[:-1]) / 2
-    return middles, score(case, distribution, middles).exp() * edges.diff()
+    return middles, distribution.log_prob(middles).exp() * edges.diff()
 
 
 def probabilities(case, distribution):
     """Of the values that a discrete case lists."""
-    return score(case, distribution, case.values.double()).exp() * case.cell
+    return distribution.log_prob(case.values.double()).exp()
 
 
 def integral(case, distribution):
@@ -192,7 +149,7 @@ def integral(case, distribution):
     points = sorted({case.ends[0], *case.breaks, case.ends[1]})
 
     def density(x):
-        return float(score(case, distribution, torch.tensor(x, dtype=torch.float64)).exp())
+        return float(distribution.log_prob(torch.tensor(x, dtype=torch.float64)).exp())
 
     parts = (
         integrate.quad(density, a, b, epsabs=1e-10, limit=200)[0]
@@ -201,7 +158,7 @@ def integral(case, distribution):
     return sum(parts)
 
 
-@UNIVARIATE
+@EVERY
 def test_sums_or_integrates_to_one(case):
     for raw in raws(case):
         d = case.make(raw)
@@ -210,11 +167,11 @@ def test_sums_or_integrates_to_one(case):
         assert total == pytest.approx(1.0, abs=1e-7), (case, raw)
 
 
-@UNIVARIATE
+@EVERY
 def test_samples_agree_with_log_prob(case):
     n = 20_000
     d = case.make(raws(case, 2)[1])
-    draws = d.sample((n,)).reshape(n).double()
+    draws = d.sample((n,)).double()
     values, p = masses(case, d)
     # some fifty bins of similar probability; what the list of values leaves out is a bin's tail
     cumulative = p.cumsum(0)
@@ -229,13 +186,13 @@ def test_samples_agree_with_log_prob(case):
     assert stats.chi2.sf(statistic, int(kept.sum()) - 1) > 1e-3
 
 
-@UNIVARIATE
+@EVERY
 def test_mean_log_prob_of_samples_is_the_negative_entropy(case):
     n = 20_000
     d = case.make(raws(case, 2)[1])
-    log_p = score(case, d, d.sample((n,)).reshape(n))
+    log_p = d.log_prob(d.sample((n,)))
     values, p = masses(case, d)
-    exact = float(torch.special.xlogy(p, score(case, d, values).exp()).sum())
+    exact = float(torch.special.xlogy(p, d.log_prob(values).exp()).sum())
     error = float(log_p.double().std()) / math.sqrt(n)
     assert float(log_p.double().mean()) == pytest.approx(exact, abs=4 * error + 1e-6)
 
@@ -244,14 +201,14 @@ def test_mean_log_prob_of_samples_is_the_negative_entropy(case):
 def test_shapes_of_log_prob_and_sample(case):
     d = case.make(torch.randn(3, 4, case.parameters))
     assert d.batch_shape == (3, 4)
-    assert d.event_shape == case.event
+    assert d.event_shape == ()
     x = d.sample()
-    assert x.shape == (3, 4, *case.event)
+    assert x.shape == (3, 4)
     assert not x.requires_grad
-    assert d.sample((2,)).shape == (2, 3, 4, *case.event)
+    assert d.sample((2,)).shape == (2, 3, 4)
     assert d.log_prob(x).shape == (3, 4)
     assert d.log_prob(x.double()).isfinite().all()
-    assert case.make(torch.randn(case.parameters)).sample().shape == case.event
+    assert case.make(torch.randn(case.parameters)).sample().shape == ()
 
 
 @EVERY
@@ -271,7 +228,7 @@ def test_expand(case):
     assert wide.batch_shape == (3, 4)
     assert wide.event_shape == d.event_shape
     x = wide.sample()
-    assert x.shape == (3, 4, *case.event)
+    assert x.shape == (3, 4)
     torch.testing.assert_close(wide.log_prob(x), d.log_prob(x))
     assert wide.expand((2, 3, 4)).log_prob(x).shape == (2, 3, 4)
 
@@ -287,7 +244,7 @@ def test_samples_lie_in_the_support_and_repeat(case):
     assert torch.equal(first, d.sample())
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not case.event], ids=repr)
+@EVERY
 def test_an_event_is_a_sum(case):
     d = td.Independent(case.make(torch.randn(3, 4, 6, case.parameters)), 1)
     x = d.sample()[0]
@@ -303,8 +260,8 @@ def test_gradients_are_finite_at_the_extremes(case, size):
     corners = signs[torch.randint(0, 3, (200, case.parameters))] * size
     raw = (corners + torch.randn_like(corners)).requires_grad_()
     for value in case.extremes:
-        x = torch.full(case.event, value, dtype=torch.float64)
-        if not case.name.startswith(("row", "grid")):
+        x = torch.full((), value, dtype=torch.float64)
+        if not case.name.startswith("grid"):
             x = x.float()
         log_p = case.make(raw).log_prob(x)
         assert log_p.dtype == torch.float32

@@ -7,14 +7,11 @@ import torch
 from torch import distributions as td
 
 from variate.distributions import (
-    Categorical,
     ContinuousBernoulli,
     Delta,
     GridLogisticMixture,
     LogisticMixture,
-    Numeric,
     Ordinal,
-    RowLayout,
     ZeroInflated,
     temper,
 )
@@ -22,7 +19,6 @@ from variate.errors import OptionError
 
 
 def everything():
-    layout = RowLayout([Categorical(3), Numeric((0.0, 1.0, 5.0), (-1.0, 0.0, 2.0), step=0.1)])
     weights = td.Categorical(logits=torch.randn(3))
     parts = td.Independent(td.Normal(torch.randn(3, 2), torch.rand(3, 2) + 0.5), 1)
     return [
@@ -45,7 +41,6 @@ def everything():
         LogisticMixture(*torch.rand(3, 4, 2)),
         Ordinal(torch.randn(4), torch.tensor([-1.0, 0.0, 1.0])),
         ZeroInflated(td.Bernoulli(logits=torch.randn(4)), torch.randn(4)),
-        layout(torch.randn(4, layout.parameters_needed)),
     ]
 
 
@@ -75,17 +70,6 @@ def test_logits_are_divided():
     p = torch.tensor([0.2, 0.3, 0.5])
     cold = temper(td.Categorical(probs=p), 0.5)
     torch.testing.assert_close(cold.probs, p.square() / p.square().sum())
-
-
-def test_cold_rows_are_the_likeliest():
-    layout = RowLayout([Categorical(3), Numeric((0.0, 1.0, 5.0), (-1.0, 0.0, 2.0)), Categorical(2)])
-    rows = layout(torch.randn(5, layout.parameters_needed))
-    cold = temper(rows, 1e-3)
-    draws = cold.sample((200,))
-    assert (draws[..., [0, 2]] == rows.central()[..., [0, 2]]).all()
-    heaviest = rows.mixture.logits.argmax(-1, keepdim=True)
-    score = rows.mixture.location.gather(-1, heaviest).squeeze(-1)
-    torch.testing.assert_close(layout.score(draws).mean(0), score, atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.inf, math.nan])

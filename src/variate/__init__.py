@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from variate.kinds import fit, load
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.records import Encoding, Evaluation
-    from variate.table import Between, RelatedTables, TableVAE
+    from variate.table import (
+        Between,
+        RelatedTables,
+        TableVAE,
+        constraints,
+        propose_constraints,
+    )
     from variate.training import train
 
 __all__ = [
@@ -27,6 +33,7 @@ __all__ = [
     "RelatedTables",
     "TableVAE",
     "__version__",
+    "constraints",
     "errors",
     "evaluation",
     "fit",
@@ -36,6 +43,7 @@ __all__ = [
     "objectives",
     "posteriors",
     "priors",
+    "propose_constraints",
     "train",
 ]
 
@@ -48,6 +56,7 @@ _HOMES = {
     "VAE": "variate.models",
     "fit": "variate.kinds",
     "load": "variate.kinds",
+    "propose_constraints": "variate.table",
     "train": "variate.training",
 }
 _ROOMS = {
@@ -57,6 +66,7 @@ _ROOMS = {
     "likelihoods": "variate.models.likelihoods",
     "objectives": "variate.objectives",
     "posteriors": "variate.models.posteriors",
+    "constraints": "variate.table.constraints",
     "priors": "variate.models.priors",
 }
 

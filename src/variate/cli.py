@@ -74,7 +74,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     ] = None,
     latent: Annotated[int | None, Parameter(help="Latent dimensions.")] = None,
     hidden: Annotated[tuple[int, ...], Parameter(help="Widths of the encoder.")] = (256, 256),
-    width: Annotated[int, Parameter(help="Of each column's network in the decoder.")] = 32,
+    width: Annotated[int | None, Parameter(help="Of each column's network.")] = None,
     components: Annotated[int, Parameter(help="Mixture components of a number.")] = 8,
     beta: Annotated[float, Parameter(help="Weight of the KL term; 1 is the ELBO.")] = 1.0,
     batch_size: Annotated[int, Parameter(help="Rows per step.")] = 256,
@@ -346,10 +346,7 @@ def _load(path: Path) -> Any:
 
     model = load(path)
     if model.kind in COMPOSED:
-        raise OptionError(
-            f"{path} holds several tables, which the command line does not know how to write; in "
-            f"Python: variate.load({str(path)!r}).sample(1000)"
-        )
+        raise OptionError(f"{path} holds several tables: in Python, load(PATH).sample(1000)")
     return model
 
 

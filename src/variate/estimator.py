@@ -37,14 +37,15 @@ from variate.evaluation import summary
 from variate.inference import Objective
 from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
-from variate.options import above_zero, at_least, check_training
+from variate.options import above_zero, asked_latent, at_least, check_training
 from variate.output import scratch_folder
 from variate.preparation import Prepared, expect_modest, expect_shapes
 from variate.randomness import isolated
 from variate.records import Encoding, Evaluation
-from variate.report import Report, Section, headline
+from variate.report import Section
 from variate.specification import describe, revive
 from variate.training import tensorboard, train
+from variate.verdict import verdict
 
 __all__ = ["Estimator"]
 
@@ -198,9 +199,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         if "stopped" not in self.facts_:
             return
         if isinstance(self.model_.prior, priors.Aggregate):
-            x = prepared.many()
-            draws = max(1, CODES // len(x))
-            codes = verbs.codes(self.model_, x[:CODES], draws=draws, seed=self.seed)
+            codes = verbs.codes(self.model_, prepared.many(), CODES, seed=self.seed)
             self.model_.prior.fit(codes, seed=self.seed)
         if prepared.held_out is not None:
             x = prepared.held_out[:HELD_OUT_ROWS]
@@ -223,16 +222,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return self._network(codec, posterior, prior)
 
     def _latent(self, codec: Codec) -> int:
-        given = {
-            name: part.latent
-            for name, part in (("posterior", self.posterior), ("prior", self.prior))
-            if part is not None
-        }
-        if self.latent is not None:
-            given["latent"] = self.latent
-        if len(set(given.values())) > 1:
-            raise OptionError(f"the latent dimensions differ: {given}; they must be the same.")
-        return next(iter(given.values()), None) or self._default_latent(codec)
+        return asked_latent(self) or self._default_latent(codec)
 
     # -- the verbs ------------------------------------------------------------------------------
 
@@ -259,9 +249,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
         """n draws of x under a condition, for the kinds that have conditions."""
-        raise OptionError(
-            f"a {self.kind} model draws without conditions; leave out given={given!r:.60}."
-        )
+        del n, temperature, seed
+        raise OptionError(f"a {self.kind} model draws without conditions; leave out {given!r:.60}.")
 
     def encode(self, X: Any) -> Encoding:
         """The posterior q(z|x) of each item: its mean and standard deviation, `[N, D]`."""
@@ -351,13 +340,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     ) -> Evaluation:
         """The figures that every kind has and the kind's own, with a report."""
         figures = {"rows": len(x)} | self._figures(x, draws=draws, seed=seed)
-        report = Report(
-            title=f"A {self.kind} model of {self.facts_['source']}",
-            subtitle=f"trained on {self.facts_['training_rows']:,} rows, measured on {len(x):,}; "
-            f"seed {seed}, variate {__version__}",
-            sections=(*headline(figures, self.history_), *own[1]),
-        )
-        return Evaluation(figures | own[0], report)
+        return verdict(self.kind, self.facts_, self.history_, figures, own, seed=seed)
 
     def _figures(self, x: Tensor, *, draws: int, seed: int) -> dict[str, Any]:
         """The figures that every kind has: nats per item; None for what has no density."""

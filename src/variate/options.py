@@ -8,7 +8,7 @@ from typing import Any
 
 from variate.errors import OptionError
 
-__all__ = ["above_zero", "at_least", "check_training", "whole"]
+__all__ = ["above_zero", "asked_latent", "at_least", "check_training", "whole"]
 
 
 def above_zero(name: str, value: float | None) -> None:
@@ -63,3 +63,24 @@ def check_training(options: Any) -> None:
             "beta belongs to the default objective; with an objective of your own, "
             "give it there, for example objective=ELBO(beta=4.0)."
         )
+
+
+def asked_latent(options: Any) -> int | None:
+    """The latent dimensions that an estimator's options ask for, if any does.
+
+    Args:
+        options: The estimator.
+
+    Raises:
+        OptionError: They ask for different numbers.
+    """
+    given = {
+        name: part.latent
+        for name, part in (("posterior", options.posterior), ("prior", options.prior))
+        if part is not None
+    }
+    if options.latent is not None:
+        given["latent"] = options.latent
+    if len(set(given.values())) > 1:
+        raise OptionError(f"the latent dimensions differ: {given}; they must be the same.")
+    return next(iter(given.values()), None)

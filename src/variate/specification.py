@@ -34,6 +34,7 @@ PACKAGES = (
     "objectives",
     "models.posteriors",
     "models.priors",
+    "table.constraints",
     "models.flows",
     "models.likelihoods",
 )

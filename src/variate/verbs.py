@@ -54,9 +54,9 @@ def encode(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def codes(model: VAE, x: Tensor, *, draws: int, seed: int) -> Tensor:
-    """Draws of z ~ q(z|x), `[draws·N, D]`."""
-    drawn = []
+def codes(model: VAE, x: Tensor, most: int, *, seed: int) -> Tensor:
+    """About `most` draws of z ~ q(z|x), as many for each of the first rows of x, `[M, D]`."""
+    x, draws, drawn = x[:most], max(1, most // len(x)), []
     with isolated(seed, device_of(model)):
         for block, size in _blocks(x):
             q: Distribution = model.encoder(block.to(device_of(model)))

@@ -6,7 +6,7 @@ from variate.distributions.counts import ZeroInflated
 from variate.distributions.gaussian import Delta, bounded_scale
 from variate.distributions.grid import GridLogisticMixture, LogisticMixture
 from variate.distributions.ordinal import Ordinal
-from variate.distributions.rows import Categorical, Column, Constant, Copy, Numeric, RowLayout
+from variate.distributions.rows import Categorical, Column, Copy, Numeric, RowLayout
 from variate.distributions.temper import temper, tempered
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "CategoryLaw",
     "ChoiceLaw",
     "Column",
-    "Constant",
     "ContinuousBernoulli",
     "Copy",
     "Delta",

@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from variate.distributions.grid import LogisticMixture
+from variate.distributions.grid import OFF_GRID, LogisticMixture
 from variate.distributions.rows import Categorical, Numeric, RowLayout
-from variate.distributions.scores import ScoreMaps
+from variate.distributions.scores import Cells, ScoreMaps
 from variate.distributions.temper import tempered
 
 __all__ = ["Allowed", "CategoryLaw", "ChoiceLaw", "ColumnLaw", "NumberLaw", "law_of"]
@@ -82,8 +82,10 @@ class CategoryLaw:
     def restricted(self, allowed: Allowed) -> tuple["CategoryLaw", Tensor]:
         """The law given the condition, and the log-probability of the condition, `[M]`."""
         keep = torch.zeros(self.log_w.shape[-1], dtype=torch.bool, device=self.log_w.device)
-        levels = range(self.column.levels) if allowed.values is None else allowed.values
-        keep[[int(code) for code in levels]] = True
+        levels = range(self.column.levels)
+        for code in levels if allowed.values is None else allowed.values:
+            if code in levels:
+                keep[int(code)] = True
         if self.column.gaps:
             keep[self.column.levels] = allowed.gap
         left = self.log_w.masked_fill(~keep, _NEVER)
@@ -163,7 +165,11 @@ class NumberLaw:
             enough = below + scale * (self._cdf(at) - bottom) >= half
             low, high = torch.where(enough, low, at), torch.where(enough, at, high)
         missing = half < 0.25  # the weights of numbers and of a gap add to one
-        return torch.where(missing, torch.nan, self._raw(high))
+        reached = (places > low.unsqueeze(-1)) & (places <= high.unsqueeze(-1))
+        weight, which = (weights * reached).max(-1)
+        fixed = self._fixed().gather(-1, which.unsqueeze(-1)).squeeze(-1)
+        value = torch.where(weight > 0, fixed, self._raw(high))
+        return torch.where(missing, torch.nan, value)
 
     def log_prob(self, values: Tensor) -> Tensor:
         """Log-density of a number for each row, `[M]`, of a law that is not cut.
@@ -247,13 +253,38 @@ class NumberLaw:
 
     def _nearest_atom(self, x: Tensor) -> Tensor:
         """A closed column has atoms only: where the mixture has mass for rare ones, theirs."""
-        atoms = torch.tensor(self.column.atoms, dtype=torch.float64, device=x.device)
-        return atoms[torch.searchsorted((atoms[1:] + atoms[:-1]) / 2, x)]
+        atoms, borders = self._borders()
+        return atoms[torch.searchsorted(borders, x)]
+
+    def _borders(self) -> tuple[Tensor, Tensor]:
+        """The atoms, and between them what is nearer to the lower than to the upper ends."""
+        atoms = torch.tensor(self.column.atoms, dtype=torch.float64, device=self.log_w.device)
+        middle, step = (atoms[1:] + atoms[:-1]) / 2, self.column.step
+        if step is None:
+            return atoms, middle
+        k = torch.floor((middle - self.column.origin) / step + OFF_GRID)
+        return atoms, self.column.origin + (k + 0.5) * step
+
+    def _cells(self, values: Tensor) -> Cells:
+        """The cells of some values `[V]`; in a closed column of what is drawn as each of them."""
+        cells = Cells(*(part.squeeze(-1) for part in self.maps.cells(values.unsqueeze(-1))))
+        if not self.column.closed:
+            return cells
+        atoms, borders = self._borders()
+        scores = self.maps(borders.unsqueeze(-1)).squeeze(-1).clamp(self.low, self.high)
+        edges = F.pad(F.pad(scores, (1, 0), value=self.low), (0, 1), value=self.high)
+        which = torch.searchsorted(borders, values)
+        is_atom = (atoms[which] - values).abs() <= OFF_GRID * (self.column.step or 0.0)
+        width = torch.where(is_atom, edges.diff()[which], 0.0)
+        return Cells(edges[which], width, torch.full_like(width, _NEVER))
 
     def _scores_of(self, low: float, high: float) -> tuple[float, float]:
         """The scores of the cells of all values from low to high."""
-        half = 0.0 if self.column.step is None else self.column.step / 2
-        ends = torch.tensor([[low - half], [high + half]], dtype=torch.float64)
+        ends = torch.tensor([[low], [high]], dtype=torch.float64)
+        if self.column.step is not None:
+            k = (ends - self.column.origin) / self.column.step
+            k = torch.stack([(k[0] - OFF_GRID).ceil() - 0.5, (k[1] + OFF_GRID).floor() + 0.5])
+            ends = self.column.origin + k * self.column.step
         edges = self.maps.edges(ends.to(self.log_w.device))
         return float(edges[0]), float(edges[1])
 
@@ -265,7 +296,7 @@ class NumberLaw:
         """Log of each component's weight between two scores, `[M, K]`."""
         rate = self.mixture.scale.reciprocal()
         below, above = ((end - self.mixture.location) * rate for end in (low, high))
-        size = torch.log(-torch.expm1(below - above))
+        size = torch.log(-torch.expm1((low - high) * rate))  # from float64: it may be narrow
         return self.mixture.logits + F.logsigmoid(above) + F.logsigmoid(-below) + size
 
     def _drawn_scores(self, rows: Tensor) -> Tensor:
@@ -277,23 +308,31 @@ class NumberLaw:
             part[rows].gather(-1, chosen).squeeze(-1).double()
             for part in (self.mixture.location, self.mixture.scale)
         )
-        bottom, top = (torch.sigmoid((end - location) / scale) for end in (self.low, self.high))
+        # an interval in the upper tail is drawn from as its mirror image, where nothing cancels
+        side = torch.where(location < self.low, -1.0, 1.0).double()
+        ends = torch.stack([(end - location) / scale * side for end in (self.low, self.high)])
+        bottom, top = torch.sigmoid(ends.amin(0)), torch.sigmoid(ends.amax(0))
         share = bottom + (top - bottom) * torch.rand_like(location)
-        score = location + scale * torch.logit(share, eps=1e-15)
+        score = location + side * scale * torch.logit(share.clamp_max(1 - 1e-15))
         return score.clamp(self.low, self.high)
 
     def _chosen(self, allowed: Allowed, among: tuple[float, ...]) -> tuple[ChoiceLaw, Tensor]:
         """The law of these values, as far as they are allowed."""
-        among = tuple(v for v in among if allowed.low <= v <= allowed.high) or among[:1]
-        values = torch.tensor(among, dtype=torch.float64, device=self.log_w.device)
-        lower, width, offset = (part.squeeze(-1) for part in self.maps.cells(values.unsqueeze(-1)))
+        inside_ends = [v for v in dict.fromkeys(among) if allowed.low <= v <= allowed.high]
+        distinct = inside_ends or [math.nan]
+        values = torch.tensor(distinct, dtype=torch.float64, device=self.log_w.device)
+        lower, width, offset = self._cells(values)
         one = _wide(self.mixture)
-        mass = one.log_mass(lower.float(), width.float()) + offset.float()
-        inside = (values >= max(self.column.low, allowed.low)) & (
-            values <= min(self.column.high, allowed.high)
-        )
+        mass = one.log_mass(lower.float(), width.float())
+        mass = mass + torch.where(width > 0, 0.0, offset).float()
+        mass = mass - self._log_inside(self.low, self.high).unsqueeze(-1)
+        centre = lower + width / 2
+        inside = self.maps.supports(values.unsqueeze(-1)).squeeze(-1)
+        inside &= (values >= self.column.low) & (values <= self.column.high)
+        inside &= (centre >= self.low) & (centre <= self.high)
         terms = [torch.where(inside, self._elsewhere().float().unsqueeze(-1) + mass, _NEVER)]
-        same = (self._fixed().unsqueeze(-1) == values) & inside
+        same = (self._fixed().unsqueeze(-1) - values).abs() <= OFF_GRID * (self.column.step or 0.0)
+        terms[0] = torch.where((width == 0) & same.any(1), _NEVER, terms[0])
         terms.append(torch.where(same, self.log_w.unsqueeze(-1), _NEVER).logsumexp(1))
         log_w = torch.logaddexp(*terms)
         if allowed.gap and self.column.gaps:
@@ -335,6 +374,13 @@ def law_of(
     else:
         log_w = logits[:, : column.outcomes].log_softmax(-1)
     copied = [copy.sign * x[:, copy.source] for copy in column.copies]
+    for r, value in enumerate(copied):  # what a copy cannot give is elsewhere: see rows.py
+        useless = layout.useless(position, value)
+        place, atoms = layout.first_copy(position) + r, len(column.atoms)
+        spare = torch.where(useless, log_w[:, place], _NEVER)
+        log_w = log_w.clone()
+        log_w[:, atoms] = torch.logaddexp(log_w[:, atoms], spare)
+        log_w[:, place] = torch.where(useless, _NEVER, log_w[:, place])
     return NumberLaw(
         column,
         layout.map_of(position),

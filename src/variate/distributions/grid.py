@@ -27,10 +27,10 @@ import torch.nn.functional as F
 from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
-__all__ = ["GridLogisticMixture", "LogisticMixture", "cell", "on_grid", "snap"]
+__all__ = ["OFF_GRID", "GridLogisticMixture", "LogisticMixture", "cell", "on_grid", "snap"]
 
 _BISECTIONS = 64
-_OFF_GRID = 1e-3  # of a step: what decimal fractions lose in binary is far below, a stray far above
+OFF_GRID = 1e-3  # of a step: what decimal fractions lose in binary is far below, a stray far above
 
 
 def snap(x: Tensor, step: Tensor, origin: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def cell(x: Tensor, step: Tensor, origin: Tensor) -> tuple[Tensor, Tensor]:
 def on_grid(x: Tensor, step: Tensor, origin: Tensor) -> Tensor:
     """Whether x is finite and lies on the grid, up to a thousandth of a step."""
     k = (x.double() - origin) / step
-    return torch.isfinite(k) & ((k - torch.round(k)).abs() <= _OFF_GRID)
+    return torch.isfinite(k) & ((k - torch.round(k)).abs() <= OFF_GRID)
 
 
 class LogisticMixture(Distribution):

@@ -14,8 +14,11 @@ so that with w the probabilities of the outcomes and f the mixture,
     p_c(gap)   = w_gap
 
 which sums and integrates to one: atoms and copies add to what the mixture gives the same value, and
-nothing is taken off. A missing value of a column that never had one in training is unobserved: it
-contributes nothing. A constant column says nothing.
+nothing is taken off. On a grid that stands for a continuous quantity all of it is divided by the
+step; where there is no grid, f is a density, and what has a probability of its own has no density.
+A copy of what the column cannot have, a gap or a number off its grid, counts
+as elsewhere. A missing value of a column that never had one in training is unobserved: it
+contributes nothing.
 
 Columns come first in the tensors of this module, `[C, ...]`, and numeric ones `[N, ...]`. The
 logits of outcomes come in buckets b of n_b columns with a similar number of them, padded to the
@@ -36,7 +39,7 @@ from variate.distributions.gaussian import bounded_scale
 from variate.distributions.grid import LogisticMixture
 from variate.distributions.scores import Copy, Numeric, ScoreMaps, Tables
 
-__all__ = ["Categorical", "Column", "Constant", "Copy", "Numeric", "Reading", "RowLayout"]
+__all__ = ["Categorical", "Column", "Copy", "Numeric", "Reading", "RowLayout"]
 
 _LOG_BROAD = math.log(1e-4)
 _WIDE = math.sqrt(3) / math.pi  # the scale of a logistic whose variance is one
@@ -69,14 +72,7 @@ class Categorical:
         return self.levels + self.gaps
 
 
-@dataclass(frozen=True)
-class Constant:
-    """A column that has one value only: no parameters, log-probability zero."""
-
-    outcomes = 0
-
-
-Column = Categorical | Numeric | Constant
+Column = Categorical | Numeric
 
 
 class Reading(NamedTuple):
@@ -90,6 +86,7 @@ class Reading(NamedTuple):
         width: The width of the cell in scores; 0 for a point.
         offset: What is added to the log of the cell's mass.
         equal: Whether the number is what each copy would give, bool `[R, ...]`.
+        useless: Whether a copy would give no value that the column can have, bool `[R, ...]`.
     """
 
     outcome: Tensor
@@ -99,6 +96,7 @@ class Reading(NamedTuple):
     width: Tensor
     offset: Tensor
     equal: Tensor
+    useless: Tensor
 
 
 class RowLayout(Tables):
@@ -150,7 +148,7 @@ class RowLayout(Tables):
             tolerance=torch.tensor(
                 [[(c.step or 0.0) * 1e-3] for c in numbers.values()], dtype=torch.float64
             ).reshape(-1, 1),
-            elsewhere=torch.tensor([[len(c.atoms)] for c in numbers.values()]).reshape(-1, 1),
+            elsewhere=torch.tensor([len(c.atoms) for c in numbers.values()]).long().unsqueeze(-1),
             gap=torch.where(torch.tensor(gapped), torch.tensor(last), -1).unsqueeze(-1),
             where_numeric=torch.tensor(self.numeric, dtype=torch.long),
         )
@@ -172,10 +170,19 @@ class RowLayout(Tables):
         outcome = outcome.index_copy(0, self.where_numeric, found)
         score = torch.where(present, self.maps(values.T).T, 0.0)
         cells = [part.T for part in self.maps.cells(values.T)]
-        equal = [flat[i] == copy.sign * flat[copy.source] for i, copy in self.copies]
         parts = [outcome, score.float(), present, *(part.float() for part in cells)]
-        parts.append(torch.stack(equal) if equal else present[:0])
+        copied = [copy.sign * flat[copy.source] for _, copy in self.copies]
+        same = [
+            (flat[i] - value).abs() <= self.tolerance[self.numeric.index(i)]
+            for (i, _), value in zip(self.copies, copied, strict=True)
+        ]
+        useless = [self.useless(i, v) for (i, _), v in zip(self.copies, copied, strict=True)]
+        parts += [torch.stack(part) if part else present[:0] for part in (same, useless)]
         return Reading(*(part.reshape(len(part), *shape) for part in parts))
+
+    def useless(self, column: int, copied: Tensor) -> Tensor:
+        """Where a copy gives what its column cannot have: a gap, or a number off the grid."""
+        return ~self.map_of(column).supports(copied.unsqueeze(-1)).squeeze(-1)
 
     def read_one(self, column: int, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Outcome, score and presence `[M]` of values `[M]` of one column: see `Reading`."""
@@ -205,8 +212,7 @@ class RowLayout(Tables):
         known = (x >= 0) & (x < self.levels) & (x == x.round())
         numbers = self.maps.supports(x.index_select(-1, self.where_numeric))
         inside = known.index_copy(-1, self.where_numeric, numbers)
-        constant = torch.tensor([isinstance(c, Constant) for c in self.columns], device=x.device)
-        return ~(inside | constant | x.isnan())
+        return ~(inside | x.isnan())
 
     def check(self, x: Tensor) -> tuple[int, int] | None:
         """Row and column of the first value of x `[B, C]` outside the support, or None."""
@@ -247,22 +253,32 @@ class RowLayout(Tables):
         numbers: Tensor,
     ) -> None:
         """Add to the atoms' log-probabilities those of elsewhere and of the copies."""
-        mass = self.mixture(numbers).log_mass(reading.lower, reading.width) + reading.offset
+        point = reading.width == 0
+        mass = self.mixture(numbers).log_mass(reading.lower, reading.width)
+        mass = mass + torch.where(point, reading.offset, 0.0)
+        unit = torch.where(point, 0.0, reading.offset)  # of a cell: of all that it holds
+        single = {c: reading.outcome[c] < len(self._number(c).atoms) for c in self.numeric}
         copied: dict[int, list[Tensor]] = {c: [] for c in self.numeric}
+        spare: dict[int, list[Tensor]] = {c: [] for c in self.numeric}
         for r, (c, _) in enumerate(self.copies):
             log_copy = log_w[c][..., self.first_copy(c) + len(copied[c])]
             copied[c].append(torch.where(reading.equal[r], log_copy, _NEVER))
+            single[c] = single[c] | reading.equal[r]
+            spare[c].append(torch.where(reading.useless[r], log_copy, _NEVER))
         for n, c in enumerate(self.numeric):
             if c not in log_w:
-                result[c] = mass[n]
+                result[c] = mass[n] + unit[n]
                 continue
             atoms = int(self.columns[c].outcomes) and len(self._number(c).atoms)
             is_atom = reading.outcome[c] < atoms
-            terms = [log_w[c][..., atoms] + mass[n], *copied[c]]
+            elsewhere = [log_w[c][..., atoms], *spare[c]]
+            if spare[c]:
+                elsewhere = [torch.stack(torch.broadcast_tensors(*elsewhere)).logsumexp(0)]
+            terms = [torch.where(point[n] & single[c], _NEVER, elsewhere[0] + mass[n]), *copied[c]]
             if atoms:
                 terms.append(torch.where(is_atom, result[c], _NEVER))
             value = torch.stack(torch.broadcast_tensors(*terms)).logsumexp(0)
-            result[c] = torch.where(reading.present[n], value, result[c])
+            result[c] = torch.where(reading.present[n], value + unit[n], result[c])
 
     def log_outcomes(self, bucket: Sequence[int], logits: Tensor) -> Tensor:
         """Log-probabilities of the outcomes of a bucket's columns from their logits, same shape."""

@@ -100,7 +100,8 @@ class Numeric:
         flat = apart == 0
         alone = not bool((flat[1:] & flat[:-1]).any() | flat[0] | flat[-1])
         rising = bool(((apart >= 0) & (t.diff() > 0)).all())
-        if not (rising and alone and bool(torch.isfinite(t.diff()[~flat] / apart[~flat]).all())):
+        slope = t.diff()[~flat] / apart[~flat]
+        if not (rising and alone and bool((torch.isfinite(slope) & (slope > 0)).all())):
             raise ValueError(
                 "the values of a numeric column must increase, its scores strictly, and both be "
                 "finite; a value may come twice, but not three times, nor at an end"

@@ -1,7 +1,9 @@
 """Tables: rows of columns of mixed kinds, with gaps."""
 
+from variate.table import constraints
 from variate.table.conditions import Between
 from variate.table.estimator import TableVAE
+from variate.table.proposals import propose as propose_constraints
 from variate.table.related import RelatedTables
 
-__all__ = ["Between", "RelatedTables", "TableVAE"]
+__all__ = ["Between", "RelatedTables", "TableVAE", "constraints", "propose_constraints"]

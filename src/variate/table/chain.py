@@ -29,11 +29,21 @@ from variate.distributions.column import ColumnLaw, law_of
 from variate.distributions.rows import RowLayout
 from variate.table.network import ColumnEmbedding
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "Walk", "width_for"]
 
 CODE = 64  # features of a code
 MOST = 4_000_000  # numbers in W; beyond, it is of low rank
 RANK = 128
+
+
+def width_for(columns: int) -> int:
+    """The width of a column's network in a table of so many columns, a multiple of 8.
+
+    Example:
+        >>> [width_for(columns) for columns in (3, 11, 15, 24, 500)]
+        [64, 64, 48, 32, 32]
+    """
+    return min(max(round(700 / columns / 8) * 8, 32), 64)
 
 
 class Chain(nn.Module):
@@ -47,9 +57,12 @@ class Chain(nn.Module):
         embedding: The width of a column's embedding.
         layers: Of a column's network, after the first.
         dropout: The share of its activations that are dropped in training.
+
+    Raises:
+        ValueError: A column comes before one that it copies.
     """
 
-    rank_of: Tensor
+    keep: Tensor
 
     def __init__(
         self,
@@ -60,10 +73,12 @@ class Chain(nn.Module):
         width: int = 32,
         embedding: int = int(__import__("os").environ.get("T_EMB", "16")),
         layers: int = int(__import__("os").environ.get("T_LAYERS", "2")),
-        dropout: float = float(__import__("os").environ.get("T_DROP", "0.15")),
+        dropout: float = float(__import__("os").environ.get("T_DROP", "0.1")),
     ) -> None:
         super().__init__()
         columns = len(order)
+        if any(copy.source not in order[: order.index(c)] for c, copy in layout.copies):
+            raise ValueError("a column can only copy one that comes before it in the chain's order")
         self.layout = layout
         self.order = list(order)
         self.width = width
@@ -75,7 +90,10 @@ class Chain(nn.Module):
         self.residual = nn.ParameterList(
             _normal(columns, width, width, fan=width) for _ in range(layers)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
+        precise = [c in layout.numeric and not layout.columns[c].closed for c in self.order]  # type: ignore[union-attr]
+        keep = torch.tensor([1.0 if number else 1.0 - dropout for number in precise])
+        self.register_buffer("keep", keep.reshape(-1, 1, 1), persistent=False)
         self.places = [[self.order.index(c) for c in bucket] for bucket in layout.buckets]
         self.outcomes = nn.ParameterList(
             torch.zeros(len(bucket), width, most)
@@ -133,8 +151,14 @@ class Chain(nn.Module):
     def _through(self, h: Tensor, places: range) -> Tensor:
         """The columns' own networks, `[C', M, width]` for the places C'."""
         for weight in self.residual:
-            h = h + torch.bmm(self.dropout(F.silu(h)), weight[places.start : places.stop])
+            h = h + torch.bmm(self._dropped(F.silu(h)), weight[places.start : places.stop])
         return F.silu(h)
+
+    def _dropped(self, h: Tensor) -> Tensor:
+        """Dropout, but not of numbers that are not closed: it would blur them."""
+        if not (self.training and self.dropout):
+            return h
+        return h * (torch.rand_like(h) < self.keep) / self.keep
 
     def _outcomes(self, bucket: int, h: Tensor) -> Tensor:
         weight = self.outcomes[bucket]

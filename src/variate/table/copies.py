@@ -84,8 +84,10 @@ def checked_copies(state: Any, columns: Sequence[ColumnSchema]) -> tuple[tuple[i
         and {copy[0], copy[1]} <= numbers
         and copy[1] < copy[0]
         and copy[2] in (1, -1)
-        for copy in state
+        and state.count(copy) == 1
+        for copy in state[: MOST * len(columns) + 1]
     )
+    sound = sound and len(state) <= MOST * len(columns)
     if not sound:
         raise ModelFileError(
             "the model file names columns that repeat others in a way that makes no sense; "

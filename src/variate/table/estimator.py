@@ -38,11 +38,13 @@ from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files
 from variate.table.appraisal import appraise
-from variate.table.chain import Chain
+from variate.table.chain import Chain, width_for
 from variate.table.codec import TableCodec
 from variate.table.completion import CANDIDATES, complete_rows, known_cells, positions_of
 from variate.table.conditional import draw_given
 from variate.table.conditions import allowed_columns, expect_enough
+from variate.table.constrained import ConstrainedCodec
+from variate.table.constraints import Rule
 from variate.table.frames import is_frame, to_arrow
 from variate.table.network import RowEncoder, chain_order, layout_of
 from variate.table.rows import RowDecoder, Rows
@@ -54,9 +56,9 @@ APPRAISED = 5_000  # rows that are compared and drawn; more would show nothing m
 FREE_NATS = float(
     __import__("os").environ.get("T_FREE", "0.2")
 )  # of each latent dimension: a code that costs nothing is not given up
-WEIGHT_DECAY = float(__import__("os").environ.get("T_WD", "0.5"))
+WEIGHT_DECAY = float(__import__("os").environ.get("T_WD", "0.05"))
 EMA = 0.995
-STEPS = int(__import__("os").environ.get("T_STEPS", "1500"))
+STEPS = int(__import__("os").environ.get("T_STEPS", "1750"))
 LARGE = 512 * 2**20  # bytes of encoded rows above which a file is streamed from disk
 
 
@@ -68,9 +70,11 @@ class TableVAE(Estimator):
             "boolean", "category", "datetime" or "ignore".
         condition_on: Names of columns that the others shall be drawn given: they come first in
             the chain, so that conditions on them are exact and cost nothing (see `complete`).
+        constraints: Rules that every row obeys, such as `vt.constraints.LessEqual("low", "high")`;
+            `vt.propose_constraints` finds them.
         latent: Latent dimensions; None chooses from the number of columns, at most 16.
         hidden: The widths of the encoder's hidden layers.
-        width: Of the network that each column of the decoder has.
+        width: Of the network that each column of the decoder has; None chooses from their number.
         components: Mixture components of a number's likelihood.
         beta: The weight of the KL term; 1 is the ELBO. It is warmed up over the first tenth.
         objective: What is maximised instead, such as `vt.objectives.FreeBits(0.1)`.
@@ -105,17 +109,18 @@ class TableVAE(Estimator):
     """
 
     kind = "table"
-    codec = TableCodec
-    codec_: TableCodec
+    codec = ConstrainedCodec
+    codec_: ConstrainedCodec
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         *,
         columns: Mapping[str, str] | None = None,
         condition_on: Sequence[str] | None = None,
+        constraints: Sequence[Rule] = (),
         latent: int | None = None,
         hidden: tuple[int, ...] = (256, 256),
-        width: int = 32,
+        width: int | None = None,
         components: int = 8,
         beta: float = 1.0,
         objective: Any = None,
@@ -132,6 +137,7 @@ class TableVAE(Estimator):
     ) -> None:
         self.columns = columns
         self.condition_on = condition_on
+        self.constraints = constraints
         self.latent = latent
         self.hidden = hidden
         self.width = width
@@ -169,12 +175,12 @@ class TableVAE(Estimator):
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
         with files.naming(X):
-            if isinstance(X, str | Path) and is_large(X, LARGE):
+            if isinstance(X, str | Path) and not self.constraints and is_large(X, LARGE):
                 return self._streamed(Path(X), scratch)
             return self._resident(X)
 
     def _resident(self, X: Any) -> Prepared:
-        codec = TableCodec(self.columns)
+        codec = ConstrainedCodec(self.columns, self.constraints)
         raw = self._received(X, reset=True)
         x = codec.fit(raw).encode(raw)
         training, validation, held_out = split(x, self.seed)
@@ -226,7 +232,9 @@ class TableVAE(Estimator):
         copies = [copy for copy in codec.copies if copy[0] not in first or copy[1] in first]
         layout = layout_of(codec.modelled, copies, self.components)
         encoder = RowEncoder(layout, tuple(self.hidden), posterior)
-        chain = Chain(layout, self._latent(codec), chain_order(layout, first), width=self.width)
+        order = chain_order(layout, first)
+        width = self.width or width_for(len(order))
+        chain = Chain(layout, self._latent(codec), order, width=width)
         return VAE(encoder, RowDecoder(chain), prior)
 
     def _started(self, model: VAE, example: Tensor) -> VAE:

@@ -15,7 +15,7 @@ between knots, and there are two kinds of them:
 A stretch without any value keeps a hundredth of a row, so that T rises strictly.
 
 **Atoms** are the values to which a network gives probabilities of their own: all of them where
-there are at most 100 (ages, hours, ratings), else those that a hundredth of the rows share.
+there are at most 100 (ages, hours, ratings), else those that 2 in 1,000 rows share, at most 128.
 
 This module does not know units or missing values.
 """
@@ -33,8 +33,8 @@ STEPS = 1_024
 POINTS = 128
 NOTHING = 0.01  # rows in a stretch without any
 FEW = 100
-ATOM = 0.01  # the share of the rows that makes a value an atom
-MOST_ATOMS = 64
+ATOM = 0.002  # the share of the rows that makes a value an atom
+MOST_ATOMS = 128
 CLOSEST = 1e-6  # of the spread of the middle nine tenths
 
 Floats = NDArray[np.float64]
@@ -80,8 +80,8 @@ def score_knots(sample: Floats, low: float, high: float, step: float | None) -> 
 
 
 def _frequent(values: Floats, counts: NDArray[np.int64]) -> Floats:
-    """The values that a hundredth of the rows share, at most 64."""
-    shared = np.flatnonzero(counts >= max(ATOM * counts.sum(), REPEATED))
+    """The values that so many rows share, the most frequent if there are many."""
+    shared = np.flatnonzero(counts >= max(ATOM * counts.sum(), 2 * REPEATED))
     most = shared[np.argsort(-counts[shared], kind="stable")[:MOST_ATOMS]]
     return values[np.sort(most)]
 
@@ -100,23 +100,25 @@ def _edges(
     followed[points[_spread(len(points))]] = True
     followed[[0, -1]] = True
     before = np.cumsum(counts) - counts  # rows below each value
-    edges, reached = [values[0] - half], [0.0]
+    knots = [(values[0] - half, 0.0)]
+    point = False  # whether the last knot is one
     for i in np.flatnonzero(is_step | followed):
-        sides = [(values[i], before[i] + counts[i] / 2)]
         if is_step[i]:
-            sides = [(values[i] - half, before[i]), (values[i] + half, before[i] + counts[i])]
-        for side, (value, rank) in enumerate(sides):
-            jump = is_step[i] and side == 1
-            if jump or value - edges[-1] > (noise if is_step[i] else closest):
-                edges.append(value)
-                reached.append(rank)
-    last = values[-1] + half
-    if last - edges[-1] > 0:
-        edges.append(last)
-        reached.append(float(counts.sum()))
-    weights = np.diff(np.array(reached), prepend=0.0)
+            if point and values[i] - half - knots[-1][0] <= closest:
+                knots.pop()
+            if values[i] - half - knots[-1][0] > noise:
+                knots.append((values[i] - half, before[i]))
+            knots.append((values[i] + half, before[i] + counts[i]))
+            point = False
+        elif values[i] - knots[-1][0] > closest:
+            knots.append((values[i], before[i] + counts[i] / 2))
+            point = True
+    if values[-1] + half - knots[-1][0] > (closest if step is None else noise):
+        knots.append((values[-1] + half, float(counts.sum())))
+    edges, reached = np.array(knots, dtype=np.float64).T
+    weights = np.diff(reached, prepend=0.0)
     weights[1:] = np.maximum(weights[1:], 0.0) + NOTHING
-    return np.array(edges), weights
+    return edges, weights
 
 
 def _spread(count: int) -> NDArray[np.intp]:
@@ -129,13 +131,14 @@ def _spread(count: int) -> NDArray[np.intp]:
 
 
 def _with_outer_ends(edges: Floats, scores: Floats) -> tuple[Floats, Floats]:
-    """The knots with one more where T would otherwise end in a jump and could not go on."""
-    reach = max(edges[-1] - edges[0], abs(edges[0]), 1.0)
-    if len(edges) == 1 or edges[0] == edges[1]:
-        edges, scores = np.append(edges[0] - reach, edges), np.append(scores[0] - 1.0, scores)
-    if edges[-1] == edges[-2]:
-        edges, scores = np.append(edges, edges[-1] + reach), np.append(scores, scores[-1] + 1.0)
-    return edges, scores
+    """The knots with one more at each end, so that T goes on slowly: a score for a whole range.
+
+    It would otherwise go on as steeply as in the last cell, and a row beyond what was seen in
+    training would lose millions of nats; or end in a jump, and not go on at all.
+    """
+    reach = edges[-1] - edges[0] or max(abs(edges[0]), 1.0)
+    edges = np.concatenate([[edges[0] - reach], edges, [edges[-1] + reach]])
+    return edges, np.concatenate([[scores[0] - 1.0], scores, [scores[-1] + 1.0]])
 
 
 def _closest(sample: Floats, whole: float) -> float:
