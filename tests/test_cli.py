@@ -257,7 +257,7 @@ def wait_for(path, process):
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_best_model_and_says_how_to_go_on(folder, tmp_path):
     out = tmp_path / "m.variate"
-    words = ("fit", folder / "people.csv", *QUICK[2:-1], "--out", out, "--epochs", 100_000)
+    words = ("fit", folder / "people.csv", *QUICK[2:-1], "--out", out, "--epochs", 3_000)
     with start(*words, cwd=tmp_path) as process:
         for line in process.stderr:
             if "nats" in line:
@@ -272,7 +272,7 @@ def test_ctrl_c_keeps_the_best_model_and_says_how_to_go_on(folder, tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights(folder, tmp_path):
-    words = ["fit", folder / "people.csv", *QUICK[2:], "--epochs", 400, "--seed", 4]
+    words = ["fit", folder / "people.csv", *QUICK[2:], "--epochs", 100, "--seed", 4]
     whole, killed = tmp_path / "whole.variate", tmp_path / "killed.variate"
     finish(*words, "--out", whole, cwd=tmp_path)
     with start(*words, "--out", killed, cwd=tmp_path) as process:

@@ -8,10 +8,11 @@ import pytest
 import torch
 from tables import people
 
-from variate import TableVAE, load
+from variate import TableVAE, constraints, load
 from variate.cli import app
 from variate.errors import DataError, OptionError
 from variate.table.completion import Cells, complete_rows, known_cells, seen_cells
+from variate.table.frames import to_arrow
 from variate.table.network import chain_order
 from variate.table.rows import RowDecoder
 
@@ -124,7 +125,6 @@ def pairs():
     return pd.DataFrame({"a": a.astype(str), "b": b.astype(str), "c": c})
 
 
-@torch.no_grad()
 @pytest.mark.parametrize("first", ["a", "b"])
 def test_completions_have_the_models_own_conditional_law(pairs, first):
     # With b first in the chain, an unknown column is drawn before the known one is weighed.
@@ -133,7 +133,8 @@ def test_completions_have_the_models_own_conditional_law(pairs, first):
     torch.manual_seed(0)
     z = model.model_.prior().sample((1, n))
     every = torch.tensor([[0.0, b, 0.0] for b in range(3)], dtype=torch.float64)
-    joint = [chain.log_prob(z, row.expand(n, 3))[:2].sum(0).exp().mean() for row in every]
+    with torch.no_grad():
+        joint = [chain.log_prob(z, row.expand(n, 3))[:2].sum(0).exp().mean() for row in every]
     want = torch.stack(joint) / sum(joint)
     asked = pd.DataFrame({"a": ["0"] * 3000})
     made = model.complete(asked, candidates=64, seed=0)
@@ -194,12 +195,25 @@ def test_a_level_that_was_never_seen_is_an_error_or_unknown(model, frame):
     some = frame[["note"]].head(3).assign(note=["a", "zebra", None])
     with pytest.raises(DataError, match="zebra"):
         known_cells(model.codec_, some, fill=False)
-    from variate.table.frames import to_arrow
-
     cells = seen_cells(model.codec_, to_arrow(some))
     place = [column.name for column in model.codec_.modelled].index("note")
     assert cells.known[:, place].tolist() == [True, False, True]  # missing is known to be missing
     assert cells.known.sum() == 2
+
+
+def test_under_constraints_what_they_tie_together_is_known_together():
+    rng = np.random.default_rng(0)
+    net = rng.integers(1, 99, 200)
+    rows = pd.DataFrame({"net": net, "tax": net // 10, "kind": rng.choice(["a", "b"], 200)})
+    rows["total"] = rows["net"] + rows["tax"]
+    rule = constraints.Sum("total", ("net", "tax"))
+    model = tiny(epochs=2, constraints=[rule], condition_on=["kind"]).fit(rows)
+    for known in (["kind"], ["kind", "net"], list(rows.columns)):
+        made = model.complete(rows[known], seed=0)
+        pd.testing.assert_frame_equal(made[known], rows[known])
+        assert (made["net"] + made["tax"] == made["total"]).all()
+    with pytest.raises(DataError, match="'net', 'tax' must be given too"):
+        model.complete(rows[["total"]])
 
 
 def test_there_must_be_a_candidate(model, frame):

@@ -27,11 +27,12 @@ import torch
 from torch import Tensor
 
 from variate.distributions.column import Allowed, CategoryLaw, NumberLaw
-from variate.errors import OptionError
+from variate.errors import OptionError, SchemaError
 from variate.models import VAE
 from variate.randomness import isolated
 from variate.table.chain import Chain, Walk
 from variate.table.codec import TableCodec
+from variate.table.constrained import ConstrainedCodec
 from variate.table.frames import is_frame, to_arrow
 from variate.table.rows import RowDecoder, drawable
 from variate.table.schema import TableSchema
@@ -111,18 +112,37 @@ def known_cells(codec: TableCodec, raw: Any, *, fill: bool) -> Cells:
     Raises:
         DataError: It is no table, has no rows, or a value cannot be used.
     """
-    named = is_frame(raw)
-    table = to_arrow(raw)
-    given = set(table.column_names) if named else {column.name for column in codec.modelled}
-    for column in codec.modelled:
-        if column.name not in given:
-            empty = pa.nulls(table.num_rows, parse_type(column.storage))
-            table = table.append_column(column.name, empty)
-    x = codec.encode(table if named else raw)
+    if is_frame(raw):
+        table = _applied(codec, to_arrow(raw))
+        given = set(table.column_names)
+        for column in codec.modelled:
+            if column.name not in given:
+                empty = pa.nulls(table.num_rows, parse_type(column.storage))
+                table = table.append_column(column.name, empty)
+        x = TableCodec.encode(codec, table)
+    else:
+        given = {column.name for column in codec.modelled}
+        x = codec.encode(raw)
     there = torch.tensor([column.name in given for column in codec.modelled])
     gaps = torch.tensor([column.missing > 0 for column in codec.modelled])
     known = there & (~x.isnan() | (gaps & (not fill)))
     return Cells(x, known, there & ~known)
+
+
+def _applied(codec: TableCodec, table: pa.Table) -> pa.Table:
+    """Some of the user's columns as what a model under constraints sees of them."""
+    fitted = codec.fitted if isinstance(codec, ConstrainedCodec) else None
+    for part in () if fitted is None else fitted.parts:
+        rule, given = part.rule, table.column_names
+        if not set(rule.takes) & set(given):
+            continue
+        if lacking := [name for name in (*rule.takes, *rule.reads) if name not in given]:
+            raise SchemaError(
+                f"{rule!r} ties columns together: where some of {', '.join(map(repr, rule.takes))} "
+                f"are known, {', '.join(map(repr, lacking))} must be given too."
+            )
+        table = part.apply(table)
+    return table
 
 
 def seen_cells(codec: TableCodec, table: pa.Table) -> Cells:
@@ -130,7 +150,7 @@ def seen_cells(codec: TableCodec, table: pa.Table) -> Cells:
 
     Args:
         codec: The model's.
-        table: Some of its columns.
+        table: Some of its columns, none of which a constraint takes.
     """
     unseen = {}
     for i, column in enumerate(codec.modelled):

@@ -6,20 +6,22 @@ those that a model has, with the model's schema, and keys, which no model has.
 This module does not know what the rows say.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import torch
 
 from variate.errors import DataError
 from variate.table import files
+from variate.table.constrained import ConstrainedCodec
 from variate.table.frames import Frame, restore, to_frame
 from variate.table.schema import ColumnSchema, TableSchema
 from variate.table.storage import value_type
 
-__all__ = ["frame_of", "outward", "restored", "without"]
+__all__ = ["frame_of", "given_back", "outward", "restored", "without"]
 
 
 def frame_of(raw: Any, whose: str, keys: Collection[str]) -> Frame:
@@ -45,15 +47,23 @@ def without(table: pa.Table, *names: str | None) -> pa.Table:
     return table.select([name for name in table.column_names if name not in names])
 
 
-def outward(frame: Frame, modelled: TableSchema, keys: Collection[str | None]) -> TableSchema:
+def given_back(codec: ConstrainedCodec) -> dict[str, ColumnSchema]:
+    """The columns that a codec of Arrow tables gives back, by name."""
+    none = codec.decode(torch.empty(0, len(codec.modelled), dtype=torch.float64))
+    schema = codec.schema if codec.caller is None else codec.caller
+    return {column.name: column for column in schema.columns if column.name in none.column_names}
+
+
+def outward(
+    frame: Frame, known: Mapping[str, ColumnSchema], keys: Collection[str | None]
+) -> TableSchema:
     """The schema of what is given back: the frame's columns that are modelled, and its keys.
 
     Args:
         frame: The table that came in.
-        modelled: What a model knows of its columns, and perhaps of others.
+        known: What is known of its columns, and perhaps of others.
         keys: The columns that no model has.
     """
-    known = {column.name: column for column in modelled.columns}
     columns = []
     for field, dtype, label in zip(frame.table.schema, frame.dtypes, frame.labels, strict=True):
         if field.name in keys:
@@ -63,7 +73,7 @@ def outward(frame: Frame, modelled: TableSchema, keys: Collection[str | None]) -
         elif field.name in known:
             columns.append(replace(known[field.name], dtype=dtype, label=label))
     names = tuple(column.name for column in columns)
-    return TableSchema(tuple(columns), modelled.rows, frame.source, names=names)
+    return TableSchema(tuple(columns), frame.table.num_rows, frame.source, names=names)
 
 
 def restored(table: pa.Table, schema: TableSchema) -> Any:

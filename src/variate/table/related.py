@@ -26,15 +26,14 @@ from torch import Tensor
 from variate import bundle
 from variate.errors import DataError, DataWarning, OptionError
 from variate.options import at_least
-from variate.specification import describe, revive
 from variate.table import kinship
-from variate.table.codec import TableCodec
 from variate.table.completion import CANDIDATES, complete_rows, seen_cells
+from variate.table.constrained import ConstrainedCodec
 from variate.table.constraints import Constraints, FittedConstraints, Unique
 from variate.table.estimator import TableVAE
 from variate.table.frames import Frame
 from variate.table.kinship import Known
-from variate.table.outward import frame_of, outward, restored, without
+from variate.table.outward import frame_of, given_back, outward, restored, without
 from variate.table.schema import ColumnSchema, TableSchema
 from variate.table.siblings import Siblings, memory_kinds
 from variate.table.storage import parse_type
@@ -121,15 +120,14 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
         above = frame_of(parents, "parents", {self.parent_key})
         below = frame_of(children, "children", self._childrens_keys)
         owner = self._owners(above.table, below.table)
-        own = without(above.table, self.parent_key)
-        count = kinship.free_of(f"number of {self.foreign_key}", own.column_names)
-        own = own.append_column(count, pa.array(kinship.counted(owner, len(own))))
-        self.parents_ = _prepared(self.parents, own.column_names).fit(own)
-
         order = self._order(owner, below.table)
         theirs = without(below.table, *self._childrens_keys).take(pa.array(order))
         if not theirs.num_columns:
             raise DataError("the children have no column but keys; there is nothing to learn.")
+        own = without(above.table, self.parent_key)
+        count = kinship.free_of(f"number of {self.foreign_key}", own.column_names)
+        own = own.append_column(count, pa.array(kinship.counted(owner, len(own))))
+        self.parents_ = _prepared(self.parents, own.column_names).fit(own)
         self._fit_children(own, count, theirs, owner[order])
         self._keep_keys(above, below)
         return self
@@ -139,6 +137,9 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
             raise DataError("there are no children; fit a TableVAE on the parents instead.")
         key = kinship.column_of(parents, self.parent_key, "parents")
         foreign = kinship.column_of(children, self.foreign_key, "children")
+        if self.child_key is not None:
+            column = kinship.column_of(children, self.child_key, "children")
+            kinship.expect_keys(column, f"the children's {self.child_key!r}", distinct=True)
         return kinship.owners(
             kinship.expect_keys(key, f"the parents' {self.parent_key!r}", distinct=True),
             kinship.expect_keys(foreign, f"the children's {self.foreign_key!r}", distinct=False),
@@ -156,12 +157,12 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
         model = _prepared(self.children, theirs.column_names)
         with warnings.catch_warnings():  # what there is to say is said when the model is fitted
             warnings.simplefilter("ignore", DataWarning)
-            codec = TableCodec(model.columns).fit(theirs)
+            codec = ConstrainedCodec(model.columns, model.constraints).fit(theirs)
             x = codec.encode(theirs).numpy()
         kinds = dict(memory_kinds(codec.modelled)) if self.memory else {}
-        inherited = [column.name for column in self.parents_.codec_.modelled]
-        names = theirs.column_names
-        self.known_ = Known.of(self.foreign_key, count, inherited, names, list(kinds))
+        self.known_ = Known.of(
+            self.foreign_key, count, self._inherited(), theirs.column_names, list(kinds)
+        )
         place = kinship.places(owner)
         memory = _remembered(x, owner, place, codec.modelled) if self.memory else []
         known = self.known_.table(own.take(pa.array(owner)), place, memory)
@@ -177,16 +178,26 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
         first = [*self.known_.columns, *(model.condition_on or ())]
         model.set_params(columns=columns or None, condition_on=first)
         self.children_ = model.fit(joint)
+        assert [column.name for column in self._own()] == [c.name for c in codec.modelled]
+
+    def _inherited(self) -> list[str]:
+        """The parents' columns that their children are drawn given: all but keys of their own."""
+        codec = self.parents_.codec_
+        keys = {rule.column for rule in codec.constraints.rules if isinstance(rule, Unique)}
+        return [name for name in given_back(codec) if name not in keys]
+
+    def _own(self) -> list[ColumnSchema]:
+        """The modelled columns that are the children's own."""
+        modelled = self.children_.codec_.modelled
+        return [column for column in modelled if column.name not in self.known_.columns]
 
     def _keep_keys(self, above: Frame, below: Frame) -> None:
         """Where new keys come from, and what the two tables look like from outside."""
         self.keys_ = {self.parent_key: _keys_like(above.table, self.parent_key)}
         if self.child_key is not None:
-            column = kinship.column_of(below.table, self.child_key, "children")
-            kinship.expect_keys(column, f"the children's {self.child_key!r}", distinct=True)
             self.keys_[self.child_key] = _keys_like(below.table, self.child_key)
-        self.above_ = outward(above, self.parents_.codec_.schema, {self.parent_key})
-        self.below_ = outward(below, self.children_.codec_.schema, self._childrens_keys)
+        self.above_ = outward(above, given_back(self.parents_.codec_), {self.parent_key})
+        self.below_ = outward(below, given_back(self.children_.codec_), self._childrens_keys)
 
     @property
     def _childrens_keys(self) -> set[str]:
@@ -215,31 +226,35 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
         counts = np.rint(own.column(self.known_.count).to_numpy()).astype(np.int64).clip(0)
         theirs, owner = self._children_of(own, counts, seeds)
         keys = _new_keys(self.keys_[self.parent_key], n, next(seeds))
-        storage = self._storage_of_foreign_keys
-        foreign = keys.take(pa.array(owner)).cast(storage)
-        children = theirs.append_column(self.foreign_key, foreign)
+        children = theirs.append_column(self.foreign_key, self._foreign(keys, owner))
         if self.child_key is not None:
             own_keys = _new_keys(self.keys_[self.child_key], len(owner), next(seeds))
             children = children.append_column(self.child_key, own_keys)
         parents = own.append_column(self.parent_key, keys)
         return restored(parents, self.above_), restored(children, self.below_)
 
-    @property
-    def _storage_of_foreign_keys(self) -> pa.DataType:
+    def _foreign(self, keys: pa.Array, owner: Rows) -> pa.Array:
+        """The key of each child's parent, in the type of the children's column."""
         column = next(c for c in self.below_.columns if c.name == self.foreign_key)
-        return parse_type(column.storage)
+        try:
+            return keys.take(pa.array(owner)).cast(parse_type(column.storage))
+        except pa.ArrowInvalid as error:
+            raise DataError(
+                f"the new keys do not fit into the column {self.foreign_key!r}, which holds "
+                f"{column.storage} ({error}); make it wider, as the parents' is."
+            ) from error
 
     def _children_of(
         self, own: pa.Table, counts: Rows, seeds: Iterator[int]
     ) -> tuple[pa.Table, Rows]:
         """The children of parents, place by place, and the row of each one's parent."""
-        columns = self.children_.codec_.modelled
-        mine = [i for i, c in enumerate(columns) if c.name not in self.known_.columns]
+        columns, own_columns = self.children_.codec_.modelled, self._own()
+        mine = [i for i, column in enumerate(columns) if column in own_columns]
         if not self.known_.memory:  # then all at once
             owner = np.repeat(np.arange(len(counts)), counts)
             x = self._drawn(own, owner, kinship.places(owner), [], next(seeds))
             return self._put_in_order(x, owner)
-        siblings = Siblings(len(counts), [columns[i] for i in mine])
+        siblings = Siblings(len(counts), own_columns)
         drawn, owners = [torch.empty(0, len(columns))], [np.arange(0)]
         for place in range(int(counts.max(initial=0))):
             rows = np.flatnonzero(counts > place)
@@ -275,10 +290,9 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
             OutputError: The file cannot be written.
         """
         check_is_fitted(self, "children_")
-        own = {name: getattr(self, name) for name in OPTIONS}
         manifest: dict[str, Any] = {
             "kind": self.kind,
-            "parameters": describe(own),
+            "options": {name: getattr(self, name) for name in OPTIONS},
             "known": self.known_.state(),
             "keys": {name: keys.state() for name, keys in self.keys_.items()},
             "frames": [schema.to_json() for schema in (self.above_, self.below_)],
@@ -290,14 +304,17 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
             manifest[part], tensors = fitted._described()
             weights |= {f"{part}.{name}": tensor for name, tensor in tensors.items()}
             if asked is not None:
-                wishes = {name: getattr(asked, name) for name in ("columns", "condition_on")}
-                manifest["asked"][part] = describe(wishes)
+                columns, first = asked.columns, asked.condition_on
+                manifest["asked"][part] = {
+                    "columns": None if columns is None else dict(columns),
+                    "condition_on": None if first is None else list(first),
+                }
         return bundle.write(path, manifest, weights, self.card())
 
     @classmethod
     def _restored(cls, manifest: dict[str, Any], weights: dict[str, Tensor]) -> Self:
         """What a model file describes."""
-        self = cls(**revive(manifest["parameters"]))
+        self = cls(**manifest["options"])
         if strange := [n for n in weights if n.split(".")[0] not in PARTS]:
             raise ValueError(f"the weights {strange[:5]} are of no part")
         for part in PARTS:
@@ -305,8 +322,7 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
             fitted = TableVAE._restored(manifest[part], mine)
             setattr(self, f"{part}_", fitted)
             if part in manifest["asked"]:
-                wishes = revive(manifest["asked"][part])
-                setattr(self, part, clone(fitted).set_params(**wishes))
+                setattr(self, part, clone(fitted).set_params(**manifest["asked"][part]))
         self.known_ = Known.from_state(manifest["known"])
         keys = manifest["keys"]
         self.keys_ = {name: FittedConstraints.from_state(keys[name]) for name in keys}
@@ -320,20 +336,20 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: They do not.
         """
-        above, below = (m.codec_.schema for m in (self.parents_, self.children_))
-        own = [c for c in below.modelled if c.name not in self.known_.columns]
-        memory = memory_kinds(own) if self.memory else []
+        above, below = given_back(self.parents_.codec_), given_back(self.children_.codec_)
+        memory = memory_kinds(self._own()) if self.memory else []
         own_keys = {self.parent_key} | self._childrens_keys - {self.foreign_key}
         fits = (
-            {self.known_.count, *(theirs for theirs, _ in self.known_.inherited)}
-            <= {column.name for column in above.columns}
-            and set(self.known_.columns) <= set(below.names)
+            {self.known_.count, *(theirs for theirs, _ in self.known_.inherited)} <= set(above)
+            and set(self.known_.columns) <= set(below)
             and len(self.known_.memory) == len(memory)
             and all(keys.names == (name,) for name, keys in self.keys_.items())
             and set(self.keys_) == own_keys
-            and set(self.above_.names) <= {self.parent_key, *above.names}
-            and set(self.below_.names) <= self._childrens_keys | set(below.names)
+            and set(self.above_.names) <= {self.parent_key, *above}
+            and set(self.below_.names) <= self._childrens_keys | set(below)
             and self.parent_key in self.above_.names
+            and above[self.known_.count].storage == "int64"
+            and self.order_by in (None, *self.below_.names)
             and self.foreign_key in self.below_.names
         )
         if not fits:
