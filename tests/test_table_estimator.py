@@ -71,15 +71,15 @@ def test_samples_have_the_dtypes_and_the_precision_of_the_data(model, frame):
     assert (made["joined"] == made["joined"].dt.normalize()).all()
 
 
-def test_samples_resemble_the_data(frame):
-    model = TableVAE(latent=3).fit(frame)
-    made = model.sample(2000, seed=0)
+def test_samples_resemble_the_data():
+    frame = people(2_000)
+    made = TableVAE(latent=3).fit(frame).sample(2000, seed=0)
     assert abs(made["age"].mean() - frame["age"].mean()) < 3
-    assert abs((made["city"] == "Basel").mean() - (frame["city"] == "Basel").mean()) < 0.1
+    assert abs((made["city"] == "Basel").mean() - (frame["city"] == "Basel").mean()) < 0.06
     known = made.dropna(subset="income")
-    assert np.corrcoef(known["age"], np.log(known["income"].clip(1)))[0, 1] > 0.25
+    assert np.corrcoef(known["age"], np.log(known["income"].clip(1)))[0, 1] > 0.4
     for column in ("income", "note"):
-        assert abs(made[column].isna().mean() - frame[column].isna().mean()) < 0.06
+        assert abs(made[column].isna().mean() - frame[column].isna().mean()) < 0.04
 
 
 def test_encode_gives_means_and_scales(model, frame):

@@ -37,7 +37,7 @@ from variate.inference import Objective
 from variate.manifest import manifest_of, remember_columns
 from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
-from variate.options import above_zero, asked_latent, at_least, check_training
+from variate.options import Options, above_zero, asked_latent, at_least, check_training
 from variate.output import scratch_folder
 from variate.preparation import Prepared, expect_modest, expect_shapes
 from variate.randomness import isolated
@@ -54,27 +54,13 @@ CODES = 40_000  # that a prior is fitted to
 HELD_OUT_ROWS = 2_000  # the standard error is reported beside the figure
 
 
-class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
+class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """What all kinds share. A kind has a name, a codec, and writes the abstract methods."""
 
     kind: ClassVar[str]
     codec: ClassVar[type[Codec]]
     model_: VAE
     codec_: Codec
-
-    latent: int | None
-    beta: float
-    objective: Any
-    posterior: Any
-    prior: Any
-    epochs: int | None
-    minutes: float | None
-    batch_size: int | None
-    learning_rate: float
-    seed: int
-    device: str | None
-    precision: str
-    verbose: bool
 
     # -- what a kind writes ---------------------------------------------------------------------
 

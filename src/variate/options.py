@@ -8,7 +8,25 @@ from typing import Any
 
 from variate.errors import OptionError
 
-__all__ = ["above_zero", "asked_latent", "at_least", "check_training", "whole"]
+__all__ = ["Options", "above_zero", "asked_latent", "at_least", "check_training", "whole"]
+
+
+class Options:
+    """The options that estimators of every kind have; each kind documents its own."""
+
+    latent: int | None
+    beta: float
+    objective: Any
+    posterior: Any
+    prior: Any
+    epochs: int | None
+    minutes: float | None
+    batch_size: int | None
+    learning_rate: float
+    seed: int
+    device: str | None
+    precision: str
+    verbose: bool
 
 
 def above_zero(name: str, value: float | None) -> None:

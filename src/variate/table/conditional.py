@@ -25,11 +25,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from variate.distributions import temper
 from variate.distributions.column import Allowed, CategoryLaw, ChoiceLaw, NumberLaw
+from variate.models import VAE
+from variate.randomness import isolated
 from variate.table.chain import Chain, Walk
-from variate.table.rows import drawable
+from variate.table.rows import RowDecoder, drawable
 
-__all__ = ["Conditional", "draw_given"]
+__all__ = ["Conditional", "draw_given", "draw_rows"]
 
 BLOCK = 8_192  # rows that grow together
 PILOT = 8_192  # rows that tell how rare the condition is
@@ -52,6 +55,24 @@ class Conditional(NamedTuple):
     x: Tensor
     log_probability: float
     effective: float
+
+
+def draw_rows(
+    model: VAE, n: int, allowed: Mapping[int, Allowed], temperature: float, seed: int | None
+) -> Conditional:
+    """n rows of a table's model under a condition: see `draw_given`."""
+    assert isinstance(model.decoder, RowDecoder)
+    device = next(model.parameters()).device
+    with isolated(seed, device):
+        prior = temper(model.prior(), temperature)
+        found = draw_given(
+            model.decoder.chain,
+            lambda rows: prior.sample(torch.Size((rows,))),
+            n,
+            allowed,
+            temperature,
+        )
+    return found._replace(x=found.x.cpu())
 
 
 @torch.no_grad()

@@ -25,7 +25,6 @@ from torch.distributions import Distribution
 
 from variate import verbs
 from variate.codec import Codec
-from variate.distributions import temper
 from variate.errors import OptionError
 from variate.estimator import Estimator
 from variate.inference import Objective
@@ -34,7 +33,6 @@ from variate.objectives import ELBO, FreeBits, WarmUp
 from variate.options import whole
 from variate.preparation import Prepared, split
 from variate.privacy import Privacy
-from variate.randomness import isolated
 from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files, private
@@ -42,7 +40,7 @@ from variate.table.appraisal import appraise
 from variate.table.chain import Chain
 from variate.table.codec import TableCodec
 from variate.table.completion import CANDIDATES, complete_rows, known_cells, positions_of
-from variate.table.conditional import draw_given
+from variate.table.conditional import draw_rows
 from variate.table.conditions import allowed_columns, expect_enough, read_conditions
 from variate.table.constrained import ConstrainedCodec
 from variate.table.constraints import Rule
@@ -384,18 +382,9 @@ class TableVAE(Estimator):
 
     def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
         allowed = allowed_columns(given, self.codec_.schema)
-        assert isinstance(self.model_.decoder, RowDecoder)
-        with isolated(seed, verbs.device_of(self.model_)):
-            prior = temper(self.model_.prior(), temperature)
-            found = draw_given(
-                self.model_.decoder.chain,
-                lambda rows: prior.sample(torch.Size((rows,))),
-                n,
-                allowed,
-                temperature,
-            )
+        found = draw_rows(self.model_, n, allowed, temperature, seed)
         expect_enough(found, n, given)
-        return found.x.cpu()
+        return found.x
 
     def _default_prior(self, latent: int) -> nn.Module:
         return priors.Aggregate(latent) if self.privacy is None else priors.StandardNormal(latent)

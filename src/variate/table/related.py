@@ -5,8 +5,7 @@ r"""RelatedTables: parents and their children, two tables tied by a foreign key.
 
 Both laws are a `TableVAE`. The first one is trained on the parents with n as a column; the second
 one on the children, each beside what it is drawn given, which comes first in its chain
-(`condition_on`). Keys are no part of either: they are made by pattern, and none is training's.
-
+(`condition_on`). Keys are no part of either: they are made by pattern, none of them training's.
 This module does not know how rows are completed, nor how keys are made.
 """
 

@@ -1,0 +1,107 @@
+"""Rows under a condition: they meet it, and are otherwise as the model's own rows that meet it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tables import people
+
+from variate import Between, TableVAE
+from variate.errors import DataWarning, OptionError
+
+ROWS = 4_000
+
+
+@pytest.fixture(scope="module")
+def model():
+    return TableVAE(latent=3, width=16, hidden=(32,), epochs=40).fit(people(800))
+
+
+@pytest.fixture(scope="module")
+def drawn(model):
+    return model.sample(60_000, seed=0)
+
+
+CONDITIONS = {
+    "a level": ({"city": "Zug"}, lambda t: t["city"] == "Zug"),
+    "several": ({"note": {"a", "c"}}, lambda t: t["note"].isin(["a", "c"])),
+    "a gap": ({"note": None}, lambda t: t["note"].isna()),
+    "a level or a gap": ({"note": ["b", None]}, lambda t: t["note"].isin(["b"]) | t["note"].isna()),
+    "a range": ({"age": Between(30, 40)}, lambda t: t["age"].between(30, 40)),
+    "an open range": ({"income": Between(low=40_000)}, lambda t: t["income"] >= 40_000),
+    "a number": ({"age": 50}, lambda t: t["age"] == 50),
+    "dates": (
+        {"joined": Between(pd.Timestamp("2021-01-01"), None)},
+        lambda t: t["joined"] >= pd.Timestamp("2021-01-01"),
+    ),
+    "together": (
+        {"city": "Basel", "age": Between(None, 45), "member": True},
+        lambda t: (t["city"] == "Basel") & (t["age"] <= 45) & t["member"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "holds"), CONDITIONS.values(), ids=CONDITIONS)
+def test_rows_meet_the_condition_and_are_else_as_those_of_the_model_that_do(
+    model, drawn, given, holds
+):
+    made = model.sample(ROWS, given=given, seed=1)
+    assert holds(made).all()
+    kept = drawn[holds(drawn)]
+    for name in ("age", "income"):
+        error = kept[name].std() * np.sqrt(1 / len(kept) + 1 / ROWS)
+        assert abs(made[name].mean() - kept[name].mean()) < 5 * error + 1e-9, name
+    for name in ("city", "member", "note"):
+        both = (
+            t[name].astype(object).fillna("gap").value_counts(normalize=True) for t in (made, kept)
+        )
+        difference = pd.concat(both, axis=1).fillna(0.0).diff(axis=1).iloc[:, 1].abs().max()
+        assert difference < 4 / np.sqrt(min(len(kept), ROWS)), name
+
+
+def test_draws_under_a_condition_are_repeatable(model):
+    first, second = (model.sample(5, given={"city": "Zug"}, seed=3) for _ in range(2))
+    assert first.equals(second)
+
+
+def test_a_rare_condition_says_how_many_rows_it_came_from(model):
+    day = pd.Timestamp("2020-03-01")
+    given = {"age": 19, "income": Between(low=60_000), "note": None, "joined": Between(day, day)}
+    with pytest.warns(DataWarning, match="different beginnings"):
+        made = model.sample(500, given=given, seed=0)
+    assert (made["income"] >= 60_000).all()
+    assert (made["age"] == 19).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"town": "Zug"}, "does not have"),
+        ({"city": "Paris"}, "Paris"),
+        ({"age": 300}, "never seen"),
+        ({"age": Between(200, 300)}, "holds nothing"),
+        ({"age": Between(40, 30)}, "holds nothing"),
+        ({"city": Between("A", "B")}, "range of column 'city'"),
+        ({"age": None}, "missing value"),
+        ({"note": []}, "empty"),
+        ("city=Zug", "mapping"),
+    ],
+)
+def test_a_condition_that_cannot_be_met_says_what_there_is(model, given, says):
+    with pytest.raises(OptionError, match=says):
+        model.sample(5, given=given)
+
+
+def test_conditions_written_as_text(model):
+    texts = ["city=Zug", "age=30..40", "note=a|", "member=true", "income=..50000.5"]
+    assert model.conditions(texts) == {
+        "city": ["Zug"], "age": Between(30, 40), "note": ["a", None], "member": [True],
+        "income": Between(None, 50000.5),
+    }  # fmt: skip
+    made = model.sample(20, given=model.conditions(texts), seed=0)
+    assert made["age"].between(30, 40).all()
+
+
+@pytest.mark.parametrize("text", ["city", "town=Zug", "age=old", "joined=soon"])
+def test_a_text_that_is_no_condition(model, text):
+    with pytest.raises(OptionError, match="--given"):
+        model.conditions([text])
