@@ -3,10 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tables import people
 
 from variate import Between, TableVAE
 from variate.errors import DataWarning, OptionError
+from variate.table.conditional import Conditional
+from variate.table.conditions import expect_enough
 
 ROWS = 4_000
 
@@ -63,13 +66,22 @@ def test_draws_under_a_condition_are_repeatable(model):
     assert first.equals(second)
 
 
-def test_a_rare_condition_says_how_many_rows_it_came_from(model):
+def test_a_rare_condition_is_met_without_throwing_draws_away(model):
     day = pd.Timestamp("2020-03-01")
     given = {"age": 19, "income": Between(low=60_000), "note": None, "joined": Between(day, day)}
-    with pytest.warns(DataWarning, match="different beginnings"):
-        made = model.sample(500, given=given, seed=0)
+    made = model.sample(500, given=given, seed=0)  # about one draw in a hundred million
     assert (made["income"] >= 60_000).all()
     assert (made["age"] == 19).all()
+    assert made["note"].isna().all()
+    assert made["income"].nunique() > 200
+
+
+def test_few_beginnings_are_said():
+    found = Conditional(torch.zeros(500, 2), -14.0, 12.3)
+    with pytest.warns(DataWarning, match=r"8e-07 .* 500 rows grew from about 12 different"):
+        expect_enough(found, 500, {"age": 19})
+    with pytest.raises(OptionError, match="never seen together"):
+        expect_enough(Conditional(torch.zeros(0, 2), -50.0, 0.0), 500, {"age": 19})
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ Rows are then kept in proportion to their weights. Two ways, by how rare the con
     rejection   each row lives on with probability w: the rows left are exact draws
     resampling  where fewer than one in a thousand would be left: at each condition the rows are
                 drawn anew in proportion to their weights (a particle filter; Doucet & Johansen
-                2011), exact as M grows. The effective sample size 1 / Σ w̄² says of how many
-                different beginnings the rows are.
+                2011), exact as M grows. If m_i of the n rows stem from the i-th code, they are
+                worth (Σ m)² / Σ m² different beginnings.
 
 Conditions on columns that come early in the chain (categories of few levels) cost nothing.
 
@@ -104,9 +104,11 @@ def draw_given(
     if log_p - top > math.log(RARE):
         return _rejected(chain, codes, n, allowed, temperature, log_p, top)
     m = min(max(4 * n, BLOCK), PARTICLES)
-    walk, log_w, effective = _grow(chain, codes(m), allowed, temperature, resample=True)
-    kept = torch.multinomial(log_w.softmax(0), n, replacement=n > m)
-    return Conditional(walk.x[kept], log_p, min(effective, float(n)))
+    walk, _, beginnings = _grow(chain, codes(m), allowed, temperature, resample=True)
+    kept = torch.randperm(m)[:n] if n <= m else torch.randint(m, (n,))
+    counts = beginnings[kept].bincount().double()
+    effective = float(counts.sum().square() / counts.square().sum())
+    return Conditional(walk.x[kept], log_p, effective)
 
 
 def _rejected(
@@ -135,15 +137,15 @@ def _grow(
     *,
     resample: bool,
     top: float | None = None,
-) -> tuple[Walk, Tensor, float]:
-    """Rows grown along the chain, with their log-weights `[M]` and effective number.
+) -> tuple[Walk, Tensor, Tensor]:
+    """Rows grown along the chain, their log-weights `[M]`, and which of the codes each began with.
 
     With `top` rows live on with probability exp(w - top) after the last condition.
     """
     walk = chain.walk(z)
     log_w = z.new_zeros(len(z))
-    effective = float(len(z))
-    places = [p for p, column in enumerate(chain.order) if column in allowed]
+    beginnings = torch.arange(len(z), device=z.device)
+    last = max(place for place, column in enumerate(chain.order) if column in allowed)
     for place, column in enumerate(chain.order):
         law: CategoryLaw | ChoiceLaw | NumberLaw = drawable(walk.law(place))
         if temperature != 1:
@@ -153,16 +155,17 @@ def _grow(
             law, log_mass = law.restricted(allowed[column])
             log_w = log_w + log_mass
         walk.take(place, law.sample())
+        kept = None
         if resample and column in allowed:
-            share = log_w.softmax(0)
-            effective = min(effective, float(1 / share.square().sum()))
-            walk.keep(_systematic(share))
+            kept = _systematic(log_w.softmax(0))
             log_w = torch.zeros_like(log_w)
-        if top is not None and places and place == places[-1]:
-            alive = (log_w - top > torch.rand_like(log_w).log()).nonzero().squeeze(-1)
-            walk.keep(alive)
-            log_w = log_w[alive]
-    return walk, log_w, effective
+        elif top is not None and place == last:
+            kept = (log_w - top > torch.rand_like(log_w).log()).nonzero().squeeze(-1)
+            log_w = log_w[kept]
+        if kept is not None:
+            walk.keep(kept)
+            beginnings = beginnings[kept]
+    return walk, log_w, beginnings
 
 
 def _systematic(share: Tensor) -> Tensor:

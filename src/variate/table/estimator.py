@@ -239,13 +239,14 @@ class TableVAE(Estimator):
         encoder = RowEncoder(layout, tuple(self.hidden), posterior)
         order = chain_order(layout, first)
         habits = habits_of(codec.schema)
+        noisy = self.privacy is not None  # noise enough: nothing is dropped out as well
         chain = Chain(
             layout,
             self._latent(codec),
             order,
             width=self.width or habits.width,
-            dropout=habits.dropout,
-            number_dropout=habits.number_dropout,
+            dropout=0.0 if noisy else habits.dropout,
+            number_dropout=0.0 if noisy else habits.number_dropout,
         )
         return VAE(encoder, RowDecoder(chain), prior)
 
