@@ -38,8 +38,15 @@ def matched() -> flows.FlowMatching:
     return prior
 
 
+def aggregated() -> priors.Aggregate:
+    prior = priors.Aggregate(LATENT, components=3)
+    prior.fit(torch.randn(200, LATENT))
+    return prior
+
+
 PRIORS: dict[str, Callable[[], nn.Module]] = {
     "standard": lambda: priors.StandardNormal(LATENT),
+    "aggregate": aggregated,
     "mixture": lambda: priors.Mixture(LATENT, 4),
     "vamp": vamp,
     "flow": lambda: flows.Flow(LATENT, transforms=2, hidden=(16,)),
@@ -331,3 +338,49 @@ def test_a_flow_is_fitted_to_codes_by_the_loop_that_fits_models():
         if isinstance(event, Validated)
     ]
     assert figures[-1] > figures[0]
+
+
+# -- the aggregate, fitted afterwards ------------------------------------------------------------
+
+
+def two_clouds(count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    side = torch.randint(2, (count, 1), generator=generator) * 4.0 - 2.0
+    return side + 0.5 * torch.randn(count, 2, generator=generator)
+
+
+def test_the_aggregate_is_standard_normal_until_it_is_fitted() -> None:
+    z = two_clouds(50)
+    expected = priors.StandardNormal(2)().log_prob(z)
+    torch.testing.assert_close(priors.Aggregate(2)().log_prob(z), expected)
+
+
+def test_the_fitted_aggregate_is_the_law_of_the_codes() -> None:
+    prior = priors.Aggregate(2, components=8)
+    prior.fit(two_clouds(20_000))
+    z = two_clouds(4_000)
+    each = -torch.log(torch.tensor(2 * torch.pi * 0.25))  # of one cloud, but for the square
+    exact = torch.stack([each - (z - m).square().sum(-1) / 0.5 for m in (-2.0, 2.0)]).logsumexp(0)
+    exact = exact - torch.log(torch.tensor(2.0))
+    assert float((exact - prior().log_prob(z)).mean()) == pytest.approx(0.0, abs=0.01)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        drawn = prior().sample(torch.Size((4_000,)))
+    assert float((drawn[:, 0] > 0).float().mean()) == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_fitted_aggregate_is_kept_and_copied() -> None:
+    prior = priors.Aggregate(2, components=4)
+    prior.fit(two_clouds(500))
+    again = priors.Aggregate(2, components=4)
+    again.load_state_dict(prior.state_dict())
+    z = two_clouds(9)
+    for other in (again, copy.deepcopy(prior)):
+        torch.testing.assert_close(other().log_prob(z), prior().log_prob(z))
+
+
+@pytest.mark.parametrize("count", [1, 2, 15])
+def test_few_codes_make_few_components(count: int) -> None:
+    prior = priors.Aggregate(2)
+    prior.fit(two_clouds(count) if count > 1 else torch.zeros(2, 2))
+    assert prior().log_prob(two_clouds(3)).isfinite().all()

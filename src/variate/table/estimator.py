@@ -2,12 +2,12 @@
 
 The generative model, for a row x of C columns and a code z of D dimensions:
 
-    z ~ p(z)        x_c ~ p(x_c | z), independent given z        q(z|x) = N(mu(x), diag(sigma(x)^2))
+    z ~ p(z)      x_j ~ p(x_j | x_1, ..., x_{j-1}, z)      q(z|x) = N(mu(x), diag(sigma(x)^2))
 
-A category's likelihood is categorical over its levels; a number's is a mixture of logistics in the
-column's own normal scores, as a mass on the grid that the column is recorded on. A missing cell
-contributes nothing to the likelihood and is marked for the encoder, so that training on incomplete
-rows maximises the ELBO of what was observed (Mattei & Frellsen 2019; Nazabal et al. 2020).
+A category's law is a softmax over its levels; a number's has atoms, copies of other columns and a
+mixture of logistics in the column's own normal scores, as a mass on the grid that the column is
+recorded on. A value that is missing contributes nothing and is marked for the encoder (Nazabal et
+al. 2020); that it is missing is an outcome where training had gaps.
 
 This module does not know files' formats (see `files`), nor how training works.
 """
