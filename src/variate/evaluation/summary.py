@@ -24,10 +24,12 @@ def summary(model: nn.Module, x: Tensor, *, draws: int, seed: int | None) -> dic
 
     Returns:
         `elbo`, `log_likelihood` (the bound) with its standard error over items
-        `log_likelihood_error`, `draws`, `kl`, `kl_per_dimension` and `active_units`.
+        `log_likelihood_error`, `draws`, `kl`, `kl_per_dimension` (None where the prior couples the
+        dimensions) and `active_units`.
     """
     elbo, evidence = bounds(model, x, draws=draws, seed=seed)
     kl = kl_per_dimension(model, x, seed=seed)
+    active = active_units(model, x, seed=seed)
     error = float(evidence.std() / len(x) ** 0.5) if len(x) > 1 else None
     return {
         "elbo": float(elbo.mean()),
@@ -35,6 +37,6 @@ def summary(model: nn.Module, x: Tensor, *, draws: int, seed: int | None) -> dic
         "log_likelihood_error": error,
         "draws": draws,
         "kl": float(kl.sum()),
-        "kl_per_dimension": kl.tolist(),
-        "active_units": active_units(model, x, seed=seed),
+        "kl_per_dimension": kl.tolist() if len(kl) >= active else None,
+        "active_units": active,
     }
