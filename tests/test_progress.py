@@ -171,10 +171,12 @@ def test_any_iterator_will_do(capsys):
 
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
 sys.path.insert(0, {tests!r})
 from test_progress import Events
 from variate.progress import watch
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 
 def run():
     try:
