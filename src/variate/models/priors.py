@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 from torch.distributions import (
     Categorical,
     Distribution,
@@ -243,6 +243,18 @@ class RelaxedUniform(nn.Module):
         return RelaxedCategories(self.logits, self.temperature)
 
 
+class _Normals(MixtureSameFamily):
+    """A mixture of diagonal normals; torch's would draw from every component and keep one."""
+
+    def sample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
+        with torch.no_grad():
+            chosen = self.mixture_distribution.sample(sample_shape)
+            normal = self.component_distribution.base_dist  # type: ignore[attr-defined]
+            return torch.normal(normal.loc[chosen], normal.scale[chosen])
+
+
 def _mixture(logits: Tensor, components: Distribution) -> Distribution:
     weights = Categorical(logits=logits, validate_args=False)
-    return MixtureSameFamily(weights, components, validate_args=False)
+    normals = isinstance(components, Independent) and isinstance(components.base_dist, Normal)
+    kind = _Normals if normals else MixtureSameFamily
+    return kind(weights, components, validate_args=False)
