@@ -61,6 +61,23 @@ def test_rows_meet_the_condition_and_are_else_as_those_of_the_model_that_do(
         assert difference < 4 / np.sqrt(min(len(kept), ROWS)), name
 
 
+def test_a_condition_on_a_constant_or_on_nothing_is_none(model):
+    frame = people(60).assign(country="CH")
+    small = TableVAE(latent=2, width=8, hidden=(8,), epochs=2).fit(frame)
+    for given in ({"country": "CH"}, {}):
+        assert (small.sample(9, given=given, seed=0)["country"] == "CH").all()
+    with pytest.raises(OptionError, match="nothing to choose"):
+        small.sample(9, given={"country": "DE"})
+
+
+def test_a_density_in_any_unit_is_no_impossibility():
+    x = np.random.default_rng(0).normal(size=(200, 2)) * 1e40
+    wide = TableVAE(latent=2, width=8, hidden=(8,), epochs=2).fit(
+        pd.DataFrame(x, columns=["a", "b"])
+    )
+    assert (wide.sample(5, given={"a": 1e39}, seed=0)["a"] == 1e39).all()
+
+
 def test_draws_under_a_condition_are_repeatable(model):
     first, second = (model.sample(5, given={"city": "Zug"}, seed=3) for _ in range(2))
     assert first.equals(second)

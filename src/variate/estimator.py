@@ -238,7 +238,7 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         check_is_fitted(self)
         at_least("n", n, 1)
         above_zero("temperature", temperature)
-        if given:
+        if given is not None:
             return self.codec_.decode(self._draw_given(n, given, temperature, seed))
         return self.codec_.decode(verbs.sample(self.model_, n, temperature=temperature, seed=seed))
 

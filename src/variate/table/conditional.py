@@ -7,7 +7,9 @@ exact, and the row gets the probability of the condition as a weight:
 
 Rows are then kept in proportion to their weights. Two ways, by how rare the condition is:
 
-    rejection   each row lives on with probability w: the rows left are exact draws
+    rejection   each row lives on with probability w: the rows left are exact draws. (Where a
+                single value of a continuous column is asked for, w is a density, and is divided by
+                the largest of a pilot's: nearly exact.)
     resampling  where fewer than one in a thousand would be left: at each condition the rows are
                 drawn anew in proportion to their weights (a particle filter; Doucet & Johansen
                 2011), exact as M grows. If m_i of the n rows stem from the i-th code, they are
@@ -38,7 +40,7 @@ BLOCK = 8_192  # rows that grow together
 PILOT = 8_192  # rows that tell how rare the condition is
 RARE = 1e-3
 PARTICLES = 262_144  # the most of the resampling
-IMPOSSIBLE = -40.0  # a log-probability that no row of a pilot would meet
+IMPOSSIBLE = -1e6  # far below any density: what no outcome stands for
 
 
 class Conditional(NamedTuple):
@@ -145,7 +147,7 @@ def _grow(
     walk = chain.walk(z)
     log_w = z.new_zeros(len(z))
     beginnings = torch.arange(len(z), device=z.device)
-    last = max(place for place, column in enumerate(chain.order) if column in allowed)
+    last = max((p for p, column in enumerate(chain.order) if column in allowed), default=-1)
     for place, column in enumerate(chain.order):
         law: CategoryLaw | ChoiceLaw | NumberLaw = drawable(walk.law(place))
         if temperature != 1:

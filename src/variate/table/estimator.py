@@ -72,8 +72,9 @@ class TableVAE(Estimator):
         hidden: The widths of the encoder's hidden layers.
         width: Of the network that each column of the decoder has; None chooses from the table.
         components: Mixture components of a number's likelihood.
-        beta: The weight of the KL term; 1 is the ELBO. It is warmed up over the first tenth.
-        objective: What is maximised instead, such as `vt.objectives.FreeBits(0.1)`.
+        beta: The weight of the KL term, warmed up over the first tenth, in the default objective
+            `FreeBits(0.2)`: the ELBO but for 0.2 nats of each latent dimension, which cost nothing.
+        objective: What is maximised instead; `vt.objectives.ELBO()` is the ELBO itself.
         posterior: q(z|x), such as `vt.posteriors.LowRankGaussian(8, rank=2)`; None is diagonal.
         prior: p(z), such as `vt.priors.Mixture(8, components=10)`; None is standard
             normal in training, then a mixture fitted to the codes.
