@@ -127,7 +127,7 @@ def _over_grid(layout, column, out, others):
     kind = layout.columns[column]
     values = grid(kind)
     ends = [float(values[0]) - kind.step / 2, float(values[-1]) + kind.step / 2]
-    copied = torch.tensor([float(c.sign * others[c.source]) for c in kind.copies], dtype=DOUBLE)
+    copied = torch.tensor([float(c.value(others)) for c in kind.copies], dtype=DOUBLE)
     far = ((copied < ends[0]) | (copied > ends[1])) & layout.map_of(column).supports(
         copied[:, None]
     )[:, 0]
@@ -154,7 +154,7 @@ def _over_line(layout, column, out, others):
     p = log_p(layout, out, beside(x.flatten(), column, others))[column].double().exp()
     density = (p.unflatten(-1, x.shape) * width * weights / 2).sum((-2, -1))
     jumps = {a for a, b in zip(kind.values, kind.values[1:], strict=False) if a == b}
-    copied = [float(copy.sign * others[copy.source]) for copy in kind.copies]
+    copied = [float(copy.value(others)) for copy in kind.copies]
     single = torch.tensor([v for v in {*jumps, *kind.atoms, *copied} if v == v], dtype=DOUBLE)
     at = log_p(layout, out, beside(single, column, others))[column].double().exp()
     return [density, at.sum(-1)]

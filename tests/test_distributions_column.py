@@ -29,7 +29,7 @@ COUNT = Numeric(
     gaps=True,
     low=0.0,
     high=20.0,
-    copies=(Copy(0), Copy(0, -1.0)),
+    copies=(Copy((0,)), Copy((0,), (-1.0,))),
 )
 LINE = Numeric(
     (-3.0, 1.0, 1.0, 9.0), (-2.0, -0.3, 0.4, 2.0), atoms=(2.5,), low=-3.0, high=9.0, gaps=True
@@ -136,7 +136,7 @@ def cdf(found, at):
 def test_a_copy_is_drawn_exactly_and_as_often_as_it_is_scored():
     rows = 20_000
     layout, out, found = one(
-        Numeric((-3.0, 9.0), (-2.0, 2.0), low=-3.0, high=9.0, copies=(Copy(0),)), 1 / 3, rows
+        Numeric((-3.0, 9.0), (-2.0, 2.0), low=-3.0, high=9.0, copies=(Copy((0,)),)), 1 / 3, rows
     )
     share = float((found.observed().sample() == 1 / 3).double().mean())
     w = found.observed().log_w.exp()[0, 1]
@@ -144,7 +144,7 @@ def test_a_copy_is_drawn_exactly_and_as_often_as_it_is_scored():
     scored = probabilities(layout, out, torch.tensor([1 / 3], dtype=DOUBLE), 1 / 3)
     assert float(scored) == pytest.approx(float(found.log_w.exp()[0, 1]), rel=1e-5)
     _, _, outside = one(
-        Numeric((-3.0, 9.0), (-2.0, 2.0), low=-3.0, high=9.0, copies=(Copy(0),)), 9.5, 1_000
+        Numeric((-3.0, 9.0), (-2.0, 2.0), low=-3.0, high=9.0, copies=(Copy((0,)),)), 9.5, 1_000
     )
     assert outside.observed().sample().max() <= 9.0
 

@@ -12,7 +12,7 @@ from scipy import integrate
 from variate.distributions import Allowed, Categorical, Copy, Numeric, RowLayout
 
 SOURCE = Numeric((-10.0, 10.0), (-2.0, 2.0), gaps=True)
-COPIES = (Copy(0), Copy(0, -1.0))
+COPIES = (Copy((0,)), Copy((0,), (-1.0,)))
 COUNT = Numeric(
     (-0.5, 0.5, 5.5, 20.5),
     (-1.5, 0.5, 1.0, 2.0),

@@ -19,7 +19,7 @@ MIXED = (
     Categorical(2, gaps=True),
     COUNT,
     Categorical(7),
-    Numeric((-2.0, 0, 3), (-2.0, 0, 2), 0.01, copies=(Copy(1), Copy(3, -1.0)), gaps=True),
+    Numeric((-2.0, 0, 3), (-2.0, 0, 2), 0.01, copies=(Copy((1,)), Copy((3,), (-1.0,))), gaps=True),
     Categorical(2),
 )
 
@@ -72,7 +72,7 @@ def test_numbers_sum_and_integrate_to_one(name, gaps, density):
 @pytest.mark.parametrize("name", SAMPLES)
 def test_copies_keep_the_sum(name):
     """Of a value within, at the ends, between two cells of the grid, or of none at all."""
-    copies = (Copy(0), Copy(0, -1.0), Copy(1))
+    copies = (Copy((0,)), Copy((0,), (-1.0,)), Copy((1,)))
     column = number(name, copies=copies, gaps=True)
     layout = RowLayout([SOURCE, SOURCE, column])
     out = outputs(layout, 3)
@@ -266,7 +266,7 @@ def test_one_column_is_read_as_all_are():
 
 
 def test_decimals_are_atoms_and_copies_whatever_binary_makes_of_them():
-    column = Numeric((-0.05, 9.0), (-2.0, 2.0), 0.1, atoms=(0.3,), copies=(Copy(0),))
+    column = Numeric((-0.05, 9.0), (-2.0, 2.0), 0.1, atoms=(0.3,), copies=(Copy((0,)),))
     layout = RowLayout([SOURCE, column])
     reading = layout.read(torch.tensor([[0.3, 3 * 0.1], [3 * 0.1, 0.3], [0.31, 0.3]], dtype=DOUBLE))
     assert reading.outcome[1].tolist() == [0, 0, 0]
@@ -330,7 +330,7 @@ def test_what_defines_nothing_is_refused():
         Categorical(0)
     with pytest.raises(ValueError, match="component"):
         RowLayout([BENT], components=0)
-    for copy in (Copy(0), Copy(1), Copy(7)):
+    for copy in (Copy((0,)), Copy((1,)), Copy((7,))):
         with pytest.raises(ValueError, match="cannot copy"):
             RowLayout([Categorical(2), Numeric((0.0, 1.0), (0.0, 1.0), copies=(copy,))])
 

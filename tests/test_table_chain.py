@@ -24,7 +24,14 @@ MIXED = (
     Categorical(3, gaps=True),
     COUNT,
     Categorical(9),
-    Numeric((-9.0, 9.0), (-2.0, 2.0), low=-9, high=9, copies=(Copy(0), Copy(2, -1.0)), gaps=True),
+    Numeric(
+        (-9.0, 9.0),
+        (-2.0, 2.0),
+        low=-9,
+        high=9,
+        copies=(Copy((0,)), Copy((2,), (-1.0,))),
+        gaps=True,
+    ),
     Categorical(2),
 )
 ORDER = (3, 0, 5, 2, 4, 1)  # a copy after its sources, categories in between
@@ -183,7 +190,7 @@ def test_frequencies_of_a_small_table_are_its_probabilities(mixing):
         Categorical(3),
         Categorical(2, gaps=True),
         Numeric((-0.5, 2.5), (-1, 1), 1.0, atoms=(0.0, 1.0, 2.0), closed=True, low=0, high=2),
-        Numeric((-0.5, 1.5), (-1, 1), 1.0, low=0, high=1, gaps=True, copies=(Copy(2),)),
+        Numeric((-0.5, 1.5), (-1, 1), 1.0, low=0, high=1, gaps=True, copies=(Copy((2,)),)),
     )
     chain = random_chain(columns, [1, 2, 0, 3], size=0.7)
     z, rows = torch.randn(1, 1, LATENT), 20_000
@@ -243,7 +250,8 @@ def test_draws_keep_to_what_was_observed(mixing):
 def test_copies_of_copies_are_drawn():
     first = Numeric((-9.0, 9.0), (-2.0, 2.0), low=-9.0, high=9.0)
     again = [
-        Numeric(first.values, first.scores, low=-9.0, high=9.0, copies=(Copy(i),)) for i in (0, 1)
+        Numeric(first.values, first.scores, low=-9.0, high=9.0, copies=(Copy((i,)),))
+        for i in (0, 1)
     ]
     chain = random_chain([first, *again])
     chain.outcome_bias[0].data[:] = torch.tensor([-20.0, 20.0] * 2)

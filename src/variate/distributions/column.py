@@ -373,7 +373,7 @@ def law_of(
         log_w = numbers.new_zeros(len(numbers), 1)
     else:
         log_w = logits[:, : column.outcomes].log_softmax(-1)
-    copied = [copy.sign * x[:, copy.source] for copy in column.copies]
+    copied = [copy.value(x.T) for copy in column.copies]
     for r, value in enumerate(copied):  # what a copy cannot give is elsewhere: see rows.py
         useless = layout.useless(position, value)
         place, atoms = layout.first_copy(position) + r, len(column.atoms)

@@ -10,7 +10,7 @@ Every column c has a law p_c, given whatever a network was shown. It has two par
 so that with w the probabilities of the outcomes and f the mixture,
 
     p_c(level) = w_level
-    p_c(x)     = w_atom(x) + Σ_{copies whose source is x} w_copy + w_elsewhere · f(cell of x)
+    p_c(x)     = w_atom(x) + Σ_{copies that give x} w_copy + w_elsewhere · f(cell of x)
     p_c(gap)   = w_gap
 
 which sums and integrates to one: atoms and copies add to what the mixture gives the same value, and
@@ -134,8 +134,8 @@ class RowLayout(Tables):
         self.each = nn.ModuleList([ScoreMaps([column]) for column in numbers.values()])
         self.copies = [(i, copy) for i, c in numbers.items() for copy in c.copies]
         for column, copy in self.copies:
-            if copy.source not in numbers or copy.source == column:
-                raise ValueError(f"column {column} cannot copy column {copy.source}")
+            if not set(copy.sources) <= numbers.keys() - {column}:
+                raise ValueError(f"column {column} cannot copy columns {copy.sources}")
         self.buckets = _buckets({i: c.outcomes for i, c in enumerate(columns) if c.outcomes})
         self.widths = [max(columns[i].outcomes for i in bucket) for bucket in self.buckets]
         gapped = [getattr(c, "gaps", False) for c in columns]
@@ -171,12 +171,12 @@ class RowLayout(Tables):
         score = torch.where(present, self.maps(values.T).T, 0.0)
         cells = [part.T for part in self.maps.cells(values.T)]
         parts = [outcome, score.float(), present, *(part.float() for part in cells)]
-        copied = [copy.sign * flat[copy.source] for _, copy in self.copies]
+        copied = [(i, copy, copy.value(flat)) for i, copy in self.copies]
         same = [
-            (flat[i] - value).abs() <= self.tolerance[self.numeric.index(i)]
-            for (i, _), value in zip(self.copies, copied, strict=True)
+            (flat[i] - value).abs() <= self.tolerance[self.numeric.index(i)] + copy.tolerance
+            for i, copy, value in copied
         ]
-        useless = [self.useless(i, v) for (i, _), v in zip(self.copies, copied, strict=True)]
+        useless = [self.useless(i, value) for i, _, value in copied]
         parts += [torch.stack(part) if part else present[:0] for part in (same, useless)]
         return Reading(*(part.reshape(len(part), *shape) for part in parts))
 
@@ -333,10 +333,21 @@ class RowLayout(Tables):
         for bucket, width in zip(self.buckets, self.widths, strict=True):
             counts = torch.full((len(bucket), width), 0.5, device=x.device)
             for row, c in zip(counts, bucket, strict=True):
-                seen = reading.outcome[c]
+                seen = self._explained(reading, c)
                 row += torch.bincount(seen[seen >= 0], minlength=width)[:width]
             counted.append((counts / counts.sum(-1, keepdim=True)).log())
         return counted
+
+    def _explained(self, reading: Reading, column: int) -> Tensor:
+        """The outcome of each row, a copy where the value is that of a copy and no atom."""
+        outcome = reading.outcome[column]
+        own = [r for r, (c, _) in enumerate(self.copies) if c == column]
+        if not own:
+            return outcome
+        elsewhere = len(self._number(column).atoms)
+        for place, r in reversed(list(enumerate(own, self.first_copy(column)))):
+            outcome = torch.where(reading.equal[r] & (outcome >= elsewhere), place, outcome)
+        return outcome
 
     def normal(self) -> Tensor:
         """Raw parameters `[3·K]` of a mixture of logistics that is close to a standard normal.

@@ -41,15 +41,24 @@ _NARROWEST = 1e-30  # of a cell in scores, so that its width survives in float32
 
 @dataclass(frozen=True)
 class Copy:
-    """That a column often repeats what an earlier one of the same row has, or its negative.
+    """That a column often is what earlier ones of the same row add up to, Σ sign·source + constant.
 
     Attributes:
-        source: The position of the other column, a numeric one.
-        sign: 1 or -1.
+        sources: The positions of the other columns, numeric ones; often a single one.
+        signs: 1 or -1 for each.
+        constant: What is added.
+        tolerance: What a number of a column without a grid may be off and still be the same.
     """
 
-    source: int
-    sign: float = 1.0
+    sources: tuple[int, ...]
+    signs: tuple[float, ...] = (1.0,)
+    constant: float = 0.0
+    tolerance: float = 0.0
+
+    def value(self, columns: Tensor) -> Tensor:
+        """What it gives in rows of columns `[C, ...]`; NaN where a source is missing."""
+        parts = [s * columns[i] for i, s in zip(self.sources, self.signs, strict=True)]
+        return torch.stack(parts).sum(0) + self.constant
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class Numeric:
         gaps: Whether a missing value is an outcome with a probability.
         low: The least value that is drawn.
         high: The largest value that is drawn.
-        copies: Which other columns it repeats.
+        copies: Which other columns it repeats, or is a sum of.
 
     Raises:
         ValueError: The knots do not define an increasing map, or step and origin no grid.

@@ -69,7 +69,7 @@ class Chain(nn.Module):
     ) -> None:
         super().__init__()
         columns = len(order)
-        if any(copy.source not in order[: order.index(c)] for c, copy in layout.copies):
+        if any(not set(copy.sources) <= {*order[: order.index(c)]} for c, copy in layout.copies):
             raise ValueError("a column can only copy one that comes before it in the chain's order")
         self.layout = layout
         self.order = list(order)

@@ -14,6 +14,7 @@ This module does not know any model, nor how files are read.
 
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
@@ -24,7 +25,7 @@ from torch import Tensor
 from variate.codec import Codec
 from variate.errors import DataError, DataWarning, ModelFileError, OptionError, SchemaError
 from variate.table import columns as column_codec
-from variate.table.copies import checked_copies, find_copies
+from variate.table.copies import Copies, checked_copies, find_copies
 from variate.table.frames import Frame, restore, to_frame
 from variate.table.inference import OVERRIDES, conclude, summary_for
 from variate.table.schema import ColumnSchema, Dropped, TableSchema
@@ -60,7 +61,7 @@ class TableCodec(Codec):
     """
 
     schema: TableSchema
-    copies: tuple[tuple[int, int, int], ...]
+    copies: Copies
 
     def __init__(self, columns: Mapping[str, str] | None = None) -> None:
         self.columns = columns
@@ -141,7 +142,7 @@ class TableCodec(Codec):
 
     def state(self) -> dict[str, Any]:
         """The overrides and the schema, as JSON-able values."""
-        copies = [list(copy) for copy in self.copies]
+        copies = [[column, *asdict(copy).values()] for column, copy in self.copies]
         return {"columns": self._overrides(), "schema": self.schema.to_json(), "copies": copies}
 
     @classmethod

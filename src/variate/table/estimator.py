@@ -235,7 +235,9 @@ class TableVAE(Estimator):
         assert isinstance(codec, TableCodec)
         first = positions_of(self.condition_on, codec.schema)
         # what comes first cannot repeat what comes later
-        copies = [copy for copy in codec.copies if copy[0] not in first or copy[1] in first]
+        copies = [
+            (c, copy) for c, copy in codec.copies if c not in first or {*copy.sources} <= first
+        ]
         layout = layout_of(codec.modelled, copies, self.components)
         encoder = RowEncoder(layout, tuple(self.hidden), posterior)
         order = chain_order(layout, first)

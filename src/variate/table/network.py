@@ -29,18 +29,18 @@ SCORE_BOUND = 6.0  # beyond six deviations a number is only "far out" to a netwo
 
 
 def layout_of(
-    columns: Sequence[ColumnSchema], copies: Sequence[tuple[int, int, int]], components: int
+    columns: Sequence[ColumnSchema], copies: Sequence[tuple[int, Copy]], components: int
 ) -> RowLayout:
     """The laws that a table's modelled columns ask for.
 
     Args:
         columns: Of the table.
-        copies: Which of them repeat which: column, source, sign.
+        copies: Which of them repeat which.
         components: Of a number's mixture.
     """
     sources: dict[int, list[Copy]] = {c: [] for c in range(len(columns))}
-    for column, source, sign in copies:
-        sources[column].append(Copy(source, float(sign)))
+    for column, copy in copies:
+        sources[column].append(copy)
     with torch.device("cpu"):  # its tables are data, also where the weights are only shapes
         made = [_column_of(column, tuple(sources[c])) for c, column in enumerate(columns)]
         return RowLayout(made, components=components)
