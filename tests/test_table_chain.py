@@ -192,7 +192,7 @@ def test_frequencies_of_a_small_table_are_its_probabilities(mixing):
         Numeric((-0.5, 2.5), (-1, 1), 1.0, atoms=(0.0, 1.0, 2.0), closed=True, low=0, high=2),
         Numeric((-0.5, 1.5), (-1, 1), 1.0, low=0, high=1, gaps=True, copies=(Copy((2,)),)),
     )
-    chain = random_chain(columns, [1, 2, 0, 3], size=0.7)
+    chain = random_chain(columns, [1, 2, 0, 3], size=0.4)
     z, rows = torch.randn(1, 1, LATENT), 20_000
     support = [(0.0, 1.0, 2.0), (0.0, 1.0, NAN), (0.0, 1.0, 2.0), (0.0, 1.0, NAN)]
     every = torch.tensor(list(itertools.product(*support)), dtype=DOUBLE)

@@ -5,15 +5,22 @@ r"""The decoder of a table's row: one column after the other, each given z and t
 With e_i the embedding of column i, a = SiLU and a code's features c = a(A z), the j-th column of
 the chain has
 
-    h_j = c U_j + b_j + Σ_{i<j} e_i W_ij            [width]
+    g_j = b_j + Σ_{i<j} e_i W_ij                    [width]
+    f_j = a(g_j) P_j                                [FEATURES]
+    h_j = g_j + Σ_{i<=j} f_i V_ij + c U_j           [width]
     h_j <- h_j + a(h_j) R_jl,   l = 1, ..., layers
     outcomes and mixture of p_j: linear maps of a(h_j)
 
-so columns are mixed in the first layer alone, and what follows is a small network for each. In
-training all columns are computed at once, W being masked to i < j. To draw, the sums are carried
-along: as soon as x_i is drawn, e_i W_ij is added for all j > i, and a whole row costs what one pass
-of training costs. Tables of many columns have W_ij = V_i Q_j of a low rank, with Σ_{i<j} e_i V_i as
-what is carried along, so that their cost grows with the number of columns and not with its square.
+so columns are mixed twice, with what was found out about the columns before at hand for those
+after, and what follows is a small network for each. In training all columns are computed at once,
+W and V being masked. To draw, both sums are carried along: as soon as x_i is drawn, e_i W_ij is
+added for all j > i, and f_j V_jk for all k >= j, and a whole row costs what one pass of training
+costs. Tables of many columns have W_ij and V_ij of a low rank, with the sum up to j in RANK
+dimensions as what is carried along, so that their cost grows with the number of columns and not
+with its square.
+
+The code comes in after the mixing: what columns make of each other does not depend on it, so other
+codes can be tried for a row that is partly known without going through its columns again.
 
 This module does not know where the columns came from, nor what their names are.
 """
@@ -34,6 +41,7 @@ __all__ = ["Chain", "Walk"]
 CODE = 64  # features of a code
 MOST = 4_000_000  # numbers in W; beyond, it is of low rank
 RANK = 128
+FEATURES = 32  # of a column, that the columns from it on are shown
 
 
 class Chain(nn.Module):
@@ -77,8 +85,11 @@ class Chain(nn.Module):
         self.embedding = ColumnEmbedding(layout, embedding)
         self.code = nn.Linear(latent, CODE)
         self.from_code = nn.Linear(CODE, columns * width)
-        mixing = _FullMixing if columns**2 * embedding * width <= MOST else _LowRankMixing
+        mixing = _FullMixing if columns**2 * FEATURES * width <= MOST else _LowRankMixing
         self.mixing = mixing(columns, embedding, width)
+        self.bias = nn.Parameter(torch.zeros(columns, width))
+        self.feature = _normal(columns, width, FEATURES, fan=width)
+        self.again = mixing(columns, FEATURES, width, inclusive=True)
         self.residual = nn.ParameterList(
             _normal(columns, width, width, fan=width) for _ in range(layers)
         )
@@ -118,7 +129,7 @@ class Chain(nn.Module):
         """
         reading = self.layout.read(x)
         e = self.embedding(reading)[self.order]
-        h = self.mixing(e).unsqueeze(1) + self.features(z)  # [C, S, B, width]
+        h = self._mixed(e).unsqueeze(1) + self.features(z)  # [C, S, B, width]
         h = self._through(h.flatten(1, 2), range(len(self.order)))
         logits = [
             self._outcomes(b, h[places]).unflatten(1, z.shape[:2])
@@ -127,6 +138,11 @@ class Chain(nn.Module):
         numbers = self._numbers(h[self.number_places]).unflatten(1, z.shape[:2])
         reading = type(reading)(*(part.unsqueeze(1) for part in reading))  # the same for all draws
         return self.layout.log_prob(reading, logits, numbers)
+
+    def _mixed(self, e: Tensor) -> Tensor:
+        """What the columns see of those before them, `[C, B, width]`."""
+        g = self.mixing(e) + self.bias.unsqueeze(1)
+        return g + self.again(torch.bmm(self._dropped(F.silu(g)), self.feature))
 
     def features(self, z: Tensor, places: int | None = None) -> Tensor:
         """What the columns, or those at so many first places, see of the codes `[..., D]`.
@@ -160,6 +176,10 @@ class Chain(nn.Module):
         weight = self.outcomes[bucket]
         bias = self.outcome_bias[bucket].unflatten(0, (len(weight), 1, -1))
         return torch.baddbmm(bias, h, weight)
+
+    def feature_of(self, place: int, g: Tensor) -> Tensor:
+        """What the column at a place shows to those from it on, `[M, FEATURES]`."""
+        return F.silu(g) @ self.feature[place]
 
     def _numbers(self, h: Tensor) -> Tensor:
         bias = self.number_bias.unflatten(0, (len(self.numbers), 1, 3 * self.layout.components))
@@ -203,13 +223,14 @@ class Walk:
         self._chain = chain
         self._codes = chain.features(z)
         self._sums = chain.mixing.empty(len(z), z)
+        self._again = chain.again.empty(len(z), z)
+        self._mixed: tuple[int, Tensor] | None = None
         columns = len(chain.layout.columns)
         self.x = torch.full((len(z), columns), torch.nan, dtype=torch.float64, device=z.device)
 
     def law(self, place: int) -> ColumnLaw:
         """The law of the column at this place, given the rows so far."""
-        h = self._chain.mixing.at(self._sums, place) + self._codes[place]
-        return self._chain.law(place, h, self.x)
+        return self._chain.law(place, self._seen(place) + self._codes[place], self.x)
 
     def law_under(self, place: int, features: Tensor) -> ColumnLaw:
         """The law of the column at this place under K other codes for each row, `[M·K]`.
@@ -218,7 +239,7 @@ class Walk:
             place: Which column.
             features: What it sees of these codes, `[M, K, width]`.
         """
-        h = self._chain.mixing.at(self._sums, place).unsqueeze(1) + features
+        h = self._seen(place).unsqueeze(1) + features
         x = self.x.repeat_interleave(features.shape[1], 0)
         return self._chain.law(place, h.flatten(0, 1), x)
 
@@ -230,25 +251,41 @@ class Walk:
         """The column at this place has these values `[M]`."""
         column = self._chain.order[place]
         self.x[:, column] = values
+        self._seen(place)
         e = self._chain.embedding.one(column, values)
         self._chain.mixing.add(self._sums, place, e)
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these of the rows, `[M']`, in this order, some perhaps several times."""
         self.x, self._sums, self._codes = self.x[rows], self._sums[rows], self._codes[:, rows]
+        self._again = self._again[rows]
+        if self._mixed is not None:
+            self._mixed = self._mixed[0], self._mixed[1][rows]
+
+    def _seen(self, place: int) -> Tensor:
+        """What the column at this place sees of those before it, `[M, width]`."""
+        if self._mixed is None or self._mixed[0] != place:
+            chain = self._chain
+            g = chain.mixing.at(self._sums, place) + chain.bias[place]
+            chain.again.add(self._again, place, chain.feature_of(place, g))
+            self._mixed = place, g + chain.again.at(self._again, place)
+        return self._mixed[1]
 
 
 class _FullMixing(nn.Module):
-    """Σ_{i<j} e_i W_ij with a matrix for each pair."""
+    """Σ_{i<j} e_i W_ij with a matrix for each pair; inclusive: i <= j."""
 
     mask: Tensor
 
-    def __init__(self, columns: int, embedding: int, width: int) -> None:
+    def __init__(
+        self, columns: int, embedding: int, width: int, *, inclusive: bool = False
+    ) -> None:
         super().__init__()
         self.sizes = (columns, embedding, width)
+        self.inclusive = inclusive
         fan = columns * embedding / 2
         self.weight = _normal(columns * embedding, columns * width, fan=fan)
-        before = torch.ones(columns, columns).triu(1)
+        before = torch.ones(columns, columns).triu(0 if inclusive else 1)
         mask = before.repeat_interleave(embedding, 0).repeat_interleave(width, 1)
         self.register_buffer("mask", mask, persistent=False)
 
@@ -269,25 +306,30 @@ class _FullMixing(nn.Module):
         return sums[:, place * width : (place + 1) * width]
 
     def add(self, sums: Tensor, place: int, e: Tensor) -> None:
-        """Add the column at this place to those after it."""
+        """Add the column at this place to those after it, or from it on."""
         _, embedding, width = self.sizes
-        rows, after = slice(place * embedding, (place + 1) * embedding), (place + 1) * width
+        rows = slice(place * embedding, (place + 1) * embedding)
+        after = (place if self.inclusive else place + 1) * width
         if after < sums.shape[1]:
             sums[:, after:] += e @ self.weight[rows, after:]
 
 
 class _LowRankMixing(nn.Module):
-    """Σ_{i<j} e_i V_i, then Q_j: for many columns."""
+    """Σ_{i<j} e_i V_i, then Q_j: for many columns; inclusive: i <= j."""
 
-    def __init__(self, columns: int, embedding: int, width: int) -> None:
+    def __init__(
+        self, columns: int, embedding: int, width: int, *, inclusive: bool = False
+    ) -> None:
         super().__init__()
+        self.inclusive = inclusive
         self.into = _normal(columns, embedding, RANK, fan=columns * embedding / 2)
         self.out = _normal(columns, RANK, width, fan=RANK)
 
     def forward(self, e: Tensor) -> Tensor:
         """`[C, B, width]` from all embeddings `[C, B, E]`."""
         added = torch.bmm(e, self.into)
-        return torch.bmm(F.silu(added.cumsum(0) - added), self.out)
+        sums = added.cumsum(0) if self.inclusive else added.cumsum(0) - added
+        return torch.bmm(F.silu(sums), self.out)
 
     def empty(self, rows: int, like: Tensor) -> Tensor:
         """The sums of so many rows when no column is known."""

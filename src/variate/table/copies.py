@@ -11,9 +11,13 @@ For each number x_c the columns before it are looked through for
     shifts     x_c = ±x_i + b              b a constant, in a twentieth, and five times as often as
                                            when the rows of x_i are put in another order
     sums       x_c = Σ ±x_i + b            whichever columns a QR decomposition finds it to be a
-                                           combination of
+                                           combination of, unless the parts are much coarser
 
 and those are kept, at most three, that explain most; atoms and rows already explained are left out.
+Parts are drawn, and what their sum is off moves its score by the slope of T at the sum over that at
+the part. Where it is large, as for the least of some shares given the largest, the sum would hold
+and its distribution would be lost, so that is left to the network.
+
 Numbers of a column without a grid are the same when their first seven digits are.
 
 This module does not know what the columns mean.
@@ -40,6 +44,7 @@ LOOKED_AT = 20_000
 FIRST_LOOK = 2_000  # rows; what shows in a fifth of the share there is looked at again
 FEW_COLUMNS = 100  # beyond, shifts are not looked for: they cost the square of the columns
 DIGITS = 1e-7  # of the largest number of a column: what is less is rounding
+COARSER = 10.0  # of the slopes of T, in a quarter of the rows
 DEPENDENT = 1e-5  # of a column's deviation: what is left of it when others give it
 
 Floats = NDArray[np.float64]
@@ -57,6 +62,7 @@ def find_copies(x: Floats, columns: Sequence[ColumnSchema]) -> Copies:
     numbers = [c for c, column in enumerate(columns) if column.kind in NUMBER]
     largest = np.nanmax(np.abs(x), 0, initial=0.0, where=~np.isnan(x))
     sums = dict(_sums(x, numbers, largest))
+    sums = {c: copy for c, copy in sums.items() if not _coarser(x[:FIRST_LOOK], c, copy, columns)}
     found: list[tuple[int, Copy]] = []
     for place, c in enumerate(numbers):
         if columns[c].closed:
@@ -174,6 +180,24 @@ def _sums(x: Floats, numbers: Sequence[int], largest: Floats) -> Iterator[tuple[
         if count >= len(rows) / 2:
             column, tolerance = int(places[p]), 2 * grain
             yield column, Copy(tuple(sources), tuple(signs.tolist()), constant, tolerance)
+
+
+def _coarser(x: Floats, column: int, copy: Copy, columns: Sequence[ColumnSchema]) -> bool:
+    """Whether the scores of the parts say much less than that of their sum must be known by."""
+    x = x[~np.isnan(x[:, [column, *copy.sources]]).any(1)]
+    parts = [_slope(x[:, source], columns[source]) for source in copy.sources]
+    ratio = _slope(x[:, column], columns[column]) / np.min(parts, 0)
+    return bool(np.quantile(ratio, 0.75) > COARSER)
+
+
+def _slope(values: Floats, column: ColumnSchema) -> Floats:
+    """T' at the values."""
+    knots = np.array(column.knots)
+    rising = np.append(True, np.diff(knots) > 0)
+    knots, scores = knots[rising], np.array(column.scores)[rising]
+    place = np.searchsorted(knots[1:-1], values)
+    slopes: Floats = (np.diff(scores) / np.diff(knots))[place]
+    return slopes
 
 
 def checked_copies(state: Any, columns: Sequence[ColumnSchema]) -> Copies:
