@@ -374,3 +374,14 @@ def test_the_encoder_sees_every_column_and_every_gap():
             other = x.clone()
             other[0, c] = value
             assert not torch.equal(encoder(other), first)
+
+
+def test_under_autocast_the_networks_are_half_precise_and_the_density_is_not():
+    chain = random_chain()
+    z, x = torch.randn(1, 50, LATENT), rows_of(chain)
+    with torch.autocast("cpu", torch.bfloat16):
+        likelihood = RowDecoder(chain)(z)
+    half, whole = likelihood.log_prob(x), Rows(chain, z).log_prob(x)
+    assert half.dtype == whole.dtype == torch.float32
+    assert not torch.equal(half, whole)
+    assert torch.allclose(half, whole, rtol=0.05, atol=0.5)

@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from variate.distributions.column import ColumnLaw, law_of
-from variate.distributions.rows import Numeric, RowLayout
+from variate.distributions.rows import Numeric, Reading, RowLayout
 from variate.table.network import ColumnEmbedding
 
 __all__ = ["Chain", "Walk"]
@@ -120,24 +120,34 @@ class Chain(nn.Module):
 
     # -- all columns at once ----------------------------------------------------------------------
 
-    def log_prob(self, z: Tensor, x: Tensor) -> Tensor:
+    def log_prob(self, z: Tensor, x: Tensor, *, half: torch.dtype | None = None) -> Tensor:
         """Log p(x_j | x_1, ..., x_{j-1}, z) of each column, `[C, S, B]`.
 
         Args:
             z: `[S, B, D]`.
             x: The rows, `[B, C]`.
+            half: What the networks compute in, if not in the weights' precision.
         """
         reading = self.layout.read(x)
+        with torch.autocast(z.device.type, half, enabled=half is not None):
+            logits, numbers = self._all_laws(z, reading)
+        reading = type(reading)(*(part.unsqueeze(1) for part in reading))  # the same for all draws
+        return self.layout.log_prob(reading, logits, numbers)
+
+    def _all_laws(self, z: Tensor, reading: Reading) -> tuple[list[Tensor], Tensor]:
+        """Of all laws: logits of outcomes, `[n_b, S, B, L_b]`, and of mixtures, `[N, S, B, 3·K]`.
+
+        In the precision of the code, whatever the networks compute in.
+        """
         e = self.embedding(reading)[self.order]
         h = self._mixed(e).unsqueeze(1) + self.features(z)  # [C, S, B, width]
         h = self._through(h.flatten(1, 2), range(len(self.order)))
         logits = [
-            self._outcomes(b, h[places]).unflatten(1, z.shape[:2])
+            self._outcomes(b, h[places]).unflatten(1, z.shape[:2]).to(z.dtype)
             for b, places in enumerate(self.places)
         ]
         numbers = self._numbers(h[self.number_places]).unflatten(1, z.shape[:2])
-        reading = type(reading)(*(part.unsqueeze(1) for part in reading))  # the same for all draws
-        return self.layout.log_prob(reading, logits, numbers)
+        return logits, numbers.to(z.dtype)
 
     def _mixed(self, e: Tensor) -> Tensor:
         """What the columns see of those before them, `[C, B, width]`."""

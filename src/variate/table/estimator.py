@@ -53,7 +53,7 @@ from variate.table.stream import TableStream, is_large
 __all__ = ["TableVAE"]
 
 APPRAISED = 5_000  # rows that are compared and drawn; more would show nothing more
-FREE_NATS = 0.2  # of each latent dimension: a code that costs nothing is not given up
+FREE_NATS = 0.22  # of each latent dimension: a code that costs nothing is not given up
 EMA = 0.995
 LARGE = 512 * 2**20  # bytes of encoded rows above which a file is streamed from disk
 
@@ -73,7 +73,7 @@ class TableVAE(Estimator):
         width: Of the network that each column of the decoder has; None chooses from the table.
         components: Mixture components of a number's likelihood.
         beta: The weight of the KL term, warmed up over the first tenth, in the default objective
-            `FreeBits(0.2)`: the ELBO but for 0.2 nats of each latent dimension, which cost nothing.
+            `FreeBits(0.22)`: the ELBO but for 0.22 free nats of each latent dimension.
         objective: What is maximised instead; `vt.objectives.ELBO()` is the ELBO itself.
         posterior: q(z|x), such as `vt.posteriors.LowRankGaussian(8, rank=2)`; None is diagonal.
         prior: p(z), such as `vt.priors.Mixture(8, components=10)`; None is standard

@@ -107,7 +107,7 @@ class ColumnEmbedding(nn.Module):
         if not self.layout.numeric:
             return e
         numbers = torch.bmm(_waves(reading.score, reading.present), self.number)
-        return e.index_add(0, self.layout.where_numeric, numbers)
+        return e.index_add(0, self.layout.where_numeric, numbers.to(e.dtype))
 
     def one(self, column: int, values: Tensor) -> Tensor:
         """`[M, width]` from values `[M]` of one column."""

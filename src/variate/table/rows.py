@@ -30,7 +30,9 @@ class RowDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> "Rows":
         """p(x|z)."""
-        return Rows(self.chain, z)
+        device = z.device.type
+        half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        return Rows(self.chain, z, half=half)
 
 
 class Rows(Distribution):
@@ -43,15 +45,24 @@ class Rows(Distribution):
         chain: The networks of the columns.
         z: The codes, `[S, B, D]`.
         temperature: Of the draws; the density is that of temperature 1.
+        half: What the networks compute a density in, where not in float32. They run when a density
+            is asked for, which is after the decoder's `forward`, and so after its autocast.
     """
 
     arg_constraints = {}  # noqa: RUF012
     has_rsample = False
 
-    def __init__(self, chain: Chain, z: Tensor, temperature: float = 1.0) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        z: Tensor,
+        temperature: float = 1.0,
+        half: torch.dtype | None = None,
+    ) -> None:
         self.chain = chain
         self.z = z
         self.temperature = temperature
+        self.half = half
         event = Size((len(chain.layout.columns),))
         super().__init__(z.shape[:-1], event, validate_args=False)
 
@@ -63,7 +74,7 @@ class Rows(Distribution):
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Rows":
         """The same rows with their batch broadcast to `batch_shape`."""
         z = self.z.expand(*batch_shape, self.z.shape[-1])
-        return Rows(self.chain, z, self.temperature)
+        return Rows(self.chain, z, self.temperature, self.half)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-probability of rows `[B, C]` in nats, `[S, B]`.
@@ -74,7 +85,7 @@ class Rows(Distribution):
 
     def log_prob_columns(self, value: Tensor) -> Tensor:
         """The same column by column, `[C, S, B]`, in the order of the chain's layout."""
-        return self.chain.log_prob(self.z, value)
+        return self.chain.log_prob(self.z, value, half=self.half)
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
@@ -104,7 +115,8 @@ def drawable(law: ColumnLaw) -> ColumnLaw:
 
 @tempered.register
 def _rows(distribution: Rows, temperature: float) -> Distribution:
-    return Rows(distribution.chain, distribution.z, distribution.temperature * temperature)
+    hotter = distribution.temperature * temperature
+    return Rows(distribution.chain, distribution.z, hotter, distribution.half)
 
 
 class _RowSupport(constraints.Constraint):
