@@ -196,9 +196,13 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         if isinstance(self.model_.prior, priors.Aggregate):
             codes = verbs.codes(self.model_, prepared.many(), CODES, seed=self.seed)
             self.model_.prior.fit(codes, seed=self.seed)
+        self._settle(prepared)
         if prepared.held_out is not None:
             x = prepared.held_out[:HELD_OUT_ROWS]
             self.facts_["held_out"] = {"rows": len(x)} | self._figures(x, draws=64, seed=self.seed)
+
+    def _settle(self, prepared: Prepared) -> None:
+        """What a kind does to its model once all else is trained."""
 
     def _check_options(self) -> None:
         check_training(self)

@@ -225,6 +225,12 @@ class NumberLaw:
         law, _ = self._cut(Allowed(low=self.column.low, high=self.column.high, gap=True))
         return law
 
+    def some(self, rows: int) -> "NumberLaw":
+        """The laws of the first rows."""
+        parts = (self.mixture.logits, self.mixture.location, self.mixture.scale)
+        mixture = LogisticMixture(*(part[:rows] for part in parts), validate_args=False)
+        return replace(self, log_w=self.log_w[:rows], mixture=mixture, copied=self.copied[:rows])
+
     # -- the parts --------------------------------------------------------------------------------
 
     def _fixed(self) -> Tensor:

@@ -118,6 +118,14 @@ class Chain(nn.Module):
             bias.copy_(logits.flatten())
         self.number_bias.copy_(self.layout.normal().repeat(len(self.layout.numeric)))
 
+    @torch.no_grad()
+    def shift_outcomes(self, column: int, shift: Tensor) -> None:
+        """Add to the biases of a column's outcomes, `[L]`."""
+        for b, bucket in enumerate(self.layout.buckets):
+            if column in bucket:
+                start = bucket.index(column) * self.layout.widths[b]
+                self.outcome_bias[b][start : start + len(shift)] += shift
+
     # -- all columns at once ----------------------------------------------------------------------
 
     def log_prob(self, z: Tensor, x: Tensor, *, half: torch.dtype | None = None) -> Tensor:

@@ -4,10 +4,8 @@ The generative model, for a row x of C columns and a code z of D dimensions:
 
     z ~ p(z)      x_j ~ p(x_j | x_1, ..., x_{j-1}, z)      q(z|x) = N(mu(x), diag(sigma(x)^2))
 
-A category's law is a softmax over its levels; a number's has atoms, copies of other columns and a
-mixture of logistics in the column's own normal scores, as a mass on the grid that the column is
-recorded on. A value that is missing contributes nothing and is marked for the encoder (Nazabal et
-al. 2020); that it is missing is an outcome where training had gaps.
+with the laws of `distributions.rows`. A value that is missing contributes nothing and is marked for
+the encoder (Nazabal et al. 2020); that it is missing is an outcome where training had gaps.
 
 This module does not know files' formats (see `files`), nor how training works.
 """
@@ -37,6 +35,7 @@ from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files, private
 from variate.table.appraisal import appraise
+from variate.table.calibration import settle_marginals
 from variate.table.chain import Chain
 from variate.table.codec import TableCodec
 from variate.table.completion import CANDIDATES, complete_rows, known_cells, positions_of
@@ -241,14 +240,13 @@ class TableVAE(Estimator):
         layout = layout_of(codec.modelled, copies, self.components)
         encoder = RowEncoder(layout, tuple(self.hidden), posterior)
         order = chain_order(layout, first)
-        habits = habits_of(codec.schema)
-        noisy = self.privacy is not None  # noise enough: nothing is dropped out as well
+        habits, noisy = habits_of(codec.schema), self.privacy is not None
         chain = Chain(
             layout,
             self._latent(codec),
             order,
             width=self.width or habits.width,
-            dropout=0.0 if noisy else habits.dropout,
+            dropout=0.0 if noisy else habits.dropout,  # the noise is enough
             number_dropout=0.0 if noisy else habits.number_dropout,
         )
         return VAE(encoder, RowDecoder(chain), prior)
@@ -257,6 +255,10 @@ class TableVAE(Estimator):
         assert isinstance(model.decoder, RowDecoder)
         model.decoder.chain.begin(example)
         return model
+
+    def _settle(self, prepared: Prepared) -> None:
+        if self.privacy is None:
+            settle_marginals(self.model_, prepared.many(), self.seed)
 
     def _events(
         self, prepared: Prepared, checkpoint: Any, processes: int | None, *, resume: bool

@@ -1,0 +1,93 @@
+r"""Marginals that are those of the data: what the chain lacks, settled once training is over.
+
+What a chain draws has marginals close to the data's, for every column is trained to. Close is not
+equal: weights are pulled towards zero and averaged, the prior is fitted afterwards, and what one
+column is off is handed to the next. Over tens of thousands of drawn rows a percent is seen. So rows
+are drawn from the prior, and on the way along the chain each column's outcomes get what their
+biases lack: with w_k(m) the probability of outcome k in row m and q_k its share in the data,
+
+    b_k <- b_k + log q_k - log 1/M Σ_m w_k(m)
+
+until the shares agree, before the column is drawn and the next one's turn has come. A number whose
+mixture has a part in the values of its atoms is left as it is.
+
+This module does not know where the prior and the weights come from.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from variate.distributions.column import Allowed, ColumnLaw, NumberLaw
+from variate.models import VAE
+from variate.table.rows import RowDecoder, drawable
+
+__all__ = ["settle_marginals"]
+
+ROWS = 65_536
+MOST_ROWS = 200_000  # of the data that are looked at
+CELLS = 2**24  # of a table of drawn rows by outcomes
+ROUNDS = 8
+FEWEST = 5  # rows; what is rarer in the data is left as the network has it
+SOME = 4_096  # of the drawn rows: for what the mixture gives atoms
+OVERLAP = 0.02  # of the atoms' values
+MOST_SHIFT = 1.0  # nats; what is off by more is not a matter of a bias
+
+
+@torch.no_grad()
+def settle_marginals(model: VAE, x: Tensor, seed: int, rows: int = ROWS) -> None:
+    """Give the outcomes of the chain's columns the shares that they have in the data.
+
+    Args:
+        model: Whose decoder is a chain of columns, in evaluation mode.
+        x: Rows of the data, `[N, C]`.
+        seed: Of the draws.
+        rows: M, how many are drawn at most; fewer where a column has thousands of outcomes.
+    """
+    assert isinstance(model.decoder, RowDecoder)
+    chain = model.decoder.chain
+    device = next(chain.parameters()).device
+    rows = min(rows, CELLS // max([1, *chain.layout.widths]))
+    x = x[:: max(1, len(x) // MOST_ROWS)]
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        walk = chain.walk(model.prior().sample((rows,)))
+        reading = chain.layout.read(x.to(device))
+        for place, column in enumerate(chain.order):
+            law = drawable(walk.law(place))
+            if chain.layout.columns[column].outcomes:
+                shift = _shift(law, reading.outcome[column])
+                chain.shift_outcomes(column, shift)
+                law = replace(law, log_w=(law.log_w + shift).log_softmax(-1))
+            walk.take(place, law.sample())
+
+
+def _shift(law: ColumnLaw, outcome: Tensor) -> Tensor:
+    """What the biases of a column's outcomes lack, `[L]`."""
+    counts = torch.bincount(outcome[outcome >= 0], minlength=law.log_w.shape[-1]).float()
+    wanted = counts / counts.sum()
+    shift = torch.zeros_like(wanted)
+    free = counts < FEWEST
+    if isinstance(law, NumberLaw):
+        free[len(law.column.atoms)] = True  # elsewhere, and copies: what is left
+        if _overlap(law) > OVERLAP:
+            return shift
+    for _ in range(ROUNDS):
+        share = (law.log_w + shift).softmax(-1).mean(0)
+        rest = (1 - wanted[~free].sum()) / share[free].sum().clamp_min(1e-12)
+        aim = torch.where(free, share * rest.clamp(0.1, 10.0), wanted)
+        shift = shift + aim.clamp_min(1e-12).log() - share.clamp_min(1e-12).log()
+    shift = shift - (shift[free][0] if free.any() else 0.0)
+    return shift.clamp(-MOST_SHIFT, MOST_SHIFT)
+
+
+def _overlap(law: NumberLaw) -> float:
+    """What share of the atoms' values the mixture and the copies give."""
+    if not law.column.atoms:
+        return 0.0
+    some = law.some(SOME)
+    _, total = some.restricted(Allowed(values=law.column.atoms))
+    whole = total.exp().mean()
+    own = some.log_w[:, : len(law.column.atoms)].exp().sum(-1).mean()
+    return float((whole - own) / whole)
