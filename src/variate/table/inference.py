@@ -278,7 +278,11 @@ def _reals(base: ColumnSchema, numbers: Numbers, kind: str) -> Verdict:
             f"column {base.name!r} was to be 'integer', but holds fractions{shown}; "
             f"round it, or use columns={{{base.name!r}: 'continuous'}}."
         )
+    if decimals == 0:
+        return Verdict(_scaled(base, numbers, kind, step=1.0))
     step = None if decimals is None else 10.0**-decimals
+    places = numbers.places if step is None else None
+    base = replace(base, digits=numbers.digits, places=places)
     return Verdict(_scaled(base, numbers, kind, step=step))
 
 

@@ -23,6 +23,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from variate.errors import ModelFileError
+from variate.table.digits import MOST_DIGITS, MOST_PLACES
 from variate.table.storage import (
     TEMPORAL,
     Scalar,
@@ -66,6 +67,9 @@ class ColumnSchema:
             decoding needs them.
         step: The grid of x: 1 for integers, dates and times, 10^-d for numbers recorded to d
             decimals; None where there is no grid.
+        digits: The most significant digits that numbers are written with, where fewer than floating
+            point has.
+        places: The most decimals that they are written with, where there is no step.
         origin: What is taken off before the numbers become floating point, so that large integers
             and times stay exact.
         unit: What x counts, for dates and times: "day", "hour", "minute", "second", "ms", "us",
@@ -93,6 +97,8 @@ class ColumnSchema:
     levels: tuple[Scalar, ...] = ()
     declared: tuple[Scalar, ...] = ()
     step: float | None = None
+    digits: int | None = None
+    places: int | None = None
     origin: int | float = 0
     unit: str | None = None
     text: str | None = None
@@ -139,6 +145,9 @@ class ColumnSchema:
         plain = (*self.knots, *self.scores, *self.atoms, *ends)
         finite = all(isinstance(v, int | float) and math.isfinite(v) for v in plain)
         _require(finite, "knots, scores, origin, range and step must be finite numbers")
+        for count, most in ((self.digits, MOST_DIGITS), (self.places, MOST_PLACES)):
+            fine = count is None or (type(count) is int and 0 <= count <= most)
+            _require(fine, f"{count} digits or decimals are not what numbers have")
         _require(self.step is None or self.step > 0, f"the step {self.step} is not positive")
         _require(len(self.knots) == len(self.scores) >= 2, "there must be two knots and scores")
         for values in (self.scores, self.atoms):
