@@ -81,16 +81,30 @@ def demo(
 
 
 @app.command
-def constraints(data: Data, /, *, json: Json = False) -> None:
-    """Propose rules that all rows of DATA obey, for `TableVAE(constraints=[...])`.
+def constraints(
+    data: Data,
+    /,
+    *,
+    out: Annotated[
+        Path | None,
+        Parameter(name=("--out", "-o"), help="A .toml file to edit, for `fit --constraints`."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Propose rules that all rows of DATA obey; without `--out` as the Python that declares them.
 
-    Example: `variate constraints people.csv`
+    Example: `variate constraints people.csv --out rules.toml`
     """
     from variate.table import files, propose_constraints
+    from variate.table.constraints import write
 
+    expect_writable(out)
     with files.naming(data):
         found = propose_constraints(files.read(data))
+    if out is not None:
+        write(out, [(proposal.constraint, proposal.evidence) for proposal in found])
+        say(f"wrote {out}")
     if json:
         print_json({repr(proposal.constraint): proposal.evidence for proposal in found})
-    else:
-        write_line(str(found) if found else "no constraint was found")
+    elif out is None or not found:
+        write_line(str(found))

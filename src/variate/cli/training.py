@@ -36,6 +36,10 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         list[str] | None,
         Parameter(help="NAME=KIND: override a column's kind (see `variate info`); repeatable."),
     ] = None,
+    constraints: Annotated[
+        Path | None,
+        Parameter(help="A file of rules that every row obeys (see `variate constraints`)."),
+    ] = None,
     condition_on: Annotated[
         list[str] | None,
         Parameter(help="A column to draw the others given, exactly and at no cost; repeatable."),
@@ -73,12 +77,14 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         _launch(processes)
     from variate.kinds import estimator_class, kind_of
     from variate.privacy import privacy_of
+    from variate.table.constraints import read
     from variate.training import remove_checkpoint
 
     expect_writable(out)
     estimator = estimator_class(kind or kind_of(data))(
-        columns=_pairs(column), condition_on=condition_on, latent=latent, hidden=hidden,
-        width=width, components=components, beta=beta,
+        columns=_pairs(column), constraints=() if constraints is None else read(constraints),
+        condition_on=condition_on, latent=latent, hidden=hidden, width=width,
+        components=components, beta=beta,
         privacy=privacy_of(epsilon, delta, public),
         epochs=epochs, minutes=minutes, batch_size=batch_size, learning_rate=learning_rate,
         seed=seed, device=device, precision=precision, verbose=not quiet,
