@@ -233,7 +233,7 @@ class TableVAE(Estimator):
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, TableCodec)
-        first = positions_of(self.condition_on, codec.schema)
+        first = positions_of(self.condition_on, codec)
         # what comes first cannot repeat what comes later
         copies = [copy for copy in codec.copies if copy[0] not in first or copy[1] in first]
         layout = layout_of(codec.modelled, copies, self.components)
