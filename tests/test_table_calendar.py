@@ -6,13 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
+import variate as vt
 from variate import RelatedTables, TableVAE, constraints, load
 from variate.errors import ModelFileError, SchemaError
+from variate.table import estimator
 from variate.table.calendar import Calendar
 from variate.table.constrained import ConstrainedCodec
+from variate.table.stream import TableStream
 
 ROWS = 3_000
 DAYS = pd.date_range("2022-01-01", periods=730)
@@ -259,3 +263,23 @@ def test_moments_of_related_tables():
     assert above.schema == parents.schema
     assert below.schema == children.schema
     assert all(isinstance(moment, dt.datetime) for moment in below["placed"].to_pylist())
+
+
+def test_a_stream_takes_moments_apart_as_a_table_in_memory_does(tmp_path, monkeypatch):
+    frame = shop(rows=2_000)
+    table = pa.Table.from_pandas(frame)
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=300)
+    found = TableStream(tmp_path / "rows.parquet")
+    expected = ConstrainedCodec().fit(table)
+    assert found.codec.schema == expected.schema
+    assert found.codec.calendars == expected.calendars
+    blocks = [part for block in found.blocks()[0] for part in (block(), block.held_out())]
+    x = torch.cat(blocks)
+    assert x.sum(0).tolist() == pytest.approx(expected.encode(table).sum(0).tolist())
+    assert found.codec.decode(x).schema == table.schema
+    monkeypatch.setattr(estimator, "LARGE", 1)
+    tiny = {"latent": 2, "hidden": (16,), "width": 8, "epochs": 1}
+    model = TableVAE(**tiny).fit(tmp_path / "rows.parquet")
+    asked = vt.Between(dt.datetime(2022, 6, 1), dt.datetime(2022, 6, 30))
+    moments = model.sample(20, given={"sold": asked}, seed=0)["sold"].to_pylist()
+    assert all(asked.low <= moment <= asked.high for moment in moments)

@@ -100,9 +100,12 @@ class Calendar:
                 "where the values are not known)."
             )
         x, _ = column_codec.encode(table.column(name), self.column)
-        return self._placed(table.drop_columns([name]), x)
+        columns = [*self.parts_of(x).itercolumns(), *table.drop_columns([name]).itercolumns()]
+        names = [*self.parts, *(other for other in table.column_names if other != name)]
+        return pa.table(columns, names=names)
 
-    def _placed(self, table: pa.Table, x: NDArray[np.float64]) -> pa.Table:
+    def parts_of(self, x: NDArray[np.float64]) -> pa.Table:
+        """The parts of moments in terms of the column as one number."""
         missing = np.isnan(x)
         days, time = self.split(np.where(missing, 0.0, x))
         made: list[pa.Array] = []
@@ -115,9 +118,7 @@ class Calendar:
             made.append(stored(pa.array(days - MONDAY, mask=missing), pa.date32()))
         if self.daily:
             made.append(stored(pa.array(time, mask=missing), self._clock))
-        for place, (name, array) in enumerate(zip(self.parts, made, strict=True)):
-            table = table.add_column(place, name, array)
-        return table
+        return pa.table(made, names=list(self.parts))
 
     @property
     def _clock(self) -> pa.DataType:
