@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from variate.cli.app import COMMON, Data, Json, Model, app, load
+from variate.cli.pairs import show_pair
 from variate.console import expect_writable, print_json, report, say, write_line
 
 __all__ = ["constraints", "demo", "evaluate", "info"]
@@ -20,7 +21,10 @@ def info(model: Model, /, *, json: Json = False) -> None:
 
     Example: `variate info people.variate`
     """
-    fitted = load(model)
+    fitted = load(model, pairs=True)
+    if fitted.kind == "related":
+        show_pair(fitted, json=json)
+        return
     if json:
         parameters = {name: repr(value) for name, value in fitted.get_params(deep=False).items()}
         print_json({
