@@ -30,7 +30,7 @@ from variate.table.frames import Frame, restore, to_frame
 from variate.table.inference import YEAR, with_years
 from variate.table.schema import ColumnSchema, TableSchema
 
-__all__ = ["ConstrainedCodec"]
+__all__ = ["ConstrainedCodec", "Source"]
 
 HEAD = 1_000_000  # rows of a stream by which is decided how moments are taken apart
 
