@@ -133,3 +133,16 @@ def test_the_same_seed_gives_the_same_rows(model):
 def test_what_cannot_be_met_says_why_and_what_to_do(model, given, says):
     with pytest.raises(OptionError, match=says):
         model.sample(50, given=given, seed=0)
+
+
+def test_what_follows_from_a_column_that_is_computed_itself():
+    rng = np.random.default_rng(0)
+    low = rng.integers(0, 5, 600)
+    high = low + rng.integers(0, 5, 600)
+    band = np.where(high > 5, "upper", "lower")
+    rules = (constraints.LessEqual("low", "high"), constraints.Determined("band", "high"))
+    frame = pd.DataFrame({"low": low, "high": high, "band": band})
+    model = TableVAE(constraints=rules, latent=2, hidden=(16,), width=8, epochs=3).fit(frame)
+    made = model.sample(200, given={"band": "upper"}, seed=0)
+    assert (made["high"] > 5).all()
+    assert set(made["low"]) == {2, 3, 4}

@@ -165,8 +165,8 @@ def _implied(
     if isinstance(by, Calendar):
         return _parts(by, allowed, {n: (i, codec.modelled[i]) for n, i in places.items()})
     source = codec.source_of(name)
-    if source is None or source.source not in places:
-        return {}
+    if source is None or source.source not in places or source.source in codec.put_back():
+        return {}  # what has the name of the source may be a difference from another column
     place = places[source.source]
     column = codec.modelled[place]
     if column.kind in NUMBER and not column.closed:
