@@ -31,7 +31,7 @@ def make(rows: int = ROWS) -> pa.Table:
             "cents": rng.lognormal(3, 1, rows).round(2),
             "word": pa.array(rng.choice(["a", "b", "c"], rows), mask=rng.random(rows) < 0.1),
             "kind": pa.array(rng.choice(["x", "y"], rows)).dictionary_encode(),
-            "a.day": pa.array(rng.integers(0, 999, rows), pa.int32()).cast(pa.date32()),
+            "a.day": pa.array(rng.integers(0, 90, rows), pa.int32()).cast(pa.date32()),
             "one": ["same"] * rows,
         }
     )

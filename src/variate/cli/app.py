@@ -33,15 +33,15 @@ app = App(
 )
 
 
-def load(path: Path) -> Any:
-    """The model in a file."""
+def load(path: Path, *, pairs: bool = False) -> Any:
+    """The model in a file; of two related tables only where the command knows `pairs`."""
     from variate.kinds import COMPOSED, load
 
     model = load(path)
-    if model.kind in COMPOSED:
+    if model.kind in COMPOSED and not pairs:
         raise OptionError(
-            f"{path} holds several tables, which the command line does not know how to write; in "
-            f"Python: variate.load({str(path)!r}).sample(1000)"
+            f"{path} holds two related tables: on the command line `variate sample` and `variate "
+            f"info` know them; in Python: variate.load({str(path)!r}).parents_ and .children_."
         )
     return model
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from variate.cli.app import COMMON, Data, Json, Model, app, load
+from variate.cli.pairs import show_pair
 from variate.console import expect_writable, print_json, report, say, write_line
 
 __all__ = ["constraints", "demo", "evaluate", "info"]
@@ -20,7 +21,10 @@ def info(model: Model, /, *, json: Json = False) -> None:
 
     Example: `variate info people.variate`
     """
-    fitted = load(model)
+    fitted = load(model, pairs=True)
+    if fitted.kind == "related":
+        show_pair(fitted, json=json)
+        return
     if json:
         parameters = {name: repr(value) for name, value in fitted.get_params(deep=False).items()}
         print_json({
@@ -81,16 +85,30 @@ def demo(
 
 
 @app.command
-def constraints(data: Data, /, *, json: Json = False) -> None:
-    """Propose rules that all rows of DATA obey, for `TableVAE(constraints=[...])`.
+def constraints(
+    data: Data,
+    /,
+    *,
+    out: Annotated[
+        Path | None,
+        Parameter(name=("--out", "-o"), help="A .toml file to edit, for `fit --constraints`."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Propose rules that all rows of DATA obey; without `--out` as the Python that declares them.
 
-    Example: `variate constraints people.csv`
+    Example: `variate constraints people.csv --out rules.toml`
     """
     from variate.table import files, propose_constraints
+    from variate.table.constraints import write
 
+    expect_writable(out)
     with files.naming(data):
         found = propose_constraints(files.read(data))
+    if out is not None:
+        write(out, [(proposal.constraint, proposal.evidence) for proposal in found])
+        say(f"wrote {out}")
     if json:
         print_json({repr(proposal.constraint): proposal.evidence for proposal in found})
-    else:
-        write_line(str(found) if found else "no constraint was found")
+    elif out is None or not found:
+        write_line(str(found))

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from variate.cli.app import COMMON, Data, Json, app
+from variate.cli.pairs import expect_pair, fit_pair
 from variate.console import expect_writable, report, say
 from variate.errors import OptionError
 
@@ -36,9 +37,26 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         list[str] | None,
         Parameter(help="NAME=KIND: override a column's kind (see `variate info`); repeatable."),
     ] = None,
+    constraints: Annotated[
+        Path | None,
+        Parameter(help="A file of rules that every row obeys (see `variate constraints`)."),
+    ] = None,
     condition_on: Annotated[
         list[str] | None,
         Parameter(help="A column to draw the others given, exactly and at no cost; repeatable."),
+    ] = None,
+    children: Annotated[
+        Path | None, Parameter(help="A second table, whose rows belong to rows of DATA.")
+    ] = None,
+    key: Annotated[str | None, Parameter(help="With --children: the key of DATA.")] = None,
+    foreign_key: Annotated[
+        str | None, Parameter(help="With --children: its column that holds the key of DATA.")
+    ] = None,
+    child_key: Annotated[
+        str | None, Parameter(help="With --children: its own key, if it has one.")
+    ] = None,
+    order_by: Annotated[
+        str | None, Parameter(help="With --children: its column that puts siblings in order.")
     ] = None,
     latent: Annotated[int | None, Parameter(help="Latent dimensions.")] = None,
     hidden: Annotated[tuple[int, ...], Parameter(help="Widths of the encoder.")] = (256, 256),
@@ -69,20 +87,32 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     Example: `variate fit people.csv --minutes 3 --out people.variate`
     """
     out = out or Path(data.name.split(".")[0] + ".variate")
+    paired = expect_pair(
+        children, key, foreign_key, child_key=child_key, order_by=order_by,
+        resume=resume, processes=processes, tensorboard=tensorboard, epsilon=epsilon,
+    )  # fmt: skip
     if processes and processes > 1 and "WORLD_SIZE" not in os.environ:
         _launch(processes)
     from variate.kinds import estimator_class, kind_of
     from variate.privacy import privacy_of
+    from variate.table.constraints import read
     from variate.training import remove_checkpoint
 
     expect_writable(out)
-    estimator = estimator_class(kind or kind_of(data))(
-        columns=_pairs(column), condition_on=condition_on, latent=latent, hidden=hidden,
-        width=width, components=components, beta=beta,
-        privacy=privacy_of(epsilon, delta, public),
-        epochs=epochs, minutes=minutes, batch_size=batch_size, learning_rate=learning_rate,
-        seed=seed, device=device, precision=precision, verbose=not quiet,
-    )  # fmt: skip
+    chosen = {
+        "columns": _pairs(column), "constraints": () if constraints is None else read(constraints),
+        "condition_on": condition_on, "latent": latent, "hidden": hidden, "width": width,
+        "components": components, "beta": beta, "epochs": epochs, "minutes": minutes,
+        "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "device": device,
+        "precision": precision, "verbose": not quiet,
+    }  # fmt: skip
+    if paired:
+        assert children is not None
+        keys = {"parent_key": key, "foreign_key": foreign_key, "child_key": child_key}
+        fit_pair((data, children), keys | {"order_by": order_by}, chosen, out, json=json)
+        return
+    privacy = privacy_of(epsilon, delta, public)
+    estimator = estimator_class(kind or kind_of(data))(**chosen, privacy=privacy)
     checkpoint = None if epsilon is not None else out.with_name(out.name + ".checkpoint")
     resume = resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     if "WORLD_SIZE" not in os.environ:  # a group's launcher ends its processes by SIGTERM

@@ -4,12 +4,15 @@ This module does not know any mathematics: each command reads, calls the verb of
 writes.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, Seed, app, item_of, load
+from variate.cli.pairs import sample_pair
 from variate.console import deliver, expect_writable
+from variate.errors import OptionError
 
 __all__ = ["encode", "interpolate", "reconstruct", "sample", "score", "vary"]
 
@@ -19,12 +22,21 @@ def sample(
     model: Model,
     /,
     *,
-    n: Annotated[int, Parameter(name=("-n", "--n"), help="How many.")] = 10,
+    n: Annotated[int | None, Parameter(name=("-n", "--n"), help="How many; None: 10.")] = None,
     given: Annotated[
         list[str] | None,
         Parameter(help="COLUMN=VALUE, COLUMN=A|B or COLUMN=LOW..HIGH: a condition; repeatable."),
     ] = None,
+    rows: Annotated[
+        Path | None,
+        Parameter(
+            help="A file of rows that lack columns: the rest of each is drawn, not -n items."
+        ),
+    ] = None,
     temperature: Annotated[float, Parameter(help="Below 1: more typical items.")] = 1.0,
+    children: Annotated[
+        Path | None, Parameter(help="Of two related tables: where to write the second one.")
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     json: Json = False,
@@ -34,7 +46,22 @@ def sample(
     Example: `variate sample people.variate -n 1000 --given sex=Female --given age=30..40`
     """
     expect_writable(out)
-    fitted = load(model)
+    fitted = load(model, pairs=True)
+    if rows is not None and (n is not None or given or temperature != 1 or children):
+        raise OptionError(
+            "--rows draws one row for each that is given, and goes with no other draw."
+        )
+    n = 10 if n is None else n
+    if fitted.kind == "related":
+        if rows is not None or temperature != 1:
+            raise OptionError("two related tables are drawn without --rows and --temperature.")
+        sample_pair(fitted, n, given, seed, (out, children), json=json)
+        return
+    if children is not None:
+        raise OptionError(f"{model} holds one table; leave out --children.")
+    if rows is not None:
+        deliver(fitted.complete(rows, seed=seed), out, json=json)
+        return
     conditions = fitted.conditions(given) if given else None
     drawn = fitted.sample(n, given=conditions, temperature=temperature, seed=seed)
     deliver(drawn, out, json=json)

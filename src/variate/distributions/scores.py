@@ -79,6 +79,7 @@ class Numeric:
         low: The least value that is drawn.
         high: The largest value that is drawn.
         copies: Which other columns it repeats, or is a sum of.
+        period: After how much networks see it begin anew, as a date does after a year; None: never.
 
     Raises:
         ValueError: The knots do not define an increasing map, or step and origin no grid.
@@ -95,6 +96,7 @@ class Numeric:
     low: float = -math.inf
     high: float = math.inf
     copies: tuple[Copy, ...] = ()
+    period: float | None = None
 
     def __post_init__(self) -> None:
         """Check that the knots define T."""
@@ -119,6 +121,8 @@ class Numeric:
             raise ValueError(f"the step of a column must be positive and finite; got {self.step}")
         if not math.isfinite(self.origin):
             raise ValueError(f"the origin of a column's grid must be finite; got {self.origin}")
+        if self.period is not None and not 0 < self.period < math.inf:
+            raise ValueError(f"a period must be positive and finite; got {self.period}")
         if self.closed and not self.atoms:
             raise ValueError("a closed column draws nothing but atoms, so it must have some")
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from variate.errors import DataError, SchemaError
 from variate.table import written
+from variate.table.digits import to_digits
 from variate.table.schema import ColumnSchema
 from variate.table.storage import (
     TEMPORAL,
@@ -212,7 +213,7 @@ def decode(x: Floats, column: ColumnSchema) -> pa.Array:
     if column.kind in ("category", "boolean"):
         codes = np.rint(known).clip(0, len(column.levels) - 1).astype(np.int64)
         return _levelled(pa.array(codes, mask=missing), column, storage)
-    known = known if column.step is None else snapped(known, column.step)
+    known = _as_written(known, column)
     if column.text == written.NUMBER:
         storage = pa.int64() if column.step == 1.0 else pa.float64()
     elif column.text is not None:
@@ -221,6 +222,13 @@ def decode(x: Floats, column: ColumnSchema) -> pa.Array:
     if family(storage) == "real":
         return pa.array(_within(known, storage), mask=missing).cast(storage, safe=False)
     return stored(pa.array(_whole(known, column, storage), mask=missing), storage)
+
+
+def _as_written(x: Floats, column: ColumnSchema) -> Floats:
+    """x on the grid, with no more digits and decimals than the column's numbers have."""
+    step = column.step if column.places is None else 10.0**-column.places
+    x = x if step is None else snapped(x, step)
+    return x if column.digits is None else to_digits(x, column.digits)
 
 
 def _levelled(codes: pa.Array, column: ColumnSchema, storage: pa.DataType) -> pa.Array:

@@ -35,7 +35,6 @@ from variate.table.codec import TableCodec
 from variate.table.constrained import ConstrainedCodec
 from variate.table.frames import is_frame, to_arrow
 from variate.table.rows import RowDecoder, drawable
-from variate.table.schema import TableSchema
 from variate.table.storage import parse_type, plain, scalar_array
 
 __all__ = [
@@ -82,8 +81,8 @@ class Completed(NamedTuple):
     effective: Tensor
 
 
-def positions_of(names: Collection[str] | None, schema: TableSchema) -> frozenset[int]:
-    """The positions in x of the columns of these names, as far as they are modelled.
+def positions_of(names: Collection[str] | None, codec: TableCodec) -> frozenset[int]:
+    """The positions in x of what stands for the columns of these names, if anything does.
 
     Raises:
         OptionError: They are no names of columns.
@@ -92,13 +91,15 @@ def positions_of(names: Collection[str] | None, schema: TableSchema) -> frozense
         return frozenset()
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise OptionError(f"condition_on is a list of names of columns, got {names!r:.80}.")
-    if unknown := [name for name in names if name not in schema.names]:
+    if isinstance(codec, ConstrainedCodec):
+        names = codec.modelled_for(*names)
+    known = codec.schema.names
+    if unknown := [name for name in names if name not in known]:
         raise OptionError(
             f"condition_on names {', '.join(map(repr, unknown))}, which the data does not have; "
-            f"it has {', '.join(map(repr, schema.names))}."
+            f"it has {', '.join(map(repr, known))}."
         )
-    modelled = enumerate(schema.modelled)
-    return frozenset(i for i, column in modelled if column.name in names)
+    return frozenset(i for i, column in enumerate(codec.modelled) if column.name in names)
 
 
 def known_cells(codec: TableCodec, raw: Any, *, fill: bool) -> Cells:
@@ -142,6 +143,9 @@ def _applied(codec: TableCodec, table: pa.Table) -> pa.Table:
                 f"are known, {', '.join(map(repr, lacking))} must be given too."
             )
         table = part.apply(table)
+    for calendar in reversed(codec.calendars) if isinstance(codec, ConstrainedCodec) else ():
+        if calendar.column.name in table.column_names:
+            table = calendar.apply(table)
     return table
 
 

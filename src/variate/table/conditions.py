@@ -26,7 +26,13 @@ from variate.table import columns as column_codec
 from variate.table.conditional import Conditional
 from variate.table.schema import NUMBER, ColumnSchema, TableSchema
 
-__all__ = ["Between", "allowed_columns", "expect_enough", "read_conditions"]
+__all__ = [
+    "Between",
+    "allowed_columns",
+    "allowed_values",
+    "expect_enough",
+    "read_conditions",
+]
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,15 @@ class Between:
     high: Any = None
 
 
-def allowed_columns(given: Mapping[str, Any], schema: TableSchema) -> dict[int, Allowed]:
+def allowed_columns(
+    given: Mapping[str, Any], schema: TableSchema, also: Sequence[str] = ()
+) -> dict[int, Allowed]:
     """What the columns that are asked about may be, by their position among the modelled ones.
+
+    Args:
+        given: What is asked.
+        schema: The columns.
+        also: Names of columns that could be asked about as well.
 
     Raises:
         OptionError: A column is not there, or the condition can never be met.
@@ -60,11 +73,11 @@ def allowed_columns(given: Mapping[str, Any], schema: TableSchema) -> dict[int, 
         if str(name) not in columns:
             raise OptionError(
                 f"given names the column {name!r}, which the model does not have; it has "
-                f"{', '.join(map(repr, columns))}."
+                f"{', '.join(map(repr, [*columns, *also]))}."
             )
         column = columns[str(name)]
         if column.modelled:
-            found[modelled[column.name]] = _allowed(wanted, column)
+            found[modelled[column.name]] = allowed_values(wanted, column)
         elif not _is_constant(wanted, column):
             raise OptionError(
                 f"given={{{name!r}: {wanted!r:.60}}}: the column holds {column.describe()}, so "
@@ -138,11 +151,16 @@ def expect_enough(found: Conditional, n: int, given: Mapping[str, Any]) -> None:
             f"from about {max(1, round(found.effective)):,} different beginnings and vary less "
             "than they should",
             DataWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
-def _allowed(wanted: Any, column: ColumnSchema) -> Allowed:
+def allowed_values(wanted: Any, column: ColumnSchema) -> Allowed:
+    """What one column may be.
+
+    Raises:
+        OptionError: The condition can never be met.
+    """
     if isinstance(wanted, Between):
         return _range(wanted, column)
     several = isinstance(wanted, set | frozenset | list | tuple | np.ndarray)

@@ -39,10 +39,10 @@ from variate.table.calibration import settle_marginals
 from variate.table.chain import Chain
 from variate.table.codec import TableCodec
 from variate.table.completion import CANDIDATES, complete_rows, known_cells, positions_of
-from variate.table.conditional import draw_rows
-from variate.table.conditions import allowed_columns, expect_enough, read_conditions
+from variate.table.conditions import read_conditions
 from variate.table.constrained import ConstrainedCodec
 from variate.table.constraints import Rule
+from variate.table.derived import asked_of, draw_asked
 from variate.table.frames import is_frame, to_arrow
 from variate.table.habits import habits_of
 from variate.table.network import RowEncoder, chain_order, layout_of
@@ -232,7 +232,7 @@ class TableVAE(Estimator):
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, TableCodec)
-        first = positions_of(self.condition_on, codec.schema)
+        first = positions_of(self.condition_on, codec)
         # what comes first cannot repeat what comes later
         copies = [
             (c, copy) for c, copy in codec.copies if c not in first or {*copy.sources} <= first
@@ -384,13 +384,11 @@ class TableVAE(Estimator):
             OptionError: A text is written otherwise, or a value does not suit its column.
         """
         check_is_fitted(self)
-        return read_conditions(texts, self.codec_.schema)
+        return read_conditions(texts, self.codec_.asked_about)
 
     def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
-        allowed = allowed_columns(given, self.codec_.schema)
-        found = draw_rows(self.model_, n, allowed, temperature, seed)
-        expect_enough(found, n, given)
-        return found.x
+        asked = asked_of(given, self.codec_)
+        return draw_asked(self.model_, self.codec_, n, asked, temperature, seed).x
 
     def _default_prior(self, latent: int) -> nn.Module:
         return priors.Aggregate(latent) if self.privacy is None else priors.StandardNormal(latent)

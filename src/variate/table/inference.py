@@ -28,13 +28,14 @@ from variate.table.schema import UNITS, ColumnSchema, Dropped
 from variate.table.storage import TEMPORAL, Scalar, family, parse_type, ticks_per_second
 from variate.table.summary import ColumnSummary, Numbers
 
-__all__ = ["OVERRIDES", "Verdict", "conclude", "summary_for"]
+__all__ = ["OVERRIDES", "YEAR", "Verdict", "conclude", "summary_for", "with_years"]
 
 OVERRIDES = ("continuous", "integer", "boolean", "category", "datetime", "ignore")
 
 MOST_LEVELS = 5_000  # of a category that nobody asked for
 MOST_LEVELS_ASKED = 50_000
 NUMERIC_SHARE = 0.8  # of text that looks like numbers, from which on the rest is a mistake
+YEAR = 365.2425  # days
 EXACT = 2**53  # whole numbers up to here are exact in float64
 REACH = 1e150  # beyond this a difference or a slope overflows
 
@@ -278,7 +279,11 @@ def _reals(base: ColumnSchema, numbers: Numbers, kind: str) -> Verdict:
             f"column {base.name!r} was to be 'integer', but holds fractions{shown}; "
             f"round it, or use columns={{{base.name!r}: 'continuous'}}."
         )
+    if decimals == 0:
+        return Verdict(_scaled(base, numbers, kind, step=1.0))
     step = None if decimals is None else 10.0**-decimals
+    places = numbers.places if step is None else None
+    base = replace(base, digits=numbers.digits, places=places)
     return Verdict(_scaled(base, numbers, kind, step=step))
 
 
@@ -299,7 +304,16 @@ def _times(base: ColumnSchema, numbers: Numbers) -> Verdict:
             f"it is kept to the {kept}"
         )
     found = _scaled(base, numbers, "datetime", origin=low, step=1.0, unit=kept, ticks=ticks[kept])
+    if family(storage) in ("moment", "instant"):
+        found = with_years(found, YEAR * 86_400 / UNITS[kept])
     return Verdict(found, note)
+
+
+def with_years(column: ColumnSchema, year: float) -> ColumnSchema:
+    """The column with the length of a year as its period, if it spans more than one."""
+    assert column.low is not None
+    assert column.high is not None
+    return replace(column, period=year) if column.high - column.low > year else column
 
 
 def _scaled(

@@ -2,11 +2,12 @@ r"""What the networks see of a table's row, and the encoder.
 
     x [B, C] raw units, NaN = missing
       -> an embedding of each column: its outcome (level, atom, elsewhere, gap, unobserved) and, for
-         a number, a linear map of its score t, and of sin and cos of 2^k π Φ(t), k = 0, ..., 4
+         a number, a linear map of its score t, and of sin and cos of 2^k π Φ(t), k = 0, ..., 4,
+         and of 2π h x / year, h = 1, 2, where it is a date
       -> MLP -> q(z|x)
 
 The scores T are the ones that the likelihood uses, so raw stays raw up to the first line here. The
-waves let a linear map tell apart ranks that are close.
+waves let a linear map tell apart ranks that are close, and seasons that are years apart alike.
 
 This module does not know where the columns came from, nor what their names are.
 """
@@ -25,6 +26,7 @@ from variate.table.schema import ColumnSchema
 __all__ = ["ColumnEmbedding", "RowEncoder", "chain_order", "layout_of"]
 
 OCTAVES = 5
+HARMONICS = 2  # of a year
 SCORE_BOUND = 6.0  # beyond six deviations a number is only "far out" to a network
 
 
@@ -62,6 +64,7 @@ def _column_of(column: ColumnSchema, copies: tuple[Copy, ...]) -> Column:
         low=column.low,
         high=column.high,
         copies=copies,
+        period=column.period,
     )
 
 
@@ -99,6 +102,10 @@ class ColumnEmbedding(nn.Module):
             self.register_buffer("unobserved", torch.tensor(last)[:, None], persistent=False)
         self.outcome = nn.Embedding(sum(sizes), width)
         self.number = nn.Parameter(torch.randn(len(layout.numeric), 1 + 2 * OCTAVES, width) * 0.1)
+        self.seasonal = [c for c in layout.numeric if _period(layout, c)]
+        if self.seasonal:
+            waves = torch.randn(len(self.seasonal), 2 * HARMONICS, width)
+            self.season = nn.Parameter(waves * 0.1)
 
     def forward(self, reading: Reading) -> Tensor:
         """`[C, B, width]` from a reading of rows `[B, C]`."""
@@ -107,7 +114,12 @@ class ColumnEmbedding(nn.Module):
         if not self.layout.numeric:
             return e
         numbers = torch.bmm(_waves(reading.score, reading.present), self.number)
-        return e.index_add(0, self.layout.where_numeric, numbers.to(e.dtype))
+        e = e.index_add(0, self.layout.where_numeric, numbers.to(e.dtype))
+        for season, c in zip(self.season if self.seasonal else (), self.seasonal, strict=True):
+            n = self.layout.numeric.index(c)
+            added = _seasons(self.layout, c, reading.score[n], reading.present[n]) @ season
+            e = e.index_add(0, self.layout.where_numeric[n : n + 1], added.unsqueeze(0).to(e.dtype))
+        return e
 
     def one(self, column: int, values: Tensor) -> Tensor:
         """`[M, width]` from values `[M]` of one column."""
@@ -116,7 +128,24 @@ class ColumnEmbedding(nn.Module):
         e: Tensor = self.outcome(index)
         if column in self.layout.numeric:
             e = e + _waves(score, present) @ self.number[self.layout.numeric.index(column)]
+        if column in self.seasonal:
+            season = self.season[self.seasonal.index(column)]
+            e = e + _seasons(self.layout, column, score, present) @ season
         return e
+
+
+def _period(layout: RowLayout, column: int) -> float | None:
+    found = layout.columns[column]
+    assert isinstance(found, Numeric)
+    return found.period
+
+
+def _seasons(layout: RowLayout, column: int, score: Tensor, present: Tensor) -> Tensor:
+    """The time of the year of scores `[M]` of a date, as waves `[M, 2·HARMONICS]`."""
+    x = layout.map_of(column).inverse(score.unsqueeze(-1)).squeeze(-1)
+    year = (x / (_period(layout, column) or 1.0) % 1.0).float()
+    angle = 2 * math.pi * year.unsqueeze(-1) * torch.arange(1, HARMONICS + 1, device=score.device)
+    return torch.cat([angle.sin(), angle.cos()], -1) * present.unsqueeze(-1)
 
 
 def _waves(score: Tensor, present: Tensor) -> Tensor:

@@ -187,8 +187,8 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
 
     def _own(self) -> list[ColumnSchema]:
         """The modelled columns that are the children's own."""
-        modelled = self.children_.codec_.modelled
-        return [column for column in modelled if column.name not in self.known_.columns]
+        known = self.children_.codec_.modelled_for(*self.known_.columns)
+        return [c for c in self.children_.codec_.modelled if c.name not in known]
 
     def _keep_keys(self, above: Frame, below: Frame) -> None:
         """Where new keys come from, and what the two tables look like from outside."""

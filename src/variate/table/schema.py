@@ -23,6 +23,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from variate.errors import ModelFileError
+from variate.table.digits import MOST_DIGITS, MOST_PLACES
 from variate.table.storage import (
     TEMPORAL,
     Scalar,
@@ -66,6 +67,9 @@ class ColumnSchema:
             decoding needs them.
         step: The grid of x: 1 for integers, dates and times, 10^-d for numbers recorded to d
             decimals; None where there is no grid.
+        digits: The most significant digits that numbers are written with, where fewer than floating
+            point has.
+        places: The most decimals that they are written with, where there is no step.
         origin: What is taken off before the numbers become floating point, so that large integers
             and times stay exact.
         unit: What x counts, for dates and times: "day", "hour", "minute", "second", "ms", "us",
@@ -78,6 +82,7 @@ class ColumnSchema:
         closed: Whether the atoms are all values that there are.
         low: The smallest x seen.
         high: The largest x seen.
+        period: The length of a year in x, of weeks, dates and times that span more than one.
         value: The value of a constant column (dates and times as integers in the storage's unit).
         label: The caller's name where it is not text but an integer.
 
@@ -93,6 +98,8 @@ class ColumnSchema:
     levels: tuple[Scalar, ...] = ()
     declared: tuple[Scalar, ...] = ()
     step: float | None = None
+    digits: int | None = None
+    places: int | None = None
     origin: int | float = 0
     unit: str | None = None
     text: str | None = None
@@ -102,6 +109,7 @@ class ColumnSchema:
     closed: bool = False
     low: float | None = None
     high: float | None = None
+    period: float | None = None
     value: Scalar | None = None
     label: int | None = None
 
@@ -135,11 +143,15 @@ class ColumnSchema:
         fits = fits and not pa.types.is_dictionary(storage)
         _require(fits, f"a column of the type {storage} is no {self.kind} one")
         _require(self.ticks >= 1, f"{self.storage} has no {self.unit}")
-        ends = (self.origin, self.low, self.high, self.step or 1.0)
+        ends = (self.origin, self.low, self.high, self.step or 1.0, self.period or 1.0)
         plain = (*self.knots, *self.scores, *self.atoms, *ends)
         finite = all(isinstance(v, int | float) and math.isfinite(v) for v in plain)
         _require(finite, "knots, scores, origin, range and step must be finite numbers")
+        for count, most in ((self.digits, MOST_DIGITS), (self.places, MOST_PLACES)):
+            fine = count is None or (type(count) is int and 0 <= count <= most)
+            _require(fine, f"{count} digits or decimals are not what numbers have")
         _require(self.step is None or self.step > 0, f"the step {self.step} is not positive")
+        _require(self.period is None or self.period > 0, f"the period {self.period} is none")
         _require(len(self.knots) == len(self.scores) >= 2, "there must be two knots and scores")
         for values in (self.scores, self.atoms):
             rising = all(a < b for a, b in pairwise(values))

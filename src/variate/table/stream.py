@@ -32,7 +32,7 @@ from torch import Tensor
 from variate.errors import DataError, OutputError
 from variate.output import replacing
 from variate.table import files
-from variate.table.codec import TableCodec
+from variate.table.constrained import ConstrainedCodec
 from variate.training import StreamSource
 
 __all__ = ["Block", "TableStream", "fit_codec", "is_large"]
@@ -71,15 +71,15 @@ def _size_of_text(path: Path) -> float:
 
 def fit_codec(
     path: str | Path, columns: Mapping[str, str] | None = None, *, encoding: str | None = None
-) -> TableCodec:
-    """The codec of a file or folder, from one pass over it in bounded memory.
+) -> ConstrainedCodec:
+    """The codec of a file or folder, from a pass or two over it in bounded memory.
 
     Raises:
         DataError: The table cannot be used; the message names the column and row.
         OptionError: An override cannot be used.
     """
     schema, batches = files.columns(path, encoding=encoding)
-    return TableCodec(columns).fit_batches(schema, batches())
+    return ConstrainedCodec(columns).fit_stream(schema, batches)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Block:
     slice: int
     step: int
     kept: NDArray[np.bool_]
-    codec: TableCodec
+    codec: ConstrainedCodec
 
     def __call__(self) -> Tensor:
         """The rows that are not held out."""
@@ -149,7 +149,7 @@ class TableStream:
         self,
         path: str | Path,
         *,
-        codec: TableCodec | None = None,
+        codec: ConstrainedCodec | None = None,
         columns: Mapping[str, str] | None = None,
         encoding: str | None = None,
         seed: int = 0,
@@ -167,7 +167,7 @@ class TableStream:
         parts = files.parquet_files(path)
         self.rows = sum(metadata.num_rows for metadata in parts.values())
         whole = files.columns(path)[0]
-        self._schema = pa.schema([whole.field(column.name) for column in self.codec.modelled])
+        self._schema = pa.schema([whole.field(name) for name in self.codec.read])
         self._blocks = self._cut(parts, step, min(share, most / self.rows))
 
     def blocks(self) -> tuple[list[Block], list[int]]:

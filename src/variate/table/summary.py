@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from variate.errors import DataError
 from variate.table import written
+from variate.table.digits import decimals_of, digits_of
 from variate.table.storage import TEMPORAL, Scalar, family, plain, value_type
 
 __all__ = ["ColumnSummary", "Levels", "Lookalikes", "Numbers"]
@@ -34,6 +35,7 @@ BITS = {  # how far below the largest value a step may lie, before it is only ro
     np.dtype(np.float32): 20,
     np.dtype(np.float16): 7,
 }
+WRITTEN_BITS = 52  # the same, where all numbers have few digits and none is computed with
 SHOWN = 5
 
 
@@ -81,6 +83,7 @@ class Numbers:
         self.first = 0
         self.count = 0
         self._decimals: int | None = 0
+        self._digits: int | None = 1
         self._draws = np.random.default_rng(0)
         self._values: list[NDArray[Any]] = []
         self._keys: list[NDArray[np.float64]] = []
@@ -97,7 +100,8 @@ class Numbers:
         self.low = min(self.low, values.min().item())
         self.high = max(self.high, values.max().item())
         if values.dtype.kind == "f":
-            self._decimals = _recorded_decimals(values, self._decimals, self.precision)
+            self._decimals = decimals_of(values, self._decimals, self.precision)
+            self._digits = digits_of(values, self._digits)
         elif self.divisor != 1:
             apart = np.abs((values - values.dtype.type(self.first)).astype(np.int64))
             self.divisor = math.gcd(self.divisor, int(np.gcd.reduce(apart)))
@@ -111,12 +115,28 @@ class Numbers:
 
     @property
     def decimals(self) -> int | None:
-        """The number of decimals that every value is recorded to, if there is one."""
-        if self._decimals is None:
+        """The number of decimals that make a grid on which every value lies, if there is one."""
+        if self._decimals is None or self._decimals > MOST_DECIMALS:
             return None
+        return self._decimals if self._resolves(BITS[self.precision]) else None
+
+    @property
+    def places(self) -> int | None:
+        """The most decimals that a value has, if that says anything of how they were written."""
+        if self._decimals is None or self.digits is None:
+            return None
+        return self._decimals if self._resolves(WRITTEN_BITS) else None
+
+    @property
+    def digits(self) -> int | None:
+        """The most significant digits that a value has, if that says anything."""
+        return self._digits if self.precision == np.float64 else None
+
+    def _resolves(self, bits: int) -> bool:
+        """Whether one of the last decimals is more than rounding of the largest value."""
+        assert self._decimals is not None
         largest = max(abs(self.low), abs(self.high))
-        finest = math.ldexp(largest, -BITS[self.precision])
-        return self._decimals if 10.0**-self._decimals >= finest else None
+        return 10.0**-self._decimals >= math.ldexp(largest, -bits)
 
     def sample(self) -> NDArray[Any]:
         """At most `sample` of the values, each as likely as any other."""
@@ -130,21 +150,6 @@ class Numbers:
         low = keys <= self._highest
         self._keys, self._values = [keys[low]], [values[low]]
         self._kept = self.limit
-
-
-def _recorded_decimals(
-    values: NDArray[np.float64], start: int | None, precision: np.dtype[Any]
-) -> int | None:
-    """The fewest decimals, from `start` on, that give every value exactly."""
-    if start is None:
-        return None
-    exact = values.astype(precision)
-    for decimals in range(start, MOST_DECIMALS + 1):
-        scale = 10.0**decimals
-        with np.errstate(over="ignore"):
-            if np.array_equal((np.rint(values * scale) / scale).astype(precision), exact):
-                return decimals
-    return None
 
 
 class Lookalikes:

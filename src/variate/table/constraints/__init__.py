@@ -2,6 +2,7 @@
 
 from variate.table.constraints.combinations import FixedCombinations
 from variate.table.constraints.compose import Constraints, FittedConstraints
+from variate.table.constraints.document import read, write
 from variate.table.constraints.formulas import Absolute, Linear, Sum
 from variate.table.constraints.keys import Unique
 from variate.table.constraints.lookup import Determined
@@ -21,4 +22,6 @@ __all__ = [
     "Sum",
     "Unique",
     "Violation",
+    "read",
+    "write",
 ]
