@@ -109,4 +109,16 @@ PRIVACY = (
         "threshold, ± its 95 % interval. 0 is guessing, 1 certainty.",
     ),
 )
-GLOSSARY = {entry.name: entry for entry in (*FIDELITY, *USE, *PRIVACY)}
+CODE = (
+    Entry(
+        "code_gain",
+        "Gain by the code",
+        "above 0",
+        "How much more probable a row is to the model than to the same model without z, in nats, "
+        "± standard error over the rows; a lower bound. The model without z is the decoder with z "
+        "held at 0, trained anew on the same rows for as many steps. Near 0, the columns tell each "
+        "other all there is, and what the code is good for is encode, vary and interpolate; below "
+        "0, that is what they cost.",
+    ),
+)
+GLOSSARY = {entry.name: entry for entry in (*FIDELITY, *USE, *PRIVACY, *CODE)}

@@ -17,8 +17,9 @@ from variate.report.style import shorten
 from variate.table.curves import closeness
 from variate.table.disclosure import Disclosure
 from variate.table.fidelity import Fidelity
-from variate.table.glossary import FIDELITY, PRIVACY, USE, Entry
-from variate.table.maps import association_maps, latent_map, trend_map
+from variate.table.glossary import CODE, FIDELITY, PRIVACY, USE, Entry
+from variate.table.maps import association_maps, latent_maps, trend_map
+from variate.table.neighbours import NEIGHBOURS
 from variate.table.pictures import Column, marginals, percent, reconstruction
 
 __all__ = ["Findings", "sections"]
@@ -72,8 +73,6 @@ def sections(
         codes: The posterior means of x, `[N, D]`.
     """
     columns = findings.columns
-    first = [] if findings.place is None else [findings.place]
-    coloured = [*first, *(c for c in range(len(columns)) if c not in first)][:MAPPED]
     return [
         Section(
             "Synthetic rows beside real ones",
@@ -84,7 +83,7 @@ def sections(
             "Column by column",
             _of_columns(findings),
             table=_worst_columns(findings, x, synthetic),
-            pictures=marginals(x, synthetic, columns),
+            pictures=marginals(x, synthetic, columns, floor=findings.noise.shape),
         ),
         Section(
             "What hangs together",
@@ -98,12 +97,14 @@ def sections(
         _privacy(findings),
         Section(
             "The latent space",
-            "Each point is a row; rows with similar codes are close.",
-            pictures=tuple(latent_map(codes, x[:, c], columns[c]) for c in coloured),
+            _of_codes(findings),
+            table=_code_table(findings),
+            pictures=latent_maps(codes, x, columns, first=findings.place, most=MAPPED),
         ),
         Section(
             "Through the code and back",
-            "What a row's code keeps of it: the central value of each column's likelihood.",
+            "What a row's code keeps of it: the central value of each column's likelihood. An R² "
+            "of 0 and a grey bar are what a guess reaches that knows no code.",
             pictures=reconstruction(x, reconstructed, columns),
         ),
     ]  # fmt: skip
@@ -233,6 +234,46 @@ def _worst_pairs(findings: Findings) -> list[dict[str, Any]]:
 
 def _error(share: float) -> str | None:
     return None if np.isnan(share) else f"{100 * share:.2f}"
+
+
+# -- codes ----------------------------------------------------------------------------------------
+
+
+def _of_codes(findings: Findings) -> str:
+    text = (
+        "Each point is a row; rows with similar codes are close. How much of a column its "
+        f"{NEIGHBOURS} nearest neighbours on the map tell is the share of the variance of its "
+        "ranks, or of its levels, that goes away when a row is guessed by their mean; the noise "
+        "floor is the same for values that are dealt out at random."
+    )
+    if "without_z" not in findings.figures:
+        text += (
+            "\n\nWhat the same model without its codes would score is not shown: that takes a "
+            "second training, as long as the first and on the same rows. Ask for it with "
+            "evaluate(test, train=rows, without_z=True), or variate evaluate --train FILE "
+            "--without-z."
+        )
+    return text
+
+
+def _code_table(findings: Findings) -> list[dict[str, Any]] | None:
+    figures, other = findings.figures, findings.figures.get("without_z")
+    if other is None:
+        return None
+    gain = figures.get("code_gain")
+    likelihood = {
+        "figure": "Log-likelihood",
+        "model": None if gain is None else _nats(other["log_likelihood"] + gain),
+        "without z": _nats(other["log_likelihood"]),
+        "noise floor": None,
+        "meaning": f"How probable {other['rows']:,} of the rows are, in nats per row: the "
+        "importance-weighted bound of the model, and the exact mean without z.",
+    }
+    return [likelihood, *({"without z": None} | row for row in _table(CODE, findings))]
+
+
+def _nats(value: float) -> str:
+    return f"{value:,.3f}".replace("-", "−")
 
 
 # -- privacy --------------------------------------------------------------------------------------
