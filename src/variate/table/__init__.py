@@ -2,7 +2,7 @@
 
 from variate.table import constraints
 from variate.table.augmentation import Gain, augmentation_gain
-from variate.table.balance import balance
+from variate.table.balancing import balance
 from variate.table.conditions import Between
 from variate.table.estimator import TableVAE
 from variate.table.proposals import propose as propose_constraints

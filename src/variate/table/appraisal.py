@@ -25,6 +25,7 @@ from variate.table.disclosure import Disclosure, disclosure
 from variate.table.fidelity import Fidelity, fidelity, floor, halves
 from variate.table.measures import Kind, column_shape_error, missing_error
 from variate.table.pictures import Column
+from variate.table.rarity import rare_counts, rare_share, rare_values
 from variate.table.schema import ColumnSchema
 from variate.table.sections import Findings, sections
 
@@ -72,8 +73,9 @@ def appraise(
 
     Returns:
         The figures of `glossary` as far as they could be measured; `two_sample_auc_error`;
-        `noise_floor` and `without_z`, figures by the same names, the latter with a
-        `log_likelihood` and its error; `column_errors` in percent by column; and the sections.
+        `rare_columns`, how many rare values each column has; `noise_floor` and `without_z`,
+        figures by the same names, the latter with a `log_likelihood` and its error;
+        `column_errors` in percent by column; and the sections.
 
     Raises:
         OptionError: There is no such target column.
@@ -91,12 +93,18 @@ def appraise(
     )
     noise = floor(x, kinds, rows=len(drawn), second=train, seed=seed)
     use = None if place is None else _use(rows, place)
-    told, told_of_real = _told(rows, x if holdout is None else holdout)
+    holdout = x if holdout is None else holdout
+    told, told_of_real = _told(rows, holdout)
 
     figures: dict[str, Any] = found.figures()
     figures["two_sample_auc_error"] = _number(found.boosted.error)
     figures |= _of_use(use) | _of_privacy(told)
     figures["noise_floor"] = _of_floor(noise, use, told, told_of_real)
+    if train is not None and told is not None:
+        rare = rare_values(train, schema)
+        figures["rare_values"] = rare_share(synthetic, rare)
+        figures["noise_floor"]["rare_values"] = rare_share(holdout, rare)
+        figures["rare_columns"] = rare_counts(train, schema)
     if codeless is not None:
         figures |= _of_code(codeless)
         figures["noise_floor"]["code_gain"] = 0.0

@@ -38,7 +38,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from variate.errors import DataError, DataWarning, OptionError
 from variate.options import whole
 from variate.table import files
-from variate.table.balance import balance, lacking_rows
+from variate.table.balancing import balance, lacking_rows
 from variate.table.codec import TableCodec
 from variate.table.detection import chances
 from variate.table.estimator import TableVAE

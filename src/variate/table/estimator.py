@@ -48,6 +48,7 @@ from variate.table.examination import APPRAISED, examined
 from variate.table.frames import is_frame, to_arrow
 from variate.table.habits import habits_of
 from variate.table.network import RowEncoder, chain_order, layout_of
+from variate.table.rarity import rare_counts
 from variate.table.rows import RowDecoder, Rows
 from variate.table.stream import TableStream, is_large
 
@@ -191,7 +192,8 @@ class TableVAE(Estimator):
         x = codec.fit(raw).encode(raw)
         training, validation, held_out = split(x, self.seed)
         codec.notice(training)
-        return Prepared(codec, training, training[:4096], validation, held_out)
+        notes = {"rare_values": rare_counts(x.numpy(), codec.modelled)}
+        return Prepared(codec, training, training[:4096], validation, held_out, notes=notes)
 
     def _streamed(self, path: Path, scratch: Path) -> Prepared:
         stream = TableStream(path, columns=self.columns, seed=self.seed, scratch=scratch)

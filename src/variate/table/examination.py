@@ -14,8 +14,11 @@ from torch import Tensor
 
 from variate import verbs
 from variate.report import Section
+from variate.report.style import shorten
 from variate.table.appraisal import appraise
 from variate.table.codeless import Codeless
+from variate.table.schema import TableSchema
+from variate.table.sections import LABEL
 
 __all__ = ["APPRAISED", "examined"]
 
@@ -45,7 +48,7 @@ def examined(
     codes, _ = verbs.encode(model, x)
     drawn = verbs.sample(model, len(x), temperature=1.0, seed=seed)
     again = verbs.decode(model, codes, estimator._point)
-    return appraise(
+    figures, sections = appraise(
         estimator.codec_.modelled,
         *(table.numpy() for table in (x, drawn, again, codes)),
         seed=seed,
@@ -53,3 +56,21 @@ def examined(
         target=target,
         codeless=codeless,
     )
+    return figures, [*sections, *_not_modelled(estimator.codec_.schema)]
+
+
+def _not_modelled(schema: TableSchema) -> list[Section]:
+    """The columns that are no part of the model, and why."""
+    modelled = {column.name for column in schema.modelled}
+    rows = [
+        {"column": shorten(line["column"], LABEL), "what": line["kind"], "why": line["values"]}
+        for line in schema.summary()
+        if line["column"] not in modelled
+    ]
+    if not rows:
+        return []
+    text = (
+        "These columns are no part of the model. One that is constant or missing comes back as it "
+        "was; one that is left out does not come back."
+    )
+    return [Section("What is not modelled", text, table=rows)]

@@ -101,6 +101,14 @@ PRIVACY = (
         "copies by chance, among real rows too.",
     ),
     Entry(
+        "rare_values",
+        "Rare values",
+        "as real",
+        "The share of synthetic rows that hold, in a category or in a number of at most 100 "
+        "different values, one that fewer than five training rows have. Such a value may tell of "
+        "somebody; group it, or leave the column out, if it does.",
+    ),
+    Entry(
         "membership_advantage",
         "Membership",
         "0",

@@ -160,7 +160,7 @@ def _shown(name: str, figures: Mapping[str, Any], *, reach: bool = False) -> str
     value = figures.get(name)
     if value is None:
         return None
-    if name == "exact_copies":
+    if name in ("exact_copies", "rare_values"):
         return f"{100 * value:.2f}\N{NO-BREAK SPACE}%"
     if name.endswith("_error"):
         return f"{value:.2f}"
@@ -250,8 +250,7 @@ def _of_codes(findings: Findings) -> str:
         text += (
             "\n\nWhat the same model without its codes would score is not shown: that takes a "
             "second training, as long as the first and on the same rows. Ask for it with "
-            "evaluate(test, train=rows, without_z=True), or variate evaluate --train FILE "
-            "--without-z."
+            "evaluate(test, train=rows, without_z=True); the command line has the same options."
         )
     return text
 
@@ -279,6 +278,15 @@ def _nats(value: float) -> str:
 # -- privacy --------------------------------------------------------------------------------------
 
 
+def _of_rare(columns: Mapping[str, int]) -> str:
+    if not columns:
+        return ""
+    order = sorted(columns, key=lambda name: -columns[name])
+    shown = ", ".join(f"{shorten(name, LABEL)} ({columns[name]:,})" for name in order[:WORST])
+    more = f" and {len(order) - WORST:,} other columns" if len(order) > WORST else ""
+    return f"\n\nValues that fewer than five training rows have: {shown}{more}."
+
+
 def _privacy(findings: Findings) -> Section:
     told = findings.told
     if told is None:
@@ -291,7 +299,8 @@ def _privacy(findings: Findings) -> Section:
         "Privacy",
         f"What {told.rows:,} synthetic rows tell of the training rows, beside what as many real "
         f"rows that were not trained on do. Distances are 0 for equal rows and at most 1. This is "
-        "what shows in the rows, and no guarantee: that takes training with differential privacy.",
+        "what shows in the rows, and no guarantee: that takes training with differential privacy."
+        + _of_rare(findings.figures["rare_columns"]),
         table=_table(PRIVACY, findings),
         pictures=(closeness(told.synthetic, told.holdout),),
     )

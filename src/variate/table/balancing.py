@@ -68,7 +68,7 @@ def balance(
 
     Examples:
         >>> import pandas as pd, variate as vt
-        >>> rows = pd.DataFrame({"kind": ["a"] * 90 + ["b"] * 10, "size": range(100)})
+        >>> rows = pd.DataFrame({"kind": ["a"] * 90 + ["b"] * 10, "size": [0, 1, 2, 3] * 25})
         >>> model = vt.TableVAE(latent=2, epochs=2).fit(rows)
         >>> more = vt.balance(model, rows, "kind", seed=0)
         >>> more["kind"].value_counts().to_dict(), int(more["synthetic"].sum())
