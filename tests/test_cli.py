@@ -79,6 +79,33 @@ def test_sample_in_every_format(run, folder, tmp_path, ending):
     assert made.column_names == list(people().columns)
 
 
+def test_balance_writes_the_rows_and_then_those_that_were_drawn(run, folder, tmp_path):
+    out = tmp_path / "more.csv"
+    words = ("balance", folder / "m.variate", folder / "people.csv", "--column", "note")
+    status, _, _ = run(*words, "--seed", 0, "--out", out)
+    more = files.read(out)
+    assert status == 0
+    assert more.column_names == [*people().columns, "synthetic"]
+    assert not any(more.column("synthetic").to_pylist()[:400])
+    assert all(more.column("synthetic").to_pylist()[400:])
+    status, _, said = run(*words[:3], "--column", "town")
+    assert status == 2
+    assert "no column 'town'" in said
+
+
+def test_evaluate_trains_the_model_without_its_code(run, folder):
+    words = ("evaluate", folder / "m.variate", folder / "people.csv", "--draws", 2, "--json")
+    status, said, progress = run(*words, "--train", folder / "people.csv", "--without-z")
+    figures = json.loads(said)
+    assert status == 0
+    assert figures["without_z"]["rows"] == 400
+    assert "code_gain" in figures
+    assert "steps" in progress
+    status, _, said = run(*words, "--without-z")
+    assert status == 2
+    assert "--train FILE" in said
+
+
 def test_sample_without_out_is_csv_on_standard_output(run, folder):
     _, first, _ = run("sample", folder / "m.variate", "-n", 3, "--seed", 1)
     _, again, _ = run("sample", folder / "m.variate", "-n", 3, "--seed", 1)

@@ -10,6 +10,7 @@ import pytest
 from variate.errors import OptionError
 from variate.report import Report
 from variate.table.appraisal import appraise
+from variate.table.codeless import Codeless
 from variate.table.fidelity import fidelity, floor
 from variate.table.glossary import FIDELITY, GLOSSARY, PRIVACY
 from variate.table.schema import ColumnSchema
@@ -52,8 +53,13 @@ def torn(count, seed):
     return np.column_stack([rows(count, seed + c)[:, c] for c in range(3)])
 
 
+CODELESS = Codeless(
+    torn(300, 9), np.array([-8.0, -6.0, -7.5, -6.5]), 0.5 + 0.01 * np.array([1.0, -1.0, 1.0, -1.0])
+)
+
+
 def appraised(x, synthetic, **rest):
-    return appraise(SCHEMA, x, synthetic, x, x[:, [0, 2]], seed=0, **rest)
+    return appraise(SCHEMA, x, synthetic, x, np.nan_to_num(x[:, [0, 2]]), seed=0, **rest)
 
 
 def test_rows_of_the_same_law_are_at_the_noise_floor():
@@ -138,13 +144,45 @@ def test_gaps_are_the_models_own_if_it_makes_any_and_else_the_real_ones():
 
 def test_the_figures_are_plain_and_those_of_the_glossary():
     figures, _ = appraised(
-        rows(300, 0), rows(300, 1), train=rows(300, 2), target="kind", without_z={"shape_error": 9}
+        rows(300, 0), rows(300, 1), train=rows(300, 2), target="kind", codeless=CODELESS
     )
     assert json.loads(json.dumps(figures)) == figures
     assert set(GLOSSARY) <= set(figures)
     assert set(figures["noise_floor"]) == set(GLOSSARY)
     assert list(figures["column_errors"]) == ["size", "kind", "price"]
-    assert figures["without_z"] == {"shape_error": 9}
+    assert set(figures["without_z"]) == {
+        "rows", "log_likelihood", "log_likelihood_error", "efficacy",
+        *(entry.name for entry in FIDELITY),
+    }  # fmt: skip
+
+
+def test_what_the_code_gains_is_told_with_its_error():
+    figures, sections = appraised(rows(300, 0), rows(300, 1), codeless=CODELESS)
+    assert figures["code_gain"] == pytest.approx(0.5)
+    assert figures["code_gain_error"] == pytest.approx(0.01 * (4 / 3) ** 0.5 / 2)
+    assert figures["without_z"]["log_likelihood"] == pytest.approx(-7.0)
+    assert figures["without_z"]["trend_error"] > 3 * figures["trend_error"]  # its rows are torn
+    table = {row["figure"]: row for row in sections[4].table}
+    assert (table["Log-likelihood"]["model"], table["Log-likelihood"]["without z"]) == (
+        "−6.500", "−7.000",
+    )  # fmt: skip
+    assert table["Gain by the code"]["model"].startswith("0.500 ± ")
+    assert "not shown" not in sections[4].text
+
+
+def test_without_a_second_training_the_report_says_so():
+    figures, sections = appraised(rows(100, 0), rows(100, 1))
+    assert "without_z" not in figures
+    assert sections[4].table is None
+    assert "not shown: that takes a second training" in sections[4].text
+
+
+def test_a_model_without_a_density_gains_nothing_to_speak_of():
+    figures, sections = appraised(
+        rows(100, 0), rows(100, 1), codeless=Codeless(rows(100, 2), np.array([-7.0]), None)
+    )
+    assert "code_gain" not in figures
+    assert sections[4].table[0]["model"] is None
 
 
 def test_the_same_seed_gives_the_same_figures():
@@ -156,17 +194,17 @@ def test_the_same_seed_gives_the_same_figures():
 def test_a_report_shows_each_figure_with_its_floor_and_meaning(tmp_path):
     pytest.importorskip("matplotlib")
     _, sections = appraised(
-        rows(300, 0), rows(300, 1), train=rows(300, 2), target="kind",
-        without_z={"trend_error": 7.77},
-    )  # fmt: skip
+        rows(300, 0), rows(300, 1), train=rows(300, 2), target="kind", codeless=CODELESS
+    )
     page = Report("t", "s", tuple(sections)).to_html(tmp_path / "r.html").read_text("utf-8")
     for entry in GLOSSARY.values():
         assert entry.label in page
         assert entry.meaning[:40] in page.replace("&#39;", "'")
     assert "without z" in page
-    assert "7.77" in page
+    assert "−7.000" in page
     assert page.count("noise floor") > 3
-    assert page.count("without z") < 9  # not beside privacy, of which there is nothing to show
+    privacy = next(section for section in sections if section.title == "Privacy")
+    assert "without z" not in privacy.table[0]  # of which there is nothing to show
 
 
 def test_many_pairs_are_sampled_and_said_to_be(monkeypatch):

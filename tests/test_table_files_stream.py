@@ -17,6 +17,9 @@ from variate.table import delimited, files, jsonlines, stream
 from variate.table.codec import TableCodec
 from variate.table.stream import TableStream, fit_codec, is_large
 
+# the rows are numbered, to be told apart
+pytestmark = pytest.mark.filterwarnings("ignore:.*no whole number comes twice")
+
 ROWS = 5_000
 
 

@@ -25,6 +25,9 @@ def model_card(kind: str, facts: dict[str, Any], latent: int) -> str:
         f"- training stopped: {facts.get('stopped', 'not known')}, "
         f"after {facts.get('steps', 0):,} steps and {facts.get('seconds', 0.0):,.1f} s",
     ]
+    if facts.get("rare_values"):
+        shown = ", ".join(f"{name} ({count:,})" for name, count in facts["rare_values"].items())
+        lines += [f"- values that fewer than five rows have, and drawn rows may repeat: {shown}"]
     private = facts.get("privacy")
     if private is not None:
         lines += [

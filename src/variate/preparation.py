@@ -9,7 +9,7 @@ This module does not know any kind of data.
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Prepared:
         example: Some training rows `[n, *event]`.
         validation: The rows that choose when to stop, or None if there are too few.
         held_out: The rows that are only ever measured, or None if there are too few.
+        notes: What else is to be remembered of the data.
     """
 
     codec: Codec
@@ -44,6 +45,7 @@ class Prepared:
     example: Tensor
     validation: Tensor | None
     held_out: Tensor | None
+    notes: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def many(self) -> Tensor:
         """Training rows `[n, *event]`: all if they are resident, else the example."""
@@ -58,6 +60,7 @@ class Prepared:
             "validation_rows": 0 if self.validation is None else len(self.validation),
             "variate": __version__,
             "torch": torch.__version__,
+            **self.notes,
         }
 
     def fingerprint(self, parameters: dict[str, Any]) -> str:

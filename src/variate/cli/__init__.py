@@ -16,12 +16,13 @@ from cyclopts import CycloptsError
 from variate.cli.app import app
 from variate.cli.telling import constraints, demo, evaluate, info
 from variate.cli.training import fit
-from variate.cli.using import encode, interpolate, reconstruct, sample, score, vary
+from variate.cli.using import balance, encode, interpolate, reconstruct, sample, score, vary
 from variate.console import say, show_warning
 from variate.errors import OptionError, VariateError
 
 __all__ = [
     "app",
+    "balance",
     "constraints",
     "demo",
     "encode",

@@ -49,6 +49,10 @@ def evaluate(
     target: Annotated[
         str | None, Parameter(help="A column to predict: measures what drawn rows are good for.")
     ] = None,
+    without_z: Annotated[
+        bool,
+        Parameter(negative=(), help="Train it again without its code, and show what that scores."),
+    ] = False,
     out: Annotated[Path | None, Parameter(help="An .html report.")] = None,
     seed: Annotated[int, Parameter(help="Of the draws.", group=COMMON)] = 0,
     json: Json = False,
@@ -58,7 +62,11 @@ def evaluate(
     Example: `variate evaluate people.variate test.csv --out report.html`
     """
     expect_writable(out)
-    evaluation = load(model).evaluate(data, draws=draws, seed=seed, train=train, target=target)
+    fitted = load(model)
+    fitted.verbose = without_z  # the second training is worth a bar
+    evaluation = fitted.evaluate(
+        data, draws=draws, seed=seed, train=train, target=target, without_z=without_z
+    )
     if out is not None:
         evaluation.to_html(out)
         say(f"wrote {out}")

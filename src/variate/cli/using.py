@@ -1,4 +1,4 @@
-"""The commands that use a model: sample, reconstruct, encode, score, vary, interpolate.
+"""The commands that use a model: sample, balance, reconstruct, encode, score, vary, interpolate.
 
 This module does not know any mathematics: each command reads, calls the verb of the same name,
 writes.
@@ -14,7 +14,7 @@ from variate.cli.pairs import sample_pair
 from variate.console import deliver, expect_writable
 from variate.errors import OptionError
 
-__all__ = ["encode", "interpolate", "reconstruct", "sample", "score", "vary"]
+__all__ = ["balance", "encode", "interpolate", "reconstruct", "sample", "score", "vary"]
 
 
 @app.command
@@ -65,6 +65,33 @@ def sample(
     conditions = fitted.conditions(given) if given else None
     drawn = fitted.sample(n, given=conditions, temperature=temperature, seed=seed)
     deliver(drawn, out, json=json)
+
+
+@app.command
+def balance(
+    model: Model,
+    data: Data,
+    /,
+    *,
+    column: Annotated[str, Parameter(help="The column of which all levels shall be frequent.")],
+    ratio: Annotated[float, Parameter(help="Rows of each level for one of the commonest.")] = 1.0,
+    temperature: Annotated[float, Parameter(help="Below 1: more typical items.")] = 1.0,
+    out: Out = None,
+    seed: Seed = None,
+    json: Json = False,
+) -> None:
+    """Write DATA, then rows that MODEL draws for the rare levels of a column.
+
+    A last column, `synthetic`, says which were drawn.
+
+    Example: `variate balance people.variate people.csv --column city --out balanced.csv`
+    """
+    from variate import table
+
+    expect_writable(out)
+    fitted = load(model)
+    rows = table.balance(fitted, data, column, ratio=ratio, temperature=temperature, seed=seed)
+    deliver(rows, out, json=json)
 
 
 @app.command

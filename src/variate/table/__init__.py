@@ -1,9 +1,20 @@
 """Tables: rows of columns of mixed kinds, with gaps."""
 
 from variate.table import constraints
+from variate.table.augmentation import Gain, augmentation_gain
+from variate.table.balancing import balance
 from variate.table.conditions import Between
 from variate.table.estimator import TableVAE
 from variate.table.proposals import propose as propose_constraints
 from variate.table.related import RelatedTables
 
-__all__ = ["Between", "RelatedTables", "TableVAE", "constraints", "propose_constraints"]
+__all__ = [
+    "Between",
+    "Gain",
+    "RelatedTables",
+    "TableVAE",
+    "augmentation_gain",
+    "balance",
+    "constraints",
+    "propose_constraints",
+]

@@ -11,7 +11,7 @@ not decide; the missing error is that of the rows as they were drawn.
 This module does not know the model, only what it made.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,11 +19,13 @@ import numpy as np
 
 from variate.errors import OptionError
 from variate.report import Section
+from variate.table.codeless import Codeless
 from variate.table.detection import Efficacy, efficacy
 from variate.table.disclosure import Disclosure, disclosure
 from variate.table.fidelity import Fidelity, fidelity, floor, halves
 from variate.table.measures import Kind, column_shape_error, missing_error
 from variate.table.pictures import Column
+from variate.table.rarity import rare_counts, rare_share, rare_values
 from variate.table.schema import ColumnSchema
 from variate.table.sections import Findings, sections
 
@@ -52,7 +54,7 @@ def appraise(
     train: np.ndarray | None = None,
     holdout: np.ndarray | None = None,
     target: str | None = None,
-    without_z: Mapping[str, Any] | None = None,
+    codeless: Codeless | None = None,
 ) -> tuple[dict[str, Any], list[Section]]:
     """Figures and sections of a table model.
 
@@ -67,12 +69,13 @@ def appraise(
             measured, and the noise floor comes from halves of x.
         holdout: Rows that the model was not trained on, for privacy; None takes x.
         target: The column that a downstream model is to predict; None leaves efficacy out.
-        without_z: Figures, by the same names, of the same model without its latent variable.
+        codeless: What the same model without its latent variable makes of rows, if it was trained.
 
     Returns:
         The figures of `glossary` as far as they could be measured; `two_sample_auc_error`;
-        `noise_floor` and `without_z`, figures by the same names; `column_errors` in percent by
-        column; and the sections.
+        `rare_columns`, how many rare values each column has; `noise_floor` and `without_z`,
+        figures by the same names, the latter with a `log_likelihood` and its error;
+        `column_errors` in percent by column; and the sections.
 
     Raises:
         OptionError: There is no such target column.
@@ -90,14 +93,22 @@ def appraise(
     )
     noise = floor(x, kinds, rows=len(drawn), second=train, seed=seed)
     use = None if place is None else _use(rows, place)
-    told, told_of_real = _told(rows, x if holdout is None else holdout)
+    holdout = x if holdout is None else holdout
+    told, told_of_real = _told(rows, holdout)
 
     figures: dict[str, Any] = found.figures()
     figures["two_sample_auc_error"] = _number(found.boosted.error)
     figures |= _of_use(use) | _of_privacy(told)
     figures["noise_floor"] = _of_floor(noise, use, told, told_of_real)
-    if without_z:
-        figures["without_z"] = dict(without_z)
+    if train is not None and told is not None:
+        rare = rare_values(train, schema)
+        figures["rare_values"] = rare_share(synthetic, rare)
+        figures["noise_floor"]["rare_values"] = rare_share(holdout, rare)
+        figures["rare_columns"] = rare_counts(train, schema)
+    if codeless is not None:
+        figures |= _of_code(codeless)
+        figures["noise_floor"]["code_gain"] = 0.0
+        figures["without_z"] = _without_code(codeless, rows, place)
     figures["column_errors"] = {
         column.name: _number(100 * error)
         for column, error in zip(columns, found.shape, strict=True)
@@ -141,6 +152,22 @@ def _use(rows: _Rows, target: int) -> tuple[Efficacy, Efficacy]:
     return learned, baseline
 
 
+def _without_code(codeless: Codeless, rows: _Rows, target: int | None) -> dict[str, Any]:
+    """The figures of the rows that a model without z drew, and how probable it finds real ones."""
+    drawn = codeless.drawn
+    if np.isnan(rows.real).any() and not np.isnan(drawn).any():
+        drawn = _with_gaps_of(rows.real, drawn)
+    mean, error = _mean(codeless.log_likelihood)
+    scored = len(codeless.log_likelihood)
+    figures: dict[str, Any] = {
+        "rows": scored, "log_likelihood": mean, "log_likelihood_error": error
+    }  # fmt: skip
+    figures |= fidelity(rows.real, drawn, rows.kinds, seed=rows.seed).figures()
+    if target is not None:
+        figures |= {"efficacy": _of_use(_use(replace(rows, synthetic=drawn), target))["efficacy"]}
+    return figures
+
+
 def _told(rows: _Rows, holdout: np.ndarray) -> tuple[Disclosure | None, Disclosure | None]:
     """What the synthetic rows tell of the training rows, and what half of the held-out ones do."""
     if rows.train is None:
@@ -164,6 +191,13 @@ def _of_use(use: tuple[Efficacy, Efficacy] | None) -> dict[str, Any]:
         "efficacy_real": _number(baseline.score),
         "efficacy_measure": learned.measure,
     }
+
+
+def _of_code(codeless: Codeless) -> dict[str, Any]:
+    if codeless.gain is None:
+        return {}
+    mean, error = _mean(codeless.gain)
+    return {"code_gain": mean, "code_gain_error": error}
 
 
 def _of_privacy(told: Disclosure | None) -> dict[str, Any]:
@@ -197,6 +231,12 @@ def _of_floor(
         figures["dcr_share"] = told_of_real.share
         figures["membership_advantage"] = told_of_real.advantage
     return figures
+
+
+def _mean(values: np.ndarray) -> tuple[float, float | None]:
+    """The mean and its standard error."""
+    rows = len(values)
+    return float(values.mean()), float(values.std(ddof=1) / rows**0.5) if rows > 1 else None
 
 
 def _number(value: float) -> float | None:

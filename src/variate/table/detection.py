@@ -39,7 +39,7 @@ from sklearn.preprocessing import OneHotEncoder
 from variate.evaluation.samples import TwoSample, two_sample
 from variate.table.measures import Kind
 
-__all__ = ["Efficacy", "efficacy", "linear_auc", "two_sample_auc"]
+__all__ = ["Efficacy", "chances", "efficacy", "linear_auc", "two_sample_auc"]
 
 FOLDS = 3
 ENOUGH = 20  # rows of each table below which a classifier tells nothing
@@ -157,17 +157,41 @@ def efficacy(
     if len(train) < ENOUGH or len(test) < ENOUGH or x_train.shape[1] < 2:
         return Efficacy(np.nan, measure, len(train))
     wanted = [x[:, target] for x in (train, test)]
-    given = [kind for c, kind in enumerate(kinds) if c != target]
-    codes = _categories(given)
-    known = _few_levels(tuple(np.delete(x, target, axis=1) for x in (train, test)), codes)
-    options: dict[str, Any] = {
-        "categorical_features": codes or None,
-        "early_stopping": False,
-        "random_state": seed,
-        **_size(len(given)),
-    }
+    known, options = _others((train, test), target, kinds, seed)
     score = _auc if measure == "AUC" else _explained
     return Efficacy(score(known, wanted, options), measure, len(train))
+
+
+def chances(
+    x_train: np.ndarray,
+    x_test: np.ndarray,
+    target: int,
+    kinds: Sequence[Kind],
+    *,
+    seed: int = 0,
+    weighted: bool = False,
+) -> dict[float, np.ndarray]:
+    """How probable boosted trees that learn a category from one table find each level in another.
+
+    Args:
+        x_train: The rows to learn from `[N, C]`; those without a target are left out.
+        x_test: Real rows `[M, C]`, as well.
+        target: The position of the category.
+        kinds: What each column is.
+        seed: Of the trees.
+        weighted: Whether each level shall weigh the same.
+
+    Returns:
+        By code of a level `[M']`, for each level that either table has.
+    """
+    train, test = (x[~np.isnan(x[:, target])] for x in (x_train, x_test))
+    known, options = _others((train, test), target, kinds, seed)
+    levels = np.unique(train[:, target])
+    trees = HistGradientBoostingClassifier(
+        max_iter=_steps(len(levels)), class_weight="balanced" if weighted else None, **options
+    ).fit(known[0], train[:, target])
+    found = dict(zip(trees.classes_.tolist(), trees.predict_proba(known[1]).T, strict=True))
+    return dict.fromkeys(np.unique(test[:, target]).tolist(), np.zeros(len(test))) | found
 
 
 # -- the two tasks of efficacy --------------------------------------------------------------------
@@ -184,8 +208,9 @@ def _auc(
     train, test = (np.where(np.isin(y, common), y, -1.0) for y in wanted)
     if len(np.unique(train)) < 2:
         return 0.5
-    steps = STEPS if len(common) <= 2 else max(20, 2 * STEPS // len(common))
-    trees = HistGradientBoostingClassifier(max_iter=steps, **options).fit(known[0], train)
+    trees = HistGradientBoostingClassifier(max_iter=_steps(len(common)), **options).fit(
+        known[0], train
+    )
     chances = dict(zip(trees.classes_.tolist(), trees.predict_proba(known[1]).T, strict=True))
     nothing = np.zeros(len(test))
     shown, counts = np.unique(test, return_counts=True)
@@ -207,6 +232,26 @@ def _explained(
 
 
 # -- tables as a classifier takes them ------------------------------------------------------------
+
+
+def _others(
+    tables: tuple[np.ndarray, np.ndarray], target: int, kinds: Sequence[Kind], seed: int
+) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:
+    """The columns that the target is predicted from, and how trees are to take them."""
+    given = [kind for c, kind in enumerate(kinds) if c != target]
+    codes = _categories(given)
+    first, second = (np.delete(x, target, axis=1) for x in tables)
+    return _few_levels((first, second), codes), {
+        "categorical_features": codes or None,
+        "early_stopping": False,
+        "random_state": seed,
+        **_size(len(given)),
+    }
+
+
+def _steps(levels: int) -> int:
+    """Of boosting: each grows a tree for every level."""
+    return STEPS if levels <= 2 else max(20, 2 * STEPS // levels)
 
 
 def _size(columns: int) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from variate import verbs
 from variate.codec import Codec
 from variate.errors import OptionError
 from variate.estimator import Estimator
@@ -31,27 +30,29 @@ from variate.objectives import ELBO, FreeBits, WarmUp
 from variate.options import whole
 from variate.preparation import Prepared, split
 from variate.privacy import Privacy
+from variate.randomness import isolated
 from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files, private
-from variate.table.appraisal import appraise
 from variate.table.calibration import settle_marginals
 from variate.table.chain import Chain
 from variate.table.codec import TableCodec
+from variate.table.codeless import Codeless, compared, expect_teachable, taught_without_code
 from variate.table.completion import CANDIDATES, complete_rows, known_cells, positions_of
 from variate.table.conditions import read_conditions
 from variate.table.constrained import ConstrainedCodec
 from variate.table.constraints import Rule
 from variate.table.derived import asked_of, draw_asked
+from variate.table.examination import APPRAISED, examined
 from variate.table.frames import is_frame, to_arrow
 from variate.table.habits import habits_of
 from variate.table.network import RowEncoder, chain_order, layout_of
+from variate.table.rarity import rare_counts
 from variate.table.rows import RowDecoder, Rows
 from variate.table.stream import TableStream, is_large
 
 __all__ = ["TableVAE"]
 
-APPRAISED = 5_000  # rows that are compared and drawn; more would show nothing more
 FREE_NATS = 0.22  # of each latent dimension: a code that costs nothing is not given up
 EMA = 0.995
 LARGE = 512 * 2**20  # bytes of encoded rows above which a file is streamed from disk
@@ -190,7 +191,8 @@ class TableVAE(Estimator):
         x = codec.fit(raw).encode(raw)
         training, validation, held_out = split(x, self.seed)
         codec.notice(training)
-        return Prepared(codec, training, training[:4096], validation, held_out)
+        notes = {"rare_values": rare_counts(x.numpy(), codec.modelled)}
+        return Prepared(codec, training, training[:4096], validation, held_out, notes=notes)
 
     def _streamed(self, path: Path, scratch: Path) -> Prepared:
         stream = TableStream(path, columns=self.columns, seed=self.seed, scratch=scratch)
@@ -334,6 +336,7 @@ class TableVAE(Estimator):
         seed: int = 0,
         train: Any = None,
         target: str | None = None,
+        without_z: bool = False,
     ) -> Evaluation:
         """Measure the model, and the rows that it draws, on rows that it has not seen.
 
@@ -344,38 +347,38 @@ class TableVAE(Estimator):
             train: The rows that it was trained on; with them privacy is measured too.
             target: A column that a classifier or regressor is to predict: trained on drawn rows
                 and on real ones, tested on X.
+            without_z: Whether to train the model again without its code, on `train`, and to show
+                what that scores; takes about as long as the fit.
 
         Returns:
             `elbo`, `log_likelihood`, `kl`, `active_units` in nats per row, and the figures of
             docs/evaluation.md, with a report.
 
         Raises:
-            OptionError: There is no such target.
+            OptionError: There is no such target, or no model without z can be trained.
         """
         check_is_fitted(self)
         x = self._rows(X)
         known = None if train is None else self._rows(train)
-        own = self._appraised(x, seed, known, target)
+        codeless = self._without_code(x, known, draws, seed) if without_z else None
+        own = examined(self, x, seed=seed, train=known, target=target, codeless=codeless)
         return self._evaluation(x, own, draws=draws, seed=seed)
 
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
-        return self._appraised(x, seed, None, None)
+        return examined(self, x, seed=seed)
 
-    def _appraised(
-        self, x: Tensor, seed: int, train: Tensor | None, target: str | None
-    ) -> tuple[dict[str, Any], list[Section]]:
-        x = x[:APPRAISED]
-        mean, _ = verbs.encode(self.model_, x)
-        synthetic = verbs.sample(self.model_, len(x), temperature=1.0, seed=seed)
-        reconstructed = verbs.decode(self.model_, mean, self._point)
-        tables = (table.numpy() for table in (x, synthetic, reconstructed, mean))
-        return appraise(
-            self.codec_.modelled,
-            *tables,
-            seed=seed,
-            train=None if train is None else train.numpy(),
-            target=target,
-        )
+    def _without_code(self, x: Tensor, train: Tensor | None, draws: int, seed: int) -> Codeless:
+        rows = expect_teachable(self, train)
+        with isolated(self.seed):
+            fresh = self._started(self._build(self.codec_, rows[:4096]), rows[:4096])
+        options = self._habits(len(rows)) | {"device": self.device, "precision": self.precision}
+        taught = taught_without_code(
+            fresh.decoder, self.latent_, rows,
+            steps=self.facts_["steps"], seed=self.seed, show=self.verbose, **options,
+        )  # fmt: skip
+        bound = draws if self._has_density() else None
+        drawn = min(len(x), APPRAISED)
+        return compared(taught, self.model_, x, rows=drawn, draws=bound, seed=seed)
 
     def conditions(self, texts: Sequence[str]) -> dict[str, Any]:
         """Conditions for `sample(given=...)` from COLUMN=VALUE, COLUMN=A|B or COLUMN=LOW..HIGH.

@@ -30,7 +30,7 @@ from variate.errors import DataError, MissingExtraError
 from variate.table import written
 from variate.table.schema import ColumnSchema, TableSchema
 
-__all__ = ["Frame", "is_frame", "restore", "to_arrow", "to_frame"]
+__all__ = ["Frame", "is_frame", "restore", "returned", "to_arrow", "to_frame"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,23 @@ def restore(columns: dict[str, pa.Array], schema: TableSchema) -> Any:
     if schema.source == "numpy":
         return _to_array(columns, schema.columns)
     return pa.table(columns)
+
+
+def returned(columns: dict[str, pa.Array], like: Frame) -> Any:
+    """Columns in the type that a table came in.
+
+    Args:
+        columns: Those of the table, and perhaps others.
+        like: The table as it came in.
+    """
+    given = dict(
+        zip(like.table.column_names, zip(like.dtypes, like.labels, strict=True), strict=True)
+    )
+    schemas = []
+    for name, values in columns.items():
+        dtype, label = given.get(name, (str(values.type), None))
+        schemas.append(ColumnSchema(name, "missing", dtype, str(values.type), label=label))
+    return restore(columns, TableSchema(tuple(schemas), 0, like.source, (), tuple(columns)))
 
 
 def _from_rows(rows: list[dict[str, Any]]) -> pa.Table:

@@ -101,6 +101,14 @@ PRIVACY = (
         "copies by chance, among real rows too.",
     ),
     Entry(
+        "rare_values",
+        "Rare values",
+        "as real",
+        "The share of synthetic rows that hold, in a category or in a number of at most 100 "
+        "different values, one that fewer than five training rows have. Such a value may tell of "
+        "somebody; group it, or leave the column out, if it does.",
+    ),
+    Entry(
         "membership_advantage",
         "Membership",
         "0",
@@ -109,4 +117,16 @@ PRIVACY = (
         "threshold, ± its 95 % interval. 0 is guessing, 1 certainty.",
     ),
 )
-GLOSSARY = {entry.name: entry for entry in (*FIDELITY, *USE, *PRIVACY)}
+CODE = (
+    Entry(
+        "code_gain",
+        "Gain by the code",
+        "above 0",
+        "How much more probable a row is to the model than to the same model without z, in nats, "
+        "± standard error over the rows; a lower bound. The model without z is the decoder with z "
+        "held at 0, trained anew on the same rows for as many steps. Near 0, the columns tell each "
+        "other all there is, and what the code is good for is encode, vary and interpolate; below "
+        "0, that is what they cost.",
+    ),
+)
+GLOSSARY = {entry.name: entry for entry in (*FIDELITY, *USE, *PRIVACY, *CODE)}

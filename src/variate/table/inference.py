@@ -36,6 +36,7 @@ MOST_LEVELS = 5_000  # of a category that nobody asked for
 MOST_LEVELS_ASKED = 50_000
 NUMERIC_SHARE = 0.8  # of text that looks like numbers, from which on the rest is a mistake
 YEAR = 365.2425  # days
+KEY = 100.0  # pairs of equal numbers that chance would make, from which on there being none tells
 EXACT = 2**53  # whole numbers up to here are exact in float64
 REACH = 1e150  # beyond this a difference or a slope overflows
 
@@ -105,7 +106,7 @@ def conclude(
         case "boolean":
             return _boolean(base, summary)
         case kind:
-            return _numbers(base, summary, kind)
+            return _numbers(base, summary, kind, asked=override is not None)
 
 
 def _inferred(summary: ColumnSummary) -> str:
@@ -159,8 +160,8 @@ def _category(base: ColumnSchema, summary: ColumnSummary, override: str | None) 
         found = f"more than {MOST_LEVELS:,}" if values is None else f"{len(values):,}"
         reason = (
             f"it has {found} distinct values in {summary.rows:,} rows, as names, identifiers or "
-            f"free text have; columns={{{name!r}: "
-            f"{'continuous' if numeric else 'category'!r}}} keeps it"
+            f"free text have; constraints=[constraints.Unique({name!r})] makes identifiers anew, "
+            f"columns={{{name!r}: {'continuous' if numeric else 'category'!r}}} keeps it"
         )
         return _dropped(name, reason)
     return Verdict(replace(base, kind="category", levels=_levels(base, values)))
@@ -207,7 +208,7 @@ def _expect_numbers_or_text(summary: ColumnSummary) -> None:
 # -- numbers, dates and times -------------------------------------------------------------------
 
 
-def _numbers(base: ColumnSchema, summary: ColumnSummary, kind: str) -> Verdict:
+def _numbers(base: ColumnSchema, summary: ColumnSummary, kind: str, *, asked: bool) -> Verdict:
     form, numbers = _form(summary, kind)
     base = replace(base, text=form)
     temporal = form not in (None, written.NUMBER) or summary.family in TEMPORAL
@@ -220,7 +221,7 @@ def _numbers(base: ColumnSchema, summary: ColumnSummary, kind: str) -> Verdict:
         verdict = _times(base, numbers)
         return replace(verdict, note=_ambiguity(summary)) if len(summary.numbers) > 1 else verdict
     if isinstance(numbers.low, int):
-        return _integers(base, numbers, kind)
+        return _integers(base, numbers, kind, asked=asked)
     return _reals(base, numbers, kind)
 
 
@@ -251,17 +252,32 @@ def _ambiguity(summary: ColumnSummary) -> str:
     )
 
 
-def _integers(base: ColumnSchema, numbers: Numbers, kind: str) -> Verdict:
+def _integers(base: ColumnSchema, numbers: Numbers, kind: str, *, asked: bool) -> Verdict:
     low, high = int(numbers.low), int(numbers.high)
     if high - low <= EXACT:
         origin = 0 if max(abs(low), abs(high)) <= EXACT // 2 else low
-        return Verdict(_scaled(base, numbers, kind, origin=origin, step=1.0))
+        note = None if asked else _key_note(base.name, numbers, high - low + 1)
+        return Verdict(_scaled(base, numbers, kind, origin=origin, step=1.0), note)
     if kind == "continuous":
         return Verdict(_scaled(base, numbers, kind))
     return _dropped(
         base.name,
         f"its integers lie up to {high - low:,} apart, which floating point cannot tell "
         f"from their neighbours; columns={{{base.name!r}: 'continuous'}} keeps them rounded",
+    )
+
+
+def _key_note(name: str, numbers: Numbers, size: int) -> str | None:
+    """What to say of whole numbers of which none comes twice, where chance would repeat some."""
+    sample = numbers.sample()
+    rows = len(sample)
+    if rows * (rows - 1) / (2 * size) < KEY or len(np.unique(sample)) < rows:
+        return None
+    return (
+        f"column {name!r}: no whole number comes twice in {rows:,} rows, as in keys; it is "
+        "modelled as a quantity, and drawn rows may repeat a number. "
+        f"constraints=[constraints.Unique({name!r})] makes keys anew, columns={{{name!r}: "
+        "'ignore'} leaves it out"
     )
 
 

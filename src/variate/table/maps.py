@@ -2,7 +2,7 @@
 
     association_maps   how strongly each pair of columns hangs together, real and synthetic
     trend_map          how far each pair is off
-    latent_map         the codes, coloured by a column
+    latent_maps        the codes, coloured by the columns that they tell most of
 
 Tables are in codec space: float64 `[N, C]`, NaN = missing, categories as codes. Nothing is drawn
 before a report is rendered. Colours are laid on as more or less opaque ink, so that a map suits a
@@ -22,6 +22,7 @@ import numpy as np
 from variate.report import Picture
 from variate.report.style import INK, MODEL, MUTED, OTHERS, SERIES, canvas, shorten_all, styled
 from variate.table.measures import Trends, associations
+from variate.table.neighbours import told
 from variate.table.pictures import Column, percent, title, write_ticks
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-__all__ = ["association_maps", "latent_map", "trend_map"]
+__all__ = ["association_maps", "latent_map", "latent_maps", "trend_map"]
 
 MAPPED = 40  # the most columns of an association map
 ROWS = 5_000  # enough rows for an association
@@ -108,19 +109,51 @@ def trend_map(shape: np.ndarray, trends: Trends, columns: Sequence[Column]) -> P
     )
 
 
-def latent_map(codes: np.ndarray, values: np.ndarray, column: Column) -> Picture:
+def latent_maps(
+    codes: np.ndarray, x: np.ndarray, columns: Sequence[Column], *, first: int | None, most: int
+) -> tuple[Picture, ...]:
+    """The codes in two dimensions, once for each of some columns that colour them.
+
+    Args:
+        codes: Posterior means `[N, D]`.
+        x: The rows `[N, C]`.
+        columns: What the C columns are.
+        first: The position of a column that is shown before all others, if any.
+        most: How many maps. Where there are more columns, those that the map tells most of.
+    """
+    place, _ = _plane(codes)
+    shares = [told(place, x[:, c], columns[c].kind, seed=0) for c in range(len(columns))]
+    order = np.argsort([-np.nan_to_num(share, nan=-1.0) for share, _ in shares], kind="stable")
+    chosen = [] if first is None else [first]
+    chosen += [c for c in order.tolist() if c != first]
+    return tuple(latent_map(codes, x[:, c], columns[c], shares[c]) for c in chosen[:most])
+
+
+def latent_map(
+    codes: np.ndarray,
+    values: np.ndarray,
+    column: Column,
+    shares: tuple[float, float] = (np.nan, np.nan),
+) -> Picture:
     """The codes in two dimensions, coloured by a column.
 
     Args:
         codes: Posterior means `[N, D]`; with D > 2 their two first principal components are shown.
         values: The column's values `[N]`, NaN = missing (grey).
         column: What it is.
+        shares: How much of the column the map tells, and the noise floor of that; see `neighbours`.
     """
     caption = "Mean codes of the items"
     if codes.shape[1] > 2:
         caption += f", on the plane where all {codes.shape[1]} dimensions vary most"
     caption += "; a ring where the value is missing." if np.isnan(values).any() else "."
+    if not np.isnan(shares[0]):
+        caption += f" Told by neighbours: {_told(shares[0])} (noise floor {_told(shares[1])})."
     return Picture(lambda: _draw_latent(codes, values, column), caption)
+
+
+def _told(share: float) -> str:
+    return percent(max(0.0, share))
 
 
 # -- associations ---------------------------------------------------------------------------------

@@ -80,7 +80,12 @@ class Column:
 
 
 def marginals(
-    real: np.ndarray, synthetic: np.ndarray, columns: Sequence[Column], *, most: int = 48
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    columns: Sequence[Column],
+    *,
+    floor: np.ndarray | None = None,
+    most: int = 48,
 ) -> tuple[Picture, ...]:
     """One small picture for each column: its distribution in both tables.
 
@@ -88,13 +93,18 @@ def marginals(
         real: `[N, C]`.
         synthetic: `[M, C]`.
         columns: What the C columns are.
+        floor: The noise floor of the columns' shape errors `[C]`, if it is known.
         most: With more columns, the so many whose shape error is largest, in the table's order.
     """
     errors = column_shape_error(real, synthetic, [column.kind for column in columns])
     shown = np.sort(np.argsort(-np.nan_to_num(errors), kind="stable")[:most])
-    return tuple(
-        _marginal(real[:, c], synthetic[:, c], columns[c], float(errors[c])) for c in shown
-    )
+    captions = [_of_shape(error) for error in errors.tolist()]
+    if floor is not None:
+        captions = [
+            text if np.isnan(least) else f"{text[:-1]} (noise floor {percent(least)})."
+            for text, least in zip(captions, floor.tolist(), strict=True)
+        ]
+    return tuple(_marginal(real[:, c], synthetic[:, c], columns[c], captions[c]) for c in shown)
 
 
 def reconstruction(
@@ -127,8 +137,11 @@ def reconstruction(
 # -- marginals ------------------------------------------------------------------------------------
 
 
-def _marginal(real: np.ndarray, synthetic: np.ndarray, column: Column, error: float) -> Picture:
-    caption = "No values to compare." if np.isnan(error) else f"Shape error {percent(error)}."
+def _of_shape(error: float) -> str:
+    return "No values to compare." if np.isnan(error) else f"Shape error {percent(error)}."
+
+
+def _marginal(real: np.ndarray, synthetic: np.ndarray, column: Column, caption: str) -> Picture:
     gaps = [float(np.isnan(x).mean()) if len(x) else 0.0 for x in (real, synthetic)]
     if any(gaps):
         caption += f" Missing: {percent(gaps[0])} real, {percent(gaps[1])} synthetic."

@@ -17,8 +17,9 @@ from variate.report.style import shorten
 from variate.table.curves import closeness
 from variate.table.disclosure import Disclosure
 from variate.table.fidelity import Fidelity
-from variate.table.glossary import FIDELITY, PRIVACY, USE, Entry
-from variate.table.maps import association_maps, latent_map, trend_map
+from variate.table.glossary import CODE, FIDELITY, PRIVACY, USE, Entry
+from variate.table.maps import association_maps, latent_maps, trend_map
+from variate.table.neighbours import NEIGHBOURS
 from variate.table.pictures import Column, marginals, percent, reconstruction
 
 __all__ = ["Findings", "sections"]
@@ -72,8 +73,6 @@ def sections(
         codes: The posterior means of x, `[N, D]`.
     """
     columns = findings.columns
-    first = [] if findings.place is None else [findings.place]
-    coloured = [*first, *(c for c in range(len(columns)) if c not in first)][:MAPPED]
     return [
         Section(
             "Synthetic rows beside real ones",
@@ -84,7 +83,7 @@ def sections(
             "Column by column",
             _of_columns(findings),
             table=_worst_columns(findings, x, synthetic),
-            pictures=marginals(x, synthetic, columns),
+            pictures=marginals(x, synthetic, columns, floor=findings.noise.shape),
         ),
         Section(
             "What hangs together",
@@ -98,12 +97,14 @@ def sections(
         _privacy(findings),
         Section(
             "The latent space",
-            "Each point is a row; rows with similar codes are close.",
-            pictures=tuple(latent_map(codes, x[:, c], columns[c]) for c in coloured),
+            _of_codes(findings),
+            table=_code_table(findings),
+            pictures=latent_maps(codes, x, columns, first=findings.place, most=MAPPED),
         ),
         Section(
             "Through the code and back",
-            "What a row's code keeps of it: the central value of each column's likelihood.",
+            "What a row's code keeps of it: the central value of each column's likelihood. An R² "
+            "of 0 and a grey bar are what a guess reaches that knows no code.",
             pictures=reconstruction(x, reconstructed, columns),
         ),
     ]  # fmt: skip
@@ -159,7 +160,7 @@ def _shown(name: str, figures: Mapping[str, Any], *, reach: bool = False) -> str
     value = figures.get(name)
     if value is None:
         return None
-    if name == "exact_copies":
+    if name in ("exact_copies", "rare_values"):
         return f"{100 * value:.2f}\N{NO-BREAK SPACE}%"
     if name.endswith("_error"):
         return f"{value:.2f}"
@@ -235,7 +236,55 @@ def _error(share: float) -> str | None:
     return None if np.isnan(share) else f"{100 * share:.2f}"
 
 
+# -- codes ----------------------------------------------------------------------------------------
+
+
+def _of_codes(findings: Findings) -> str:
+    text = (
+        "Each point is a row; rows with similar codes are close. How much of a column its "
+        f"{NEIGHBOURS} nearest neighbours on the map tell is the share of the variance of its "
+        "ranks, or of its levels, that goes away when a row is guessed by their mean; the noise "
+        "floor is the same for values that are dealt out at random."
+    )
+    if "without_z" not in findings.figures:
+        text += (
+            "\n\nWhat the same model without its codes would score is not shown: that takes a "
+            "second training, as long as the first and on the same rows. Ask for it with "
+            "evaluate(test, train=rows, without_z=True); the command line has the same options."
+        )
+    return text
+
+
+def _code_table(findings: Findings) -> list[dict[str, Any]] | None:
+    figures, other = findings.figures, findings.figures.get("without_z")
+    if other is None:
+        return None
+    gain = figures.get("code_gain")
+    likelihood = {
+        "figure": "Log-likelihood",
+        "model": None if gain is None else _nats(other["log_likelihood"] + gain),
+        "without z": _nats(other["log_likelihood"]),
+        "noise floor": None,
+        "meaning": f"How probable {other['rows']:,} of the rows are, in nats per row: the "
+        "importance-weighted bound of the model, and the exact mean without z.",
+    }
+    return [likelihood, *({"without z": None} | row for row in _table(CODE, findings))]
+
+
+def _nats(value: float) -> str:
+    return f"{value:,.3f}".replace("-", "−")
+
+
 # -- privacy --------------------------------------------------------------------------------------
+
+
+def _of_rare(columns: Mapping[str, int]) -> str:
+    if not columns:
+        return ""
+    order = sorted(columns, key=lambda name: -columns[name])
+    shown = ", ".join(f"{shorten(name, LABEL)} ({columns[name]:,})" for name in order[:WORST])
+    more = f" and {len(order) - WORST:,} other columns" if len(order) > WORST else ""
+    return f"\n\nValues that fewer than five training rows have: {shown}{more}."
 
 
 def _privacy(findings: Findings) -> Section:
@@ -250,7 +299,8 @@ def _privacy(findings: Findings) -> Section:
         "Privacy",
         f"What {told.rows:,} synthetic rows tell of the training rows, beside what as many real "
         f"rows that were not trained on do. Distances are 0 for equal rows and at most 1. This is "
-        "what shows in the rows, and no guarantee: that takes training with differential privacy.",
+        "what shows in the rows, and no guarantee: that takes training with differential privacy."
+        + _of_rare(findings.figures["rare_columns"]),
         table=_table(PRIVACY, findings),
         pictures=(closeness(told.synthetic, told.holdout),),
     )
