@@ -362,7 +362,7 @@ class TableVAE(Estimator):
     ) -> tuple[dict[str, Any], list[Section]]:
         x = x[:APPRAISED]
         mean, _ = verbs.encode(self.model_, x)
-        synthetic = verbs.sample(self.model_, len(x), temperature=1.0, seed=seed)
+        synthetic = self._draw(len(x), 1.0, seed)
         reconstructed = verbs.decode(self.model_, mean, self._point)
         tables = (table.numpy() for table in (x, synthetic, reconstructed, mean))
         return appraise(
@@ -381,6 +381,9 @@ class TableVAE(Estimator):
         """
         check_is_fitted(self)
         return read_conditions(texts, self.codec_.schema)
+
+    def _draw(self, n: int, temperature: float, seed: int | None) -> Tensor:
+        return draw_rows(self.model_, n, {}, temperature, seed).x
 
     def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
         allowed = allowed_columns(given, self.codec_.schema)

@@ -22,7 +22,7 @@ from variate.distributions.rows import Categorical, Column, Copy, Numeric, Readi
 from variate.nets import MLP
 from variate.table.schema import ColumnSchema
 
-__all__ = ["ColumnEmbedding", "RowEncoder", "chain_order", "layout_of"]
+__all__ = ["ColumnEmbedding", "RowEncoder", "chain_order", "layout_of", "waves"]
 
 OCTAVES = 5
 SCORE_BOUND = 6.0  # beyond six deviations a number is only "far out" to a network
@@ -106,20 +106,27 @@ class ColumnEmbedding(nn.Module):
         e: Tensor = self.outcome(torch.where(seen, reading.outcome + self.start, self.unobserved))
         if not self.layout.numeric:
             return e
-        numbers = torch.bmm(_waves(reading.score, reading.present), self.number)
+        numbers = torch.bmm(waves(reading.score, reading.present), self.number)
         return e.index_add(0, self.layout.where_numeric, numbers)
 
-    def one(self, column: int, values: Tensor) -> Tensor:
-        """`[M, width]` from values `[M]` of one column."""
-        outcome, score, present = self.layout.read_one(column, values)
-        index = torch.where(outcome >= 0, outcome + self.start[column], self.unobserved[column])
-        e: Tensor = self.outcome(index)
-        if column in self.layout.numeric:
-            e = e + _waves(score, present) @ self.number[self.layout.numeric.index(column)]
-        return e
+    def table(self, column: int) -> Tensor:
+        """The vectors of a column's outcomes, `[L, width]`, the last of an unobserved one."""
+        begin, end = self.start[column, 0], self.unobserved[column, 0] + 1
+        e: Tensor = self.outcome.weight[begin:end]
+        if column not in self.layout.numeric:
+            return e
+        n = self.layout.numeric.index(column)
+        atoms = self.layout.atoms[n, : int(self.layout.elsewhere[n])]
+        _, score, present = self.layout.read_one(column, atoms)
+        return torch.cat([e[: len(atoms)] + waves(score, present) @ self.number[n], e[len(atoms) :]])
+
+    def waves_of(self, column: int) -> Tensor | None:
+        """What the waves of a column's numbers mean, `[1 + 2·OCTAVES, width]`; of categories None."""
+        numeric = self.layout.numeric
+        return self.number[numeric.index(column)] if column in numeric else None
 
 
-def _waves(score: Tensor, present: Tensor) -> Tensor:
+def waves(score: Tensor, present: Tensor) -> Tensor:
     """What a network sees of a score: itself, and waves over its rank, `[..., 1 + 2·OCTAVES]`."""
     bounded = score.clamp(-SCORE_BOUND, SCORE_BOUND)
     octaves = math.pi * 2.0 ** torch.arange(OCTAVES, device=score.device)
