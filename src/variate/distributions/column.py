@@ -185,6 +185,9 @@ class NumberLaw:
         lower, width, offset = (part.squeeze(-1) for part in self.maps.cells(x.unsqueeze(-1)))
         mass = self.mixture.log_mass(lower.float(), width.float()) + offset.float()
         same = self._fixed() == x.unsqueeze(-1)
+        mass = torch.where(
+            (width == 0) & same.any(-1), NEVER, mass
+        )  # its density is no probability
         fixed = self.log_w.masked_fill(~same, NEVER).logsumexp(-1)
         found = torch.logaddexp(fixed, self.log_w[:, atoms] + mass)
         of_gap = self.log_w[:, atoms + 1] if self.column.gaps else torch.zeros_like(found)

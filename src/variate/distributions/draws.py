@@ -1,12 +1,12 @@
 r"""Values of one column drawn for M rows, without making its law.
 
-What is drawn has the law p of the column cut to what was observed (`NumberLaw.observed`), p(x) / p(A)
-for x in A. To draw from p and to draw again, from the cut law, where x lies outside A gives the same:
+What is drawn has the law p of the column cut to what was observed (`NumberLaw.observed`), which is
+p(x) / p(A) for x in A. To draw from p, and again, from the cut law, where x lies outside A, gives
 
     p(x) + (1 - p(A)) p(x) / p(A) = p(x) / p(A)      for x in A
 
-It is quicker, for the cut needs every row's mixture, and p only that of the rows whose outcome is
-elsewhere. Few rows are drawn again.
+as well. It is quicker, for the cut needs every row's mixture, and p only that of the rows whose
+outcome is elsewhere. Few rows are drawn again.
 
 This module does not know how the columns of a row hang together.
 """
@@ -31,12 +31,12 @@ class Drawn(NamedTuple):
     Attributes:
         values: Float64 `[M]`, in the column's own units, codes for categories, NaN for a gap.
         outcome: Int32 `[M]`, as `RowLayout.read` would find it but for the open rows.
-        open: Rows `[m]` whose outcome depends on their value; None if there are none.
+        open: Rows whose outcome depends on their value: `[m]`, a slice, or None.
     """
 
     values: Tensor
     outcome: Tensor
-    open: Tensor | None
+    open: Tensor | slice | None
 
 
 class CategoryDraw:
@@ -54,7 +54,7 @@ class CategoryDraw:
     def __call__(
         self,
         logits: Tensor | None,
-        numbers: Callable[[Tensor], Tensor],  # noqa: ARG002 - a number needs them
+        numbers: Callable[[Tensor | slice], Tensor],  # noqa: ARG002 - a number needs them
         x: Tensor,  # noqa: ARG002
         generator: Generator | None = None,
     ) -> Drawn:
@@ -89,7 +89,7 @@ class NumberDraw:
     def __call__(
         self,
         logits: Tensor | None,
-        numbers: Callable[[Tensor], Tensor],
+        numbers: Callable[[Tensor | slice], Tensor],
         x: Tensor,
         generator: Generator | None = None,
     ) -> Drawn:
@@ -97,7 +97,7 @@ class NumberDraw:
 
         Args:
             logits: Of its outcomes, `[M, L]`, perhaps padded; None if it has none.
-            numbers: Raw parameters of the mixture `[m, 3·K]` of some rows `[m]`.
+            numbers: Raw parameters of the mixture `[m, 3·K]` of some rows.
             x: The rows as far as they are known, `[M, C]`; copies take from here.
             generator: Of the random numbers; None is torch's own.
         """
@@ -106,12 +106,13 @@ class NumberDraw:
         else:
             outcome = drawn_outcomes(logits, generator)
         values = self.fixed.index_select(0, outcome)
-        copied = self._copy(values, outcome, x)
+        self._copy(values, outcome, x)
         elsewhere = (outcome == self.elsewhere).nonzero().squeeze(-1)
         again = elsewhere
+        rows = slice(None) if len(elsewhere) == len(x) else elsewhere  # a slice is quicker
         if len(elsewhere):
-            scores = self.layout.drawn_scores(numbers(elsewhere), generator)
-            values[elsewhere] = self.landing.raw(scores)
+            scores = self.layout.drawn_scores(numbers(rows), generator)
+            values[rows] = self.landing.raw(scores)
             again = elsewhere[(scores < self.low) | (scores > self.high)]
         if self.strays:
             stray = (values < self.column.low) | (values > self.column.high)
@@ -126,20 +127,19 @@ class NumberDraw:
             )
             assert isinstance(law, NumberLaw)
             values[again] = law.observed().sample(generator)
-        rows = torch.cat([elsewhere, *copied, again]) if self.strays else elsewhere
-        return Drawn(values, outcome, rows if len(rows) else None)
+        if self.strays:
+            stray |= (outcome == self.elsewhere) | (outcome >= self.first_copy)
+            elsewhere = rows = stray.nonzero().squeeze(-1)
+        return Drawn(values, outcome, rows if len(elsewhere) else None)
 
-    def _copy(self, values: Tensor, outcome: Tensor, x: Tensor) -> list[Tensor]:
-        """Put in what copies give, or make them elsewhere; the rows of each copy."""
-        found = []
+    def _copy(self, values: Tensor, outcome: Tensor, x: Tensor) -> None:
+        """Put in what copies give, or make them elsewhere."""
         for r, copy in enumerate(self.column.copies):
             rows = (outcome == self.first_copy + r).nonzero().squeeze(-1)
             copied = copy.sign * x[rows, copy.source]
             useless = self.layout.useless(self.position, copied)
             values[rows] = copied
             outcome[rows[useless]] = self.elsewhere
-            found.append(rows)
-        return found
 
 
 def draw_of(layout: RowLayout, position: int) -> CategoryDraw | NumberDraw:

@@ -1,8 +1,8 @@
 r"""One outcome of several, by the inverse of the sums of their probabilities.
 
-With s_l = w_1 + ... + w_l and U uniform on (0, 1], the first l with s_l >= U s_L has the probability
-w_l / s_L. It is found by bisection, so that only the sums cost what the number of outcomes is. U is
-never zero, therefore an outcome of probability zero is never drawn.
+With s_l = w_1 + ... + w_l and U uniform on (0, 1], the first l with s_l >= U s_L has the
+probability w_l / s_L. It is found by bisection. U is never zero, therefore an outcome of
+probability zero is never drawn.
 
 This module does not know what the outcomes are.
 """

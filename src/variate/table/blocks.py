@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 
 __all__ = ["in_blocks", "one_thread"]
 
-BLOCK = 4_096
+BLOCK = 8_192
 ON_ACCELERATOR = 131_072  # where every operation takes a while, however few rows it has
 
 T = TypeVar("T")

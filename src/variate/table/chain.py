@@ -11,8 +11,8 @@ the chain has
 
 so columns are mixed in the first layer alone, and what follows is a small network for each. In
 training all columns are computed at once, W being masked to i < j; to draw, one after the other
-(walk.py). Tables of many columns have W_ij = V_i Q_j of a low rank, so that their cost grows with the
-number of columns and not with its square.
+(walk.py). Tables of many columns have W_ij = V_i Q_j of a low rank, so that their cost grows with
+the number of columns and not with its square.
 
 This module does not know where the columns came from, nor what their names are.
 """
@@ -167,8 +167,13 @@ class Chain(nn.Module):
     # -- one column after the other ---------------------------------------------------------------
 
     def own(self, place: int, h: Tensor) -> Tensor:
-        """What the network of the column at a place makes of its sum h, both `[M, width]`."""
-        return self._through(h.unsqueeze(0), range(place, place + 1))[0]
+        """What the network of the column at a place makes of its sum h, both `[M, width]`.
+
+        It is `_through` for one column, without dropout; h is overwritten.
+        """
+        for weight in self.residual:
+            h.addmm_(F.silu(h), weight[place])
+        return F.silu(h, inplace=True)
 
     def outcomes_of(self, column: int) -> tuple[Tensor, Tensor] | None:
         """Bias and weight of a column's outcomes, perhaps more of them than it has, or None."""

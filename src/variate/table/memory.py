@@ -1,7 +1,7 @@
 r"""What a walk along the chain remembers of the columns that it has passed.
 
-The j-th column is told Σ_{i<j} e_i W_ij. The embedding e_i follows from the outcome o_i of column i,
-of which there are few, but for numbers that are no atom: their waves v_i over the score come in
+The j-th column is told Σ_{i<j} e_i W_ij. The embedding e_i follows from the outcome o_i of column
+i, of which there are few, but for numbers that are no atom: their waves v_i over the score come in
 addition, e_i = E_i[o_i] + v_i N_i. What is a product of weights alone is therefore made before any
 row is drawn:
 
@@ -24,7 +24,7 @@ from torch import Tensor
 
 __all__ = ["Carried", "CarriedTables", "Gathered", "GatheredTables", "Memory", "Part", "Tables"]
 
-WIDE = 256  # outcomes; beyond, tables for every later column are no gain
+LARGEST = 2**18  # numbers in a column's tables; where there were more, they would be no gain
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,21 @@ class Part:
     waves: Tensor | None
     rare: bool = False
 
-    @property
-    def wide(self) -> bool:
-        """Whether it has too many outcomes for tables."""
-        return len(self.outcomes) > WIDE
+    def is_wide(self, weight: Tensor) -> bool:
+        """Whether it has too many outcomes to multiply each by a weight `[E, N]`."""
+        return len(self.outcomes) * weight.shape[-1] > LARGEST
 
-    def embedded(self, outcome: Tensor, rows: Tensor | None, waves: Tensor | None) -> Tensor:
+    def mixed(self, weight: Tensor) -> Tensor | None:
+        """From what is kept of a row, waves or e_i itself, to e_i times a weight `[E, N]`."""
+        if self.is_wide(weight):
+            return weight
+        return None if self.waves is None else self.waves @ weight
+
+    def embedded(self, outcome: Tensor, waves: Tensor | None, rows: Tensor | None) -> Tensor:
         """e_i `[M, E]`; arguments as those of `Gathered.note`."""
         e = self.outcomes.index_select(0, outcome)
-        if rows is not None and waves is not None and self.waves is not None:
-            e.index_add_(0, rows, waves @ self.waves)
+        if waves is not None and self.waves is not None:
+            _add(e, waves @ self.waves, rows)
         return e
 
 
@@ -65,29 +70,28 @@ class GatheredTables:
     def __init__(self, parts: Sequence[Part], weight: Tensor) -> None:
         self.parts = parts
         self.width = weight.shape[-1]
-        flat = weight.flatten(2)
-        begin, self.first, tables = 0, {}, [flat.new_zeros(0, flat.shape[-1])]
-        ends = []
+        weights = weight.flatten(2)  # [C, E, C · width]
+        nothing = weights.new_zeros(0, weights.shape[-1])
+        # where the outcomes of a column begin in the tables of those after it
+        self.first: dict[int, int] = {}
+        tables, ends = [nothing], []
         for place, part in enumerate(parts):
-            ends.append(begin)
-            if not part.wide:
-                self.first[place] = begin
-                tables.append(part.outcomes @ flat[place])
-                begin += len(part.outcomes)
+            ends.append(sum(map(len, tables)))
+            if not part.is_wide(weights[place]):
+                self.first[place] = ends[-1]
+                tables.append(part.outcomes @ weights[place])
         self.tables = _by_column(torch.cat(tables), self.width, ends)
-        # what is kept of the rows: first of the columns that always have it
-        kept = sorted(
-            (place for place, part in enumerate(parts) if part.wide or part.waves is not None),
-            key=lambda place: parts[place].rare and not parts[place].wide,
-        )
-        begin, self.slots, matrices = 0, {}, [flat.new_zeros(0, flat.shape[-1])]
-        for place in kept:
-            part = parts[place]
-            wide = part.wide or part.waves is None
-            matrices.append(flat[place] if wide else part.waves @ flat[place])
-            self.slots[place] = slice(begin, begin + len(matrices[-1]))
-            begin += len(matrices[-1])
-        self.matrices = _by_column(torch.cat(matrices), self.width, [begin] * len(parts))
+        # where the features of a column are kept: those last that hardly ever are
+        self.slots: dict[int, slice] = {}
+        matrices = [nothing]
+        for place in sorted(range(len(parts)), key=lambda place: parts[place].rare):
+            matrix = parts[place].mixed(weights[place])
+            if matrix is not None:
+                begin = sum(map(len, matrices))
+                self.slots[place] = slice(begin, begin + len(matrix))
+                matrices.append(matrix)
+        kept = torch.cat(matrices)
+        self.matrices = _by_column(kept, self.width, [len(kept)] * len(parts))
 
     def start(self, rows: int) -> "Gathered":
         """The memory of so many rows, of which nothing is known."""
@@ -111,9 +115,7 @@ class Gathered:
     def __init__(self, tables: GatheredTables, rows: int) -> None:
         self._tables = tables
         like = tables.tables[0]
-        self._outcomes = torch.zeros(
-            rows, len(tables.first), dtype=torch.int32, device=like.device
-        )
+        self._outcomes = torch.zeros(rows, len(tables.first), dtype=torch.int32, device=like.device)
         self._noted = 0
         self._kept = like.new_zeros(rows, len(tables.matrices[0]))
         self._reach = 0  # beyond, all that is kept is zero
@@ -130,26 +132,26 @@ class Gathered:
         return told
 
     def note(
-        self, place: int, outcome: Tensor, rows: Tensor | None = None, waves: Tensor | None = None
+        self, place: int, outcome: Tensor, waves: Tensor | None = None, rows: Tensor | None = None
     ) -> None:
         """Remember the column at this place.
 
         Args:
             place: Which one; the one after that noted last.
             outcome: Its outcomes, int32 `[M]`.
-            rows: Those that have waves, `[m]`, if there are any.
-            waves: Theirs, `[m, F]`.
+            waves: Of the rows that have them, `[m, F]`.
+            rows: Which those are, `[m]`; None: all.
         """
         tables, part = self._tables, self._tables.parts[place]
         if place in tables.first:
             self._outcomes[:, self._noted] = outcome + tables.first[place]
             self._noted += 1
-        if part.wide:
-            self._keep(place, None, part.embedded(outcome, rows, waves))
-        elif rows is not None and waves is not None:
-            self._keep(place, rows, waves)
+            if waves is not None:
+                self._keep(place, waves, rows)
+        else:
+            self._keep(place, part.embedded(outcome, waves, rows))
 
-    def _keep(self, place: int, rows: Tensor | None, features: Tensor) -> None:
+    def _keep(self, place: int, features: Tensor, rows: Tensor | None = None) -> None:
         slot = self._tables.slots[place]
         self._reach = max(self._reach, slot.stop)
         if rows is None:
@@ -176,7 +178,8 @@ class CarriedTables:
         self.into = into
         self.out = out
         self.tables = [
-            None if part.wide else part.outcomes @ v for part, v in zip(parts, into, strict=True)
+            None if part.is_wide(v) else part.outcomes @ v
+            for part, v in zip(parts, into, strict=True)
         ]
         self.waves = [
             None if part.waves is None else part.waves @ v
@@ -205,21 +208,29 @@ class Carried:
         return F.silu(self._sums) @ self._tables.out[place]
 
     def note(
-        self, place: int, outcome: Tensor, rows: Tensor | None = None, waves: Tensor | None = None
+        self, place: int, outcome: Tensor, waves: Tensor | None = None, rows: Tensor | None = None
     ) -> None:
         """Remember the column at this place; see `Gathered.note`."""
         table, matrix = self._tables.tables[place], self._tables.waves[place]
         if table is None:
-            e = self._tables.parts[place].embedded(outcome, rows, waves)
+            e = self._tables.parts[place].embedded(outcome, waves, rows)
             self._sums.addmm_(e, self._tables.into[place])
             return
         self._sums.add_(table.index_select(0, outcome))
-        if rows is not None and waves is not None and matrix is not None:
-            self._sums.index_add_(0, rows, waves @ matrix)
+        if waves is not None and matrix is not None:
+            _add(self._sums, waves @ matrix, rows)
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these of the rows."""
         self._sums = self._sums[rows]
+
+
+def _add(sums: Tensor, terms: Tensor, rows: Tensor | None) -> None:
+    """Add terms to some rows, or to all."""
+    if rows is None:
+        sums.add_(terms)
+    else:
+        sums.index_add_(0, rows, terms)
 
 
 Tables = GatheredTables | CarriedTables

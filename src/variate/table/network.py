@@ -118,10 +118,12 @@ class ColumnEmbedding(nn.Module):
         n = self.layout.numeric.index(column)
         atoms = self.layout.atoms[n, : int(self.layout.elsewhere[n])]
         _, score, present = self.layout.read_one(column, atoms)
-        return torch.cat([e[: len(atoms)] + waves(score, present) @ self.number[n], e[len(atoms) :]])
+        return torch.cat(
+            [e[: len(atoms)] + waves(score, present) @ self.number[n], e[len(atoms) :]]
+        )
 
     def waves_of(self, column: int) -> Tensor | None:
-        """What the waves of a column's numbers mean, `[1 + 2·OCTAVES, width]`; of categories None."""
+        """What a number's waves mean, `[1 + 2·OCTAVES, width]`; None for a category."""
         numeric = self.layout.numeric
         return self.number[numeric.index(column)] if column in numeric else None
 

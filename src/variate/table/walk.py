@@ -19,6 +19,7 @@ from variate.distributions.column import ColumnLaw, NumberLaw, law_of
 from variate.distributions.draws import CategoryDraw, NumberDraw, draw_of
 from variate.distributions.outcomes import padded
 from variate.distributions.rows import Numeric
+from variate.table.blocks import one_thread
 from variate.table.chain import Chain
 from variate.table.memory import Part
 from variate.table.network import waves
@@ -57,6 +58,7 @@ class Route:
     """
 
     @torch.no_grad()
+    @one_thread()  # a product may round otherwise on several
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
         self.stops = [_stop(chain, place) for place in range(len(chain.order))]
@@ -109,7 +111,7 @@ class Walk:
         """The column at this place has these values `[M]`."""
         self._x[self._route.stops[place].column] = values
         outcome = torch.empty(len(values), dtype=torch.int32, device=values.device)
-        self._note(place, outcome, torch.arange(len(values), device=values.device))
+        self._note(place, outcome, slice(None))
 
     def law(self, place: int) -> ColumnLaw:
         """The law of the column at this place, given the rows so far."""
@@ -151,17 +153,20 @@ class Walk:
         numbers = None if stop.numbers is None else _numbers(stop, own)
         return law_of(self._route.chain.layout, stop.column, logits, numbers, x)
 
-    def _note(self, place: int, outcome: Tensor, rows: Tensor) -> None:
+    def _note(self, place: int, outcome: Tensor, rows: Tensor | slice) -> None:
         """Remember a column, of some rows what their values say."""
         stop, chain = self._route.stops[place], self._route.chain
-        found, score, present = chain.layout.read_one(stop.column, self._x[stop.column, rows])
+        found, score, present = chain.layout.read_one(stop.column, self._x[stop.column][rows])
         unobserved = len(self._route.tables.parts[place].outcomes) - 1
         outcome[rows] = torch.where(found >= 0, found, unobserved).int()
         alone = present & (found == stop.elsewhere)
         if stop.elsewhere is None or not alone.any():
             self._memory.note(place, outcome)
+        elif isinstance(rows, slice) and alone.all():
+            self._memory.note(place, outcome, waves(score, present))
         else:
-            self._memory.note(place, outcome, rows[alone], waves(score[alone], present[alone]))
+            rows = alone.nonzero().squeeze(-1) if isinstance(rows, slice) else rows[alone]
+            self._memory.note(place, outcome, waves(score[alone], present[alone]), rows)
 
 
 def _linear(map_: Linear, x: Tensor) -> Tensor:
