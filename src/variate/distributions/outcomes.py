@@ -38,4 +38,5 @@ def drawn_outcomes(
 
 def padded(logits: Tensor) -> Tensor:
     """The logits `[..., L]` and impossible outcomes, up to a convenient number of them."""
-    return F.pad(logits, (0, -logits.shape[-1] % _LANES), value=-torch.inf)
+    more = -logits.shape[-1] % _LANES
+    return F.pad(logits, (0, more), value=-torch.inf) if more else logits  # pad would copy

@@ -103,7 +103,9 @@ def draw_given(
         sizes = [min(MOST, n - start) for start in range(0, n, MOST)]
         drawn = [x for m in sizes for x, _ in _alone(route, codes(m), {}, temperature)]
         return Conditional(torch.cat(drawn), 0.0, float(n))
-    weights = torch.cat([w for _, w in _alone(route, codes(PILOT), allowed, temperature)])
+    last = max(place for place, column in enumerate(chain.order) if column in allowed)
+    pilot = _alone(route, codes(PILOT), allowed, temperature, end=last + 1)
+    weights = torch.cat([w for _, w in pilot])
     log_p = float(weights.logsumexp(0)) - math.log(PILOT)
     if not log_p > IMPOSSIBLE:
         return Conditional(torch.zeros(0, len(chain.order)), log_p, 0.0)
@@ -142,12 +144,20 @@ def _alone(
     allowed: Mapping[int, Allowed],
     temperature: float,
     top: float | None = None,
+    end: int | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
     """Rows that know nothing of each other, in blocks: those left, and their log-weights."""
 
     def grown(block: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         walk, log_w, _ = _grow(
-            route, block, allowed, temperature, resample=False, top=top, generator=generator
+            route,
+            block,
+            allowed,
+            temperature,
+            resample=False,
+            top=top,
+            end=end,
+            generator=generator,
         )
         return walk.x, log_w
 
@@ -162,17 +172,19 @@ def _grow(
     *,
     resample: bool,
     top: float | None = None,
+    end: int | None = None,
     generator: Generator | None = None,
 ) -> tuple[Walk, Tensor, Tensor]:
     """Rows grown along the chain, their log-weights `[M]`, and which of the codes each began with.
 
-    With `top` rows live on with probability exp(w - top) after the last condition.
+    With `top` rows live on with probability exp(w - top) after the last condition. Columns from the
+    place `end` on are left out.
     """
     order, walk = route.chain.order, route.walk(z)
     log_w = z.new_zeros(len(z))
     beginnings = torch.arange(len(z), device=z.device)
     last = max((p for p, column in enumerate(order) if column in allowed), default=-1)
-    for place, column in enumerate(order):
+    for place, column in enumerate(order[:end]):
         kept = None
         if column in allowed:
             law = walk.observed(place)

@@ -30,7 +30,7 @@ Linear = tuple[Tensor, Tensor]  # bias [L], weight [width, L]
 
 
 @dataclass(frozen=True)
-class Stop:
+class _Stop:
     """A place of the chain.
 
     Attributes:
@@ -173,12 +173,12 @@ def _linear(map_: Linear, x: Tensor) -> Tensor:
     return torch.addmm(map_[0], x, map_[1])
 
 
-def _numbers(stop: Stop, own: Tensor) -> Tensor:
+def _numbers(stop: _Stop, own: Tensor) -> Tensor:
     assert stop.numbers is not None
     return _linear(stop.numbers, own)
 
 
-def _stop(chain: Chain, place: int) -> Stop:
+def _stop(chain: Chain, place: int) -> _Stop:
     column, width = chain.order[place], chain.width
     kind = chain.layout.columns[column]
     mine = slice(place * width, (place + 1) * width)
@@ -186,7 +186,7 @@ def _stop(chain: Chain, place: int) -> Stop:
     if logits is not None:
         bias, weight = (part[..., : kind.outcomes] for part in logits)
         logits = padded(bias), F.pad(weight, (0, len(padded(bias)) - len(bias)))
-    return Stop(
+    return _Stop(
         column,
         len(kind.atoms) if isinstance(kind, Numeric) else None,
         (chain.from_code.bias[mine], chain.from_code.weight[mine].T),
