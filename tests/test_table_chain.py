@@ -14,7 +14,8 @@ from variate.distributions.column import Allowed, NumberLaw
 from variate.table import chain as chains
 from variate.table.chain import Chain
 from variate.table.network import RowEncoder, chain_order
-from variate.table.rows import RowDecoder, Rows, drawable
+from variate.table.rows import RowDecoder, Rows
+from variate.table.walk import Route
 
 LATENT = 3
 LINE = Numeric((-3.0, 0.0, 0.0, 9.0), (-2.0, -0.3, 0.4, 2.0), low=-3.0, high=9.0, gaps=True)
@@ -79,7 +80,7 @@ def test_a_row_is_the_product_of_its_steps(mixing, order):
     assert at_once.shape == (6, 4, 50)
     with torch.no_grad():
         for s in range(4):
-            walk = chain.walk(z[s])
+            walk = Route(chain).walk(z[s])
             for place, column in enumerate(chain.order):
                 step = scored(walk.law(place), x[:, column])
                 torch.testing.assert_close(at_once[column, s], step, rtol=1e-5, atol=1e-5)
@@ -116,7 +117,7 @@ def wide(law):
 def test_rows_that_are_kept_go_on_as_they_are(mixing):
     chain = random_chain(order=list(ORDER))
     x, z, kept = rows_of(chain), torch.randn(50, LATENT), torch.tensor([3, 3, 49, 0])
-    walk, alone = chain.walk(z), chain.walk(z[kept])
+    walk, alone = Route(chain).walk(z), Route(chain).walk(z[kept])
     for place, column in enumerate(chain.order):
         if place == 3:
             walk.keep(kept)
@@ -213,11 +214,11 @@ def test_frequencies_of_a_small_table_are_its_probabilities(mixing):
 
 def walked(chain, z, every):
     """The probabilities of rows when nothing is drawn but what was observed."""
-    walk = chain.walk(z.expand(len(every), -1))
+    walk = Route(chain).walk(z.expand(len(every), -1))
     log_p = torch.zeros(len(every))
     with torch.no_grad():
         for place, column in enumerate(chain.order):
-            log_p += scored_within(drawable(walk.law(place)), every[:, column])
+            log_p += scored_within(walk.observed(place), every[:, column])
             walk.take(place, every[:, column])
     return log_p.double().exp().numpy()
 
@@ -270,10 +271,10 @@ def test_central_rows_are_medians_given_those_before(mixing):
     rows = Rows(chain, z)
     middle = rows.central()
     assert middle.shape == (2, 7, 6)
-    walk = chain.walk(z.flatten(0, 1))
+    walk = Route(chain).walk(z.flatten(0, 1))
     for place, column in enumerate(ORDER):
         with torch.no_grad():
-            expected = drawable(walk.law(place)).middle()
+            expected = walk.observed(place).middle()
         torch.testing.assert_close(middle.flatten(0, 1)[:, column], expected, equal_nan=True)
         walk.take(place, expected)
     assert torch.equal(rows.central().nan_to_num(7.0), middle.nan_to_num(7.0))

@@ -15,6 +15,7 @@ from variate.table.completion import Cells, complete_rows, known_cells, seen_cel
 from variate.table.frames import to_arrow
 from variate.table.network import chain_order
 from variate.table.rows import RowDecoder
+from variate.table.walk import Route
 
 pytestmark = pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning")
 
@@ -94,7 +95,7 @@ def test_a_laws_log_probability_is_the_chains(model, frame):
     x, chain = model.codec_.encode(frame), chain_of(model)
     z = torch.randn(len(x), 3)
     want = chain.log_prob(z[None], x)[:, 0]
-    walk = chain.walk(z)
+    walk = Route(chain).walk(z)
     for place, column in enumerate(chain.order):
         found = walk.law(place).log_prob(x[:, column])
         torch.testing.assert_close(found, want[column], rtol=1e-4, atol=1e-4)
@@ -105,8 +106,8 @@ def test_a_laws_log_probability_is_the_chains(model, frame):
 def test_the_law_under_other_codes_is_that_of_a_walk_with_these_codes(model, frame):
     x, chain = model.codec_.encode(frame.head(10)), chain_of(model)
     z, others = torch.randn(10, 3), torch.randn(10, 4, 3)
-    walk = chain.walk(z)
-    walks = chain.walk(others.flatten(0, 1))
+    walk = Route(chain).walk(z)
+    walks = Route(chain).walk(others.flatten(0, 1))
     features = chain.features(others, 3)
     for place, column in enumerate(chain.order[:3]):
         values = x[:, column].repeat_interleave(4)

@@ -244,7 +244,11 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         above_zero("temperature", temperature)
         if given is not None:
             return self.codec_.decode(self._draw_given(n, given, temperature, seed))
-        return self.codec_.decode(verbs.sample(self.model_, n, temperature=temperature, seed=seed))
+        return self.codec_.decode(self._draw(n, temperature, seed))
+
+    def _draw(self, n: int, temperature: float, seed: int | None) -> Tensor:
+        """n draws of x."""
+        return verbs.sample(self.model_, n, temperature=temperature, seed=seed)
 
     def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
         """n draws of x under a condition, for the kinds that have conditions."""

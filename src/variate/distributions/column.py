@@ -18,17 +18,19 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 
 from variate.distributions.grid import OFF_GRID, LogisticMixture
+from variate.distributions.landing import Landing
+from variate.distributions.outcomes import NEVER, drawn_outcomes
 from variate.distributions.rows import Categorical, Numeric, RowLayout
-from variate.distributions.scores import Cells, ScoreMaps
+from variate.distributions.scores import ScoreMaps
 from variate.distributions.temper import tempered
 
-__all__ = ["Allowed", "CategoryLaw", "ChoiceLaw", "ColumnLaw", "NumberLaw", "law_of"]
+__all__ = ["FAR", "Allowed", "CategoryLaw", "ChoiceLaw", "ColumnLaw", "NumberLaw", "law_of"]
 
+FAR = 1e4  # a score beyond which there is nothing
 _BISECTIONS = 48
-_NEVER = -1e9
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ class CategoryLaw:
     column: Categorical
     log_w: Tensor
 
-    def sample(self) -> Tensor:
+    def sample(self, generator: Generator | None = None) -> Tensor:
         """A code for each row, `[M]`."""
-        return self._codes(_drawn(self.log_w))
+        return self._codes(drawn_outcomes(self.log_w, generator))
 
     def middle(self) -> Tensor:
         """The likeliest code of each row, `[M]`."""
@@ -88,7 +90,7 @@ class CategoryLaw:
                 keep[int(code)] = True
         if self.column.gaps:
             keep[self.column.levels] = allowed.gap
-        left = self.log_w.masked_fill(~keep, _NEVER)
+        left = self.log_w.masked_fill(~keep, NEVER)
         total = left.logsumexp(-1)
         return replace(self, log_w=left - total.unsqueeze(-1)), total
 
@@ -109,9 +111,9 @@ class ChoiceLaw:
     values: Tensor
     log_w: Tensor
 
-    def sample(self) -> Tensor:
+    def sample(self, generator: Generator | None = None) -> Tensor:
         """A number for each row, `[M]`."""
-        return self.values[_drawn(self.log_w)]
+        return self.values[drawn_outcomes(self.log_w, generator)]
 
     def middle(self) -> Tensor:
         """The likeliest number of each row, `[M]`."""
@@ -144,12 +146,13 @@ class NumberLaw:
     low: float
     high: float
 
-    def sample(self) -> Tensor:
+    def sample(self, generator: Generator | None = None) -> Tensor:
         """A number for each row, `[M]`."""
-        outcome = _drawn(self.log_w)
-        value = self._fixed().gather(-1, outcome.unsqueeze(-1)).squeeze(-1)
+        outcome = drawn_outcomes(self.log_w, generator)
+        value = self._fixed().gather(-1, outcome.long().unsqueeze(-1)).squeeze(-1)
         rows = (outcome == len(self.column.atoms)).nonzero().squeeze(-1)
-        return value.index_copy(0, rows, self._raw(self._drawn_scores(rows)))
+        scores = self._drawn_scores(rows, generator)
+        return value.index_copy(0, rows, self._landing().raw(scores))
 
     def middle(self) -> Tensor:
         """The median of each row, `[M]`; NaN where a gap is likelier than any number."""
@@ -168,7 +171,7 @@ class NumberLaw:
         reached = (places > low.unsqueeze(-1)) & (places <= high.unsqueeze(-1))
         weight, which = (weights * reached).max(-1)
         fixed = self._fixed().gather(-1, which.unsqueeze(-1)).squeeze(-1)
-        value = torch.where(weight > 0, fixed, self._raw(high))
+        value = torch.where(weight > 0, fixed, self._landing().raw(high))
         return torch.where(missing, torch.nan, value)
 
     def log_prob(self, values: Tensor) -> Tensor:
@@ -182,7 +185,10 @@ class NumberLaw:
         lower, width, offset = (part.squeeze(-1) for part in self.maps.cells(x.unsqueeze(-1)))
         mass = self.mixture.log_mass(lower.float(), width.float()) + offset.float()
         same = self._fixed() == x.unsqueeze(-1)
-        fixed = self.log_w.masked_fill(~same, _NEVER).logsumexp(-1)
+        mass = torch.where(
+            (width == 0) & same.any(-1), NEVER, mass
+        )  # its density is no probability
+        fixed = self.log_w.masked_fill(~same, NEVER).logsumexp(-1)
         found = torch.logaddexp(fixed, self.log_w[:, atoms] + mass)
         of_gap = self.log_w[:, atoms + 1] if self.column.gaps else torch.zeros_like(found)
         return torch.where(gap, of_gap, found)
@@ -206,16 +212,16 @@ class NumberLaw:
 
     def _cut(self, allowed: Allowed) -> tuple["NumberLaw", Tensor]:
         """The law between two numbers, and the log-probability of that."""
-        low, high = self._scores_of(allowed.low, allowed.high)
+        low, high = self._landing().scores_of(allowed.low, allowed.high)
         low, high = max(low, self.low), min(high, self.high)
         fixed = self._fixed()
         keep = (fixed >= allowed.low) & (fixed <= allowed.high)
         if self.column.gaps:
             keep[:, len(self.column.atoms) + 1] = allowed.gap
-        left = self.log_w.masked_fill(~keep, _NEVER)
+        left = self.log_w.masked_fill(~keep, NEVER)
         atoms = len(self.column.atoms)
         inside = self._log_inside(low, high) - self._log_inside(self.low, self.high)
-        left[:, atoms] = self.log_w[:, atoms] + inside if high > low else _NEVER
+        left[:, atoms] = self.log_w[:, atoms] + inside if high > low else NEVER
         total = left.logsumexp(-1)
         log_w = left - total.unsqueeze(-1)
         return replace(self, log_w=log_w, low=low, high=max(low, high)), total
@@ -232,6 +238,9 @@ class NumberLaw:
         return replace(self, log_w=self.log_w[:rows], mixture=mixture, copied=self.copied[:rows])
 
     # -- the parts --------------------------------------------------------------------------------
+
+    def _landing(self) -> Landing:
+        return Landing(self.column, self.maps)
 
     def _fixed(self) -> Tensor:
         """What each outcome gives, `[M, L]`; NaN for elsewhere and a gap."""
@@ -251,49 +260,6 @@ class NumberLaw:
     def _cdf(self, score: Tensor) -> Tensor:
         return self.mixture.cdf(score).double()
 
-    def _raw(self, score: Tensor) -> Tensor:
-        """The raw values of scores, within the range that is drawn."""
-        x: Tensor = self.maps.inverse(score.unsqueeze(-1)).squeeze(-1)
-        x = x.clamp(self.column.low, self.column.high)
-        return self._nearest_atom(x) if self.column.closed else x
-
-    def _nearest_atom(self, x: Tensor) -> Tensor:
-        """A closed column has atoms only: where the mixture has mass for rare ones, theirs."""
-        atoms, borders = self._borders()
-        return atoms[torch.searchsorted(borders, x)]
-
-    def _borders(self) -> tuple[Tensor, Tensor]:
-        """The atoms, and between them what is nearer to the lower than to the upper ends."""
-        atoms = torch.tensor(self.column.atoms, dtype=torch.float64, device=self.log_w.device)
-        middle, step = (atoms[1:] + atoms[:-1]) / 2, self.column.step
-        if step is None:
-            return atoms, middle
-        k = torch.floor((middle - self.column.origin) / step + OFF_GRID)
-        return atoms, self.column.origin + (k + 0.5) * step
-
-    def _cells(self, values: Tensor) -> Cells:
-        """The cells of some values `[V]`; in a closed column of what is drawn as each of them."""
-        cells = Cells(*(part.squeeze(-1) for part in self.maps.cells(values.unsqueeze(-1))))
-        if not self.column.closed:
-            return cells
-        atoms, borders = self._borders()
-        scores = self.maps(borders.unsqueeze(-1)).squeeze(-1).clamp(self.low, self.high)
-        edges = F.pad(F.pad(scores, (1, 0), value=self.low), (0, 1), value=self.high)
-        which = torch.searchsorted(borders, values)
-        is_atom = (atoms[which] - values).abs() <= OFF_GRID * (self.column.step or 0.0)
-        width = torch.where(is_atom, edges.diff()[which], 0.0)
-        return Cells(edges[which], width, torch.full_like(width, _NEVER))
-
-    def _scores_of(self, low: float, high: float) -> tuple[float, float]:
-        """The scores of the cells of all values from low to high."""
-        ends = torch.tensor([[low], [high]], dtype=torch.float64)
-        if self.column.step is not None:
-            k = (ends - self.column.origin) / self.column.step
-            k = torch.stack([(k[0] - OFF_GRID).ceil() - 0.5, (k[1] + OFF_GRID).floor() + 0.5])
-            ends = self.column.origin + k * self.column.step
-        edges = self.maps.edges(ends.to(self.log_w.device))
-        return float(edges[0]), float(edges[1])
-
     def _log_inside(self, low: float, high: float) -> Tensor:
         """Log of the mixture's mass between two scores, `[M]`."""
         return self._log_components(low, high).logsumexp(-1)
@@ -305,11 +271,10 @@ class NumberLaw:
         size = torch.log(-torch.expm1((low - high) * rate))  # from float64: it may be narrow
         return self.mixture.logits + F.logsigmoid(above) + F.logsigmoid(-below) + size
 
-    def _drawn_scores(self, rows: Tensor) -> Tensor:
+    def _drawn_scores(self, rows: Tensor, generator: Generator | None) -> Tensor:
         """Scores from the cut mixture for some of the rows, float64."""
-        chosen = _drawn(self._log_components(self.low, self.high)[rows].log_softmax(-1)).unsqueeze(
-            -1
-        )
+        components = self._log_components(self.low, self.high)[rows]
+        chosen = drawn_outcomes(components, generator).long().unsqueeze(-1)
         location, scale = (
             part[rows].gather(-1, chosen).squeeze(-1).double()
             for part in (self.mixture.location, self.mixture.scale)
@@ -318,7 +283,10 @@ class NumberLaw:
         side = torch.where(location < self.low, -1.0, 1.0).double()
         ends = torch.stack([(end - location) / scale * side for end in (self.low, self.high)])
         bottom, top = torch.sigmoid(ends.amin(0)), torch.sigmoid(ends.amax(0))
-        share = bottom + (top - bottom) * torch.rand_like(location)
+        uniform = torch.rand(
+            len(rows), generator=generator, dtype=location.dtype, device=location.device
+        )
+        share = bottom + (top - bottom) * uniform
         score = location + side * scale * torch.logit(share.clamp_max(1 - 1e-15))
         return score.clamp(self.low, self.high)
 
@@ -327,7 +295,7 @@ class NumberLaw:
         inside_ends = [v for v in dict.fromkeys(among) if allowed.low <= v <= allowed.high]
         distinct = inside_ends or [math.nan]
         values = torch.tensor(distinct, dtype=torch.float64, device=self.log_w.device)
-        lower, width, offset = self._cells(values)
+        lower, width, offset = self._landing().cells(values, self.low, self.high)
         one = _wide(self.mixture)
         mass = one.log_mass(lower.float(), width.float())
         mass = mass + torch.where(width > 0, 0.0, offset).float()
@@ -336,10 +304,10 @@ class NumberLaw:
         inside = self.maps.supports(values.unsqueeze(-1)).squeeze(-1)
         inside &= (values >= self.column.low) & (values <= self.column.high)
         inside &= (centre >= self.low) & (centre <= self.high)
-        terms = [torch.where(inside, self._elsewhere().float().unsqueeze(-1) + mass, _NEVER)]
+        terms = [torch.where(inside, self._elsewhere().float().unsqueeze(-1) + mass, NEVER)]
         same = (self._fixed().unsqueeze(-1) - values).abs() <= OFF_GRID * (self.column.step or 0.0)
-        terms[0] = torch.where((width == 0) & same.any(1), _NEVER, terms[0])
-        terms.append(torch.where(same, self.log_w.unsqueeze(-1), _NEVER).logsumexp(1))
+        terms[0] = torch.where((width == 0) & same.any(1), NEVER, terms[0])
+        terms.append(torch.where(same, self.log_w.unsqueeze(-1), NEVER).logsumexp(1))
         log_w = torch.logaddexp(*terms)
         if allowed.gap and self.column.gaps:
             values = F.pad(values, (0, 1), value=torch.nan)
@@ -383,23 +351,16 @@ def law_of(
     for r, value in enumerate(copied):  # what a copy cannot give is elsewhere: see rows.py
         useless = layout.useless(position, value)
         place, atoms = layout.first_copy(position) + r, len(column.atoms)
-        spare = torch.where(useless, log_w[:, place], _NEVER)
+        spare = torch.where(useless, log_w[:, place], NEVER)
         log_w = log_w.clone()
         log_w[:, atoms] = torch.logaddexp(log_w[:, atoms], spare)
-        log_w[:, place] = torch.where(useless, _NEVER, log_w[:, place])
+        log_w[:, place] = torch.where(useless, NEVER, log_w[:, place])
     return NumberLaw(
         column,
         layout.map_of(position),
         log_w,
         layout.mixture(numbers),
         torch.stack(copied, -1) if copied else x.new_zeros(len(x), 0),
-        -1e4,
-        1e4,
+        -FAR,
+        FAR,
     )
-
-
-def _drawn(log_w: Tensor) -> Tensor:
-    """One outcome for each row of log-probabilities `[M, L]`, by the inverse of their sums."""
-    reached = log_w.exp().cumsum(-1)
-    share = torch.rand_like(reached[:, :1]) * reached[:, -1:]
-    return (reached <= share).sum(-1).clamp(max=log_w.shape[-1] - 1)

@@ -33,17 +33,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from variate.distributions.gaussian import bounded_scale
 from variate.distributions.grid import LogisticMixture
+from variate.distributions.outcomes import NEVER, drawn_outcomes
 from variate.distributions.scores import Copy, Numeric, ScoreMaps, Tables
 
 __all__ = ["Categorical", "Column", "Copy", "Numeric", "Reading", "RowLayout"]
 
 _LOG_BROAD = math.log(1e-4)
 _WIDE = math.sqrt(3) / math.pi  # the scale of a logistic whose variance is one
-_NEVER = -1e9  # a logit whose probability is zero, and whose gradient is not NaN
 
 
 @dataclass(frozen=True)
@@ -262,9 +262,9 @@ class RowLayout(Tables):
         spare: dict[int, list[Tensor]] = {c: [] for c in self.numeric}
         for r, (c, _) in enumerate(self.copies):
             log_copy = log_w[c][..., self.first_copy(c) + len(copied[c])]
-            copied[c].append(torch.where(reading.equal[r], log_copy, _NEVER))
+            copied[c].append(torch.where(reading.equal[r], log_copy, NEVER))
             single[c] = single[c] | reading.equal[r]
-            spare[c].append(torch.where(reading.useless[r], log_copy, _NEVER))
+            spare[c].append(torch.where(reading.useless[r], log_copy, NEVER))
         for n, c in enumerate(self.numeric):
             if c not in log_w:
                 result[c] = mass[n] + unit[n]
@@ -274,9 +274,9 @@ class RowLayout(Tables):
             elsewhere = [log_w[c][..., atoms], *spare[c]]
             if spare[c]:
                 elsewhere = [torch.stack(torch.broadcast_tensors(*elsewhere)).logsumexp(0)]
-            terms = [torch.where(point[n] & single[c], _NEVER, elsewhere[0] + mass[n]), *copied[c]]
+            terms = [torch.where(point[n] & single[c], NEVER, elsewhere[0] + mass[n]), *copied[c]]
             if atoms:
-                terms.append(torch.where(is_atom, result[c], _NEVER))
+                terms.append(torch.where(is_atom, result[c], NEVER))
             value = torch.stack(torch.broadcast_tensors(*terms)).logsumexp(0)
             result[c] = torch.where(reading.present[n], value + unit[n], result[c])
 
@@ -285,7 +285,7 @@ class RowLayout(Tables):
         sizes = torch.tensor([self.columns[c].outcomes for c in bucket], device=logits.device)
         padding = torch.arange(logits.shape[-1], device=logits.device) >= sizes.unsqueeze(-1)
         padding = padding.reshape(len(bucket), *[1] * (logits.ndim - 2), -1)
-        return logits.masked_fill(padding, _NEVER).log_softmax(-1)
+        return logits.masked_fill(padding, NEVER).log_softmax(-1)
 
     def mixture(self, numbers: Tensor) -> LogisticMixture:
         """The mixtures over scores from raw parameters `[..., 3·K]`, and a broad component to each.
@@ -302,6 +302,20 @@ class RowLayout(Tables):
         scale = torch.cat([bounded_scale(scale), torch.full_like(broad, _WIDE)])
         parts = (part.movedim(0, -1) for part in (logits, location, scale))
         return LogisticMixture(*parts, validate_args=False)
+
+    def drawn_scores(self, numbers: Tensor, generator: Generator | None = None) -> Tensor:
+        """Scores drawn from the mixtures of raw parameters `[M, 3·K]`, float64 `[M]`."""
+        logits, location, scale = numbers.unflatten(-1, (3, self.components)).unbind(-2)
+        chosen = drawn_outcomes(logits, generator, beyond=math.exp(_LOG_BROAD)).long()
+        broad = chosen == self.components
+        chosen = chosen.clamp(max=self.components - 1).unsqueeze(-1)
+        location, scale = (part.gather(-1, chosen).squeeze(-1) for part in (location, scale))
+        location = torch.where(broad, 0.0, location).double()
+        scale = torch.where(broad, _WIDE, bounded_scale(scale)).double()
+        uniform = torch.rand(
+            len(numbers), generator=generator, dtype=torch.float64, device=numbers.device
+        )
+        return location + scale * torch.logit(uniform)
 
     def map_of(self, column: int) -> ScoreMaps:
         """A numeric column's own map to scores."""

@@ -25,7 +25,7 @@ This module does not know the distribution over scores, nor how the knots were c
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -55,7 +55,7 @@ class Copy:
     constant: float = 0.0
     tolerance: float = 0.0
 
-    def value(self, columns: Tensor) -> Tensor:
+    def value(self, columns: Tensor | Mapping[int, Tensor]) -> Tensor:
         """What it gives in rows of columns `[C, ...]`; NaN where a source is missing."""
         parts = [s * columns[i] for i, s in zip(self.sources, self.signs, strict=True)]
         return torch.stack(parts).sum(0) + self.constant

@@ -250,7 +250,8 @@ class _Normals(MixtureSameFamily):
         with torch.no_grad():
             chosen = self.mixture_distribution.sample(sample_shape)
             normal = self.component_distribution.base_dist  # type: ignore[attr-defined]
-            return torch.normal(normal.loc[chosen], normal.scale[chosen])
+            location = normal.loc[chosen]
+            return torch.randn_like(location).mul_(normal.scale[chosen]).add_(location)
 
 
 def _mixture(logits: Tensor, components: Distribution) -> Distribution:

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from variate.distributions.column import Allowed, ColumnLaw, NumberLaw
 from variate.models import VAE
-from variate.table.rows import RowDecoder, drawable
+from variate.table.rows import RowDecoder
+from variate.table.walk import Route
 
 __all__ = ["settle_marginals"]
 
@@ -52,10 +53,10 @@ def settle_marginals(model: VAE, x: Tensor, seed: int, rows: int = ROWS) -> None
     x = x[:: max(1, len(x) // MOST_ROWS)]
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        walk = chain.walk(model.prior().sample((rows,)))
+        walk = Route(chain).walk(model.prior().sample((rows,)))
         reading = chain.layout.read(x.to(device))
         for place, column in enumerate(chain.order):
-            law = drawable(walk.law(place))
+            law = walk.observed(place)
             if chain.layout.columns[column].outcomes:
                 shift = _shift(law, reading.outcome[column])
                 chain.shift_outcomes(column, shift)

@@ -13,11 +13,8 @@ the chain has
 
 so columns are mixed twice, with what was found out about the columns before at hand for those
 after, and what follows is a small network for each. In training all columns are computed at once,
-W and V being masked. To draw, both sums are carried along: as soon as x_i is drawn, e_i W_ij is
-added for all j > i, and f_j V_jk for all k >= j, and a whole row costs what one pass of training
-costs. Tables of many columns have W_ij and V_ij of a low rank, with the sum up to j in RANK
-dimensions as what is carried along, so that their cost grows with the number of columns and not
-with its square.
+W and V being masked; to draw, one after the other (walk.py). Tables of many columns have W_ij and
+V_ij of a low rank, so that their cost grows with the number of columns and not with its square.
 
 The code comes in after the mixing: what columns make of each other does not depend on it, so other
 codes can be tried for a row that is partly known without going through its columns again.
@@ -32,11 +29,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from variate.distributions.column import ColumnLaw, law_of
 from variate.distributions.rows import Numeric, Reading, RowLayout
+from variate.table.memory import CarriedTables, GatheredTables, KeptTables, Part, SummedTables
 from variate.table.network import ColumnEmbedding
 
-__all__ = ["Chain", "Walk"]
+__all__ = ["Chain"]
 
 CODE = 64  # features of a code
 MOST = 4_000_000  # numbers in W; beyond, it is of low rank
@@ -205,89 +202,31 @@ class Chain(nn.Module):
 
     # -- one column after the other ---------------------------------------------------------------
 
-    def walk(self, z: Tensor) -> "Walk":
-        """The way along the chain for M rows of codes z `[M, D]`, nothing being known yet."""
-        return Walk(self, z)
+    def own(self, place: int, h: Tensor) -> Tensor:
+        """What the network of the column at a place makes of its sum h, both `[M, width]`.
 
-    def law(self, place: int, h: Tensor, x: Tensor) -> ColumnLaw:
-        """The law of the column at a place of the chain, from its sum h `[M, width]`."""
-        column = self.order[place]
-        h = self._through(h.unsqueeze(0), range(place, place + 1))[0]
-        logits = numbers = None
-        for b, bucket in enumerate(self.layout.buckets):
-            if column in bucket:
-                k, most = bucket.index(column), self.layout.widths[b]
-                bias = self.outcome_bias[b][k * most : (k + 1) * most]
-                logits = torch.addmm(bias, h, self.outcomes[b][k])
-        if column in self.layout.numeric:
-            k, most = self.layout.numeric.index(column), 3 * self.layout.components
-            bias = self.number_bias[k * most : (k + 1) * most]
-            numbers = torch.addmm(bias, h, self.numbers[k])
-        return law_of(self.layout, column, logits, numbers, x)
-
-
-class Walk:
-    """M rows that grow column by column.
-
-    Args:
-        chain: The networks.
-        z: The codes, `[M, D]`.
-
-    Attributes:
-        x: The rows as far as they are known, `[M, C]`; NaN where they are not.
-    """
-
-    def __init__(self, chain: Chain, z: Tensor) -> None:
-        self._chain = chain
-        self._codes = chain.features(z)
-        self._sums = chain.mixing.empty(len(z), z)
-        self._again = chain.again.empty(len(z), z)
-        self._mixed: tuple[int, Tensor] | None = None
-        columns = len(chain.layout.columns)
-        self.x = torch.full((len(z), columns), torch.nan, dtype=torch.float64, device=z.device)
-
-    def law(self, place: int) -> ColumnLaw:
-        """The law of the column at this place, given the rows so far."""
-        return self._chain.law(place, self._seen(place) + self._codes[place], self.x)
-
-    def law_under(self, place: int, features: Tensor) -> ColumnLaw:
-        """The law of the column at this place under K other codes for each row, `[M·K]`.
-
-        Args:
-            place: Which column.
-            features: What it sees of these codes, `[M, K, width]`.
+        It is `_through` for one column, without dropout; h is overwritten.
         """
-        h = self._seen(place).unsqueeze(1) + features
-        x = self.x.repeat_interleave(features.shape[1], 0)
-        return self._chain.law(place, h.flatten(0, 1), x)
+        for weight in self.residual:
+            h.addmm_(F.silu(h), weight[place])
+        return F.silu(h, inplace=True)
 
-    def adopt(self, z: Tensor) -> None:
-        """Go on with other codes `[M, D]`; what is known of the rows stays."""
-        self._codes = self._chain.features(z)
+    def outcomes_of(self, column: int) -> tuple[Tensor, Tensor] | None:
+        """Bias and weight of a column's outcomes, perhaps more of them than it has, or None."""
+        for bucket, bias, weight in zip(
+            self.layout.buckets, self.outcome_bias, self.outcomes, strict=True
+        ):
+            if column in bucket:
+                k = bucket.index(column)
+                return bias.unflatten(0, (len(bucket), -1))[k], weight[k]
+        return None
 
-    def take(self, place: int, values: Tensor) -> None:
-        """The column at this place has these values `[M]`."""
-        column = self._chain.order[place]
-        self.x[:, column] = values
-        self._seen(place)
-        e = self._chain.embedding.one(column, values)
-        self._chain.mixing.add(self._sums, place, e)
-
-    def keep(self, rows: Tensor) -> None:
-        """Go on with these of the rows, `[M']`, in this order, some perhaps several times."""
-        self.x, self._sums, self._codes = self.x[rows], self._sums[rows], self._codes[:, rows]
-        self._again = self._again[rows]
-        if self._mixed is not None:
-            self._mixed = self._mixed[0], self._mixed[1][rows]
-
-    def _seen(self, place: int) -> Tensor:
-        """What the column at this place sees of those before it, `[M, width]`."""
-        if self._mixed is None or self._mixed[0] != place:
-            chain = self._chain
-            g = chain.mixing.at(self._sums, place) + chain.bias[place]
-            chain.again.add(self._again, place, chain.feature_of(place, g))
-            self._mixed = place, g + chain.again.at(self._again, place)
-        return self._mixed[1]
+    def numbers_of(self, column: int) -> tuple[Tensor, Tensor] | None:
+        """Bias and weight of the raw parameters of a column's mixture; None for a category."""
+        if column not in self.layout.numeric:
+            return None
+        k = self.layout.numeric.index(column)
+        return self.number_bias.unflatten(0, (len(self.numbers), -1))[k], self.numbers[k]
 
 
 class _FullMixing(nn.Module):
@@ -313,23 +252,15 @@ class _FullMixing(nn.Module):
         h = e.transpose(0, 1).flatten(1) @ (self.weight * self.mask)
         return h.unflatten(-1, (columns, width)).transpose(0, 1)
 
-    def empty(self, rows: int, like: Tensor) -> Tensor:
-        """The sums of so many rows when no column is known."""
-        columns, _, width = self.sizes
-        return like.new_zeros(rows, columns * width)
+    def tables(self, parts: Sequence[Part]) -> GatheredTables:
+        """For walks along the chain: the columns' embeddings and these weights multiplied."""
+        columns, embedding, width = self.sizes
+        return GatheredTables(parts, self.weight.view(columns, embedding, columns, width))
 
-    def at(self, sums: Tensor, place: int) -> Tensor:
-        """The sum of the column at this place, `[M, width]`."""
-        width = self.sizes[2]
-        return sums[:, place * width : (place + 1) * width]
-
-    def add(self, sums: Tensor, place: int, e: Tensor) -> None:
-        """Add the column at this place to those after it, or from it on."""
-        _, embedding, width = self.sizes
-        rows = slice(place * embedding, (place + 1) * embedding)
-        after = (place if self.inclusive else place + 1) * width
-        if after < sums.shape[1]:
-            sums[:, after:] += e @ self.weight[rows, after:]
+    def shown(self) -> KeptTables:
+        """For walks along the chain, of features."""
+        columns, features, width = self.sizes
+        return KeptTables(self.weight.view(columns, features, columns, width))
 
 
 class _LowRankMixing(nn.Module):
@@ -349,17 +280,13 @@ class _LowRankMixing(nn.Module):
         sums = added.cumsum(0) if self.inclusive else added.cumsum(0) - added
         return torch.bmm(F.silu(sums), self.out)
 
-    def empty(self, rows: int, like: Tensor) -> Tensor:
-        """The sums of so many rows when no column is known."""
-        return like.new_zeros(rows, RANK)
+    def tables(self, parts: Sequence[Part]) -> CarriedTables:
+        """For walks along the chain: the columns' embeddings and these weights multiplied."""
+        return CarriedTables(parts, self.into, self.out)
 
-    def at(self, sums: Tensor, place: int) -> Tensor:
-        """The sum of the column at this place, `[M, width]`."""
-        return F.silu(sums) @ self.out[place]
-
-    def add(self, sums: Tensor, place: int, e: Tensor) -> None:
-        """Add the column at this place to those after it."""
-        sums += e @ self.into[place]
+    def shown(self) -> SummedTables:
+        """For walks along the chain, of features."""
+        return SummedTables(self.into, self.out)
 
 
 def _normal(*shape: int, fan: float) -> nn.Parameter:

@@ -30,12 +30,12 @@ from variate.distributions.column import Allowed, CategoryLaw, NumberLaw
 from variate.errors import OptionError, SchemaError
 from variate.models import VAE
 from variate.randomness import isolated
-from variate.table.chain import Chain, Walk
 from variate.table.codec import TableCodec
 from variate.table.constrained import ConstrainedCodec
 from variate.table.frames import is_frame, to_arrow
-from variate.table.rows import RowDecoder, drawable
+from variate.table.rows import RowDecoder
 from variate.table.storage import parse_type, plain, scalar_array
+from variate.table.walk import Route, Walk
 
 __all__ = [
     "CANDIDATES",
@@ -183,7 +183,7 @@ def complete_rows(model: VAE, cells: Cells, candidates: int, seed: int | None) -
         seed: Makes the draws repeatable.
     """
     assert isinstance(model.decoder, RowDecoder)
-    chain, device = model.decoder.chain, next(model.parameters()).device
+    route, device = Route(model.decoder.chain), next(model.parameters()).device
     cells = Cells(*(part.to(device) for part in cells))
     with isolated(seed, device):
         prior = model.prior()
@@ -191,21 +191,21 @@ def complete_rows(model: VAE, cells: Cells, candidates: int, seed: int | None) -
         def codes(n: int) -> Tensor:
             return prior.sample(torch.Size((n,)))
 
-        found = _in_blocks(chain, codes, cells, candidates)
+        found = _in_blocks(route, codes, cells, candidates)
         again = (found.effective < min(FEW, candidates / 2)).nonzero().squeeze(-1)
         if len(again):
             some = Cells(*(part[again] for part in cells))
-            better = _in_blocks(chain, codes, some, MORE * candidates)
+            better = _in_blocks(route, codes, some, MORE * candidates)
             found.x[again], found.effective[again] = better
     return Completed(found.x.cpu(), found.effective.cpu())
 
 
 def _in_blocks(
-    chain: Chain, codes: Callable[[int], Tensor], cells: Cells, candidates: int
+    route: Route, codes: Callable[[int], Tensor], cells: Cells, candidates: int
 ) -> Completed:
     """Blocks of rows, those apart whose known cells come first."""
     x, effective = cells.x.clone(), cells.x.new_zeros(len(cells.x))
-    known = cells.known[:, chain.order].int()
+    known = cells.known[:, route.chain.order].int()
     length = known.sum(1)
     scattered = (known.cummin(1).values < known).any(1) | cells.filled.any(1)
     length[scattered] = -1
@@ -213,28 +213,28 @@ def _in_blocks(
         for rows in (length == places).nonzero().squeeze(-1).split(max(1, BLOCK // candidates)):
             block = Cells(*(part[rows] for part in cells))
             if places < 0:
-                found = _among(chain, codes, block, candidates)
+                found = _among(route, codes, block, candidates)
             else:
-                found = _after(places, chain, codes, block, candidates)
+                found = _after(places, route, codes, block, candidates)
             x[rows], effective[rows] = found.x, found.effective.to(effective)
     return Completed(x, effective)
 
 
 def _after(
-    places: int, chain: Chain, codes: Callable[[int], Tensor], cells: Cells, k: int
+    places: int, route: Route, codes: Callable[[int], Tensor], cells: Cells, k: int
 ) -> Completed:
     """A block of rows whose cells at so many first places of the chain are known, and no other.
 
     Candidates of a row differ in their codes alone, so that the row is read once for all of them;
     those of many rows come from a pool, which is many times larger than each one's share.
     """
-    n, k = len(cells.x), k if places else 1
+    n, k, chain = len(cells.x), k if places else 1, route.chain
     pool = codes(min(n * k, max(POOL, 8 * k)))
     features = chain.features(pool, places)
     candidates = torch.arange(n * k, device=pool.device).view(n, k)
     if n * k > len(pool):
         candidates = torch.randint_like(candidates, len(pool))
-    walk = chain.walk(pool[candidates[:, 0]])
+    walk = route.walk(pool[candidates[:, 0]])
     log_w = torch.zeros(n, k, device=pool.device)
     for place, column in enumerate(chain.order[:places]):
         given = cells.x[:, column]
@@ -244,22 +244,25 @@ def _after(
     chosen = candidates.gather(1, torch.multinomial(log_w.softmax(-1), 1)).squeeze(-1)
     walk.adopt(pool[chosen])
     for place in range(places, len(chain.order)):
-        walk.take(place, drawable(walk.law(place)).sample())
+        walk.draw(place)
     return Completed(walk.x, _effective(log_w))
 
 
-def _among(chain: Chain, codes: Callable[[int], Tensor], cells: Cells, k: int) -> Completed:
+def _among(route: Route, codes: Callable[[int], Tensor], cells: Cells, k: int) -> Completed:
     """A block of rows whose known cells are anywhere, their candidates side by side."""
-    weighed = (cells.known | cells.filled).any(0).tolist()
-    last = max((p for p, c in enumerate(chain.order) if weighed[c]), default=-1)
+    order, weighed = route.chain.order, (cells.known | cells.filled).any(0).tolist()
+    last = max((p for p, c in enumerate(order) if weighed[c]), default=-1)
     n = len(cells.x)
-    walk = chain.walk(codes(n * k))
+    walk = route.walk(codes(n * k))
     log_w = torch.zeros(n, k, device=cells.x.device)
     effective = torch.full_like(log_w[:, 0], float(k))
-    for place, column in enumerate(chain.order):
+    for place, column in enumerate(order):
         if place <= last and not cells.known[:, column].all():
             effective = torch.minimum(effective, _effective(log_w))
             log_w = _evened(walk, log_w)
+        if not weighed[column]:
+            walk.draw(place)
+            continue
         value, weight = _step(walk.law(place), column, cells, log_w.shape[1])
         walk.take(place, value)
         log_w = log_w + weight.view_as(log_w)
@@ -278,7 +281,8 @@ def _step(law: CategoryLaw | NumberLaw, column: int, cells: Cells, k: int) -> tu
     if known.any():
         weight = torch.where(known, law.log_prob(given), weight)
     if not known.all():
-        value = torch.where(known, given, drawable(law).sample())
+        cut = law.observed() if isinstance(law, NumberLaw) else law
+        value = torch.where(known, given, cut.sample())
     if filled.any():
         there, log_mass = law.restricted(_anything(law))
         value = torch.where(filled, there.sample(), value)

@@ -25,21 +25,23 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from variate.distributions import temper
-from variate.distributions.column import Allowed, CategoryLaw, ChoiceLaw, NumberLaw
+from variate.distributions.column import Allowed
 from variate.models import VAE
 from variate.randomness import isolated
-from variate.table.chain import Chain, Walk
-from variate.table.rows import RowDecoder, drawable
+from variate.table.blocks import in_blocks, one_thread
+from variate.table.chain import Chain
+from variate.table.rows import RowDecoder
+from variate.table.walk import Route, Walk
 
 __all__ = ["Conditional", "draw_given", "draw_rows"]
 
-BLOCK = 8_192  # rows that grow together
 PILOT = 8_192  # rows that tell how rare the condition is
 RARE = 1e-3
-PARTICLES = 262_144  # the most of the resampling
+MOST = 131_072  # rows that are tried at once
+FEWEST, PARTICLES = 8_192, 262_144  # of the resampling
 IMPOSSIBLE = -1e6  # far below any density: what no outcome stands for
 
 
@@ -62,18 +64,17 @@ class Conditional(NamedTuple):
 def draw_rows(
     model: VAE, n: int, allowed: Mapping[int, Allowed], temperature: float, seed: int | None
 ) -> Conditional:
-    """n rows of a table's model under a condition: see `draw_given`."""
+    """n rows of a table's model under a condition, or none: see `draw_given`."""
     assert isinstance(model.decoder, RowDecoder)
     device = next(model.parameters()).device
     with isolated(seed, device):
         prior = temper(model.prior(), temperature)
-        found = draw_given(
-            model.decoder.chain,
-            lambda rows: prior.sample(torch.Size((rows,))),
-            n,
-            allowed,
-            temperature,
-        )
+
+        def codes(rows: int) -> Tensor:
+            with one_thread():
+                return prior.sample(torch.Size((rows,)))
+
+        found = draw_given(model.decoder.chain, codes, n, allowed, temperature)
     return found._replace(x=found.x.cpu())
 
 
@@ -97,16 +98,23 @@ def draw_given(
     Returns:
         The rows; none if no row that meets the condition was found.
     """
-    weights = _grow(chain, codes(PILOT), allowed, temperature, resample=False)[1]
+    route = Route(chain)
+    if not allowed:
+        sizes = [min(MOST, n - start) for start in range(0, n, MOST)]
+        drawn = [x for m in sizes for x, _ in _alone(route, codes(m), {}, temperature)]
+        return Conditional(torch.cat(drawn), 0.0, float(n))
+    last = max(place for place, column in enumerate(chain.order) if column in allowed)
+    pilot = _alone(route, codes(PILOT), allowed, temperature, end=last + 1)
+    weights = torch.cat([w for _, w in pilot])
     log_p = float(weights.logsumexp(0)) - math.log(PILOT)
     if not log_p > IMPOSSIBLE:
         return Conditional(torch.zeros(0, len(chain.order)), log_p, 0.0)
     # a density is no probability to be rejected by: scale by the largest weight seen
     top = max(float(weights.max()), 0.0)
     if log_p - top > math.log(RARE):
-        return _rejected(chain, codes, n, allowed, temperature, log_p, top)
-    m = min(max(4 * n, BLOCK), PARTICLES)
-    walk, _, beginnings = _grow(chain, codes(m), allowed, temperature, resample=True)
+        return _rejected(route, codes, n, allowed, temperature, log_p, top)
+    m = min(max(4 * n, FEWEST), PARTICLES)
+    walk, _, beginnings = _grow(route, codes(m), allowed, temperature, resample=True)
     kept = torch.randperm(m)[:n] if n <= m else torch.randint(m, (n,))
     counts = beginnings[kept].bincount().double()
     effective = float(counts.sum().square() / counts.square().sum())
@@ -114,7 +122,7 @@ def draw_given(
 
 
 def _rejected(
-    chain: Chain,
+    route: Route,
     codes: Callable[[int], Tensor],
     n: int,
     allowed: Mapping[int, Allowed],
@@ -125,44 +133,73 @@ def _rejected(
     found: list[Tensor] = []
     while sum(map(len, found)) < n:
         missing = n - sum(map(len, found))
-        m = int(min(max(1.1 * missing / math.exp(log_p - top), 256), 8 * BLOCK))
-        walk, _, _ = _grow(chain, codes(m), allowed, temperature, resample=False, top=top)
-        found.append(walk.x)
+        m = int(min(max(1.1 * missing / math.exp(log_p - top), 256), MOST))
+        found += [x for x, _ in _alone(route, codes(m), allowed, temperature, top)]
     return Conditional(torch.cat(found)[:n], log_p, float(n))
 
 
+def _alone(
+    route: Route,
+    z: Tensor,
+    allowed: Mapping[int, Allowed],
+    temperature: float,
+    top: float | None = None,
+    end: int | None = None,
+) -> list[tuple[Tensor, Tensor]]:
+    """Rows that know nothing of each other, in blocks: those left, and their log-weights."""
+
+    def grown(block: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        walk, log_w, _ = _grow(
+            route,
+            block,
+            allowed,
+            temperature,
+            resample=False,
+            top=top,
+            end=end,
+            generator=generator,
+        )
+        return walk.x, log_w
+
+    return in_blocks(grown, z)
+
+
 def _grow(
-    chain: Chain,
+    route: Route,
     z: Tensor,
     allowed: Mapping[int, Allowed],
     temperature: float,
     *,
     resample: bool,
     top: float | None = None,
+    end: int | None = None,
+    generator: Generator | None = None,
 ) -> tuple[Walk, Tensor, Tensor]:
     """Rows grown along the chain, their log-weights `[M]`, and which of the codes each began with.
 
-    With `top` rows live on with probability exp(w - top) after the last condition.
+    With `top` rows live on with probability exp(w - top) after the last condition. Columns from the
+    place `end` on are left out.
     """
-    walk = chain.walk(z)
+    order, walk = route.chain.order, route.walk(z)
     log_w = z.new_zeros(len(z))
     beginnings = torch.arange(len(z), device=z.device)
-    last = max((p for p, column in enumerate(chain.order) if column in allowed), default=-1)
-    for place, column in enumerate(chain.order):
-        law: CategoryLaw | ChoiceLaw | NumberLaw = drawable(walk.law(place))
-        if temperature != 1:
-            law = law.tempered(temperature)
-        if column in allowed:
-            assert not isinstance(law, ChoiceLaw)
-            law, log_mass = law.restricted(allowed[column])
-            log_w = log_w + log_mass
-        walk.take(place, law.sample())
+    last = max((p for p, column in enumerate(order) if column in allowed), default=-1)
+    for place, column in enumerate(order[:end]):
         kept = None
+        if column in allowed:
+            law = walk.observed(place)
+            law = law if temperature == 1 else law.tempered(temperature)
+            cut, log_mass = law.restricted(allowed[column])
+            walk.take(place, cut.sample(generator))
+            log_w = log_w + log_mass
+        else:
+            walk.draw(place, generator, temperature)
         if resample and column in allowed:
             kept = _systematic(log_w.softmax(0))
             log_w = torch.zeros_like(log_w)
         elif top is not None and place == last:
-            kept = (log_w - top > torch.rand_like(log_w).log()).nonzero().squeeze(-1)
+            uniform = torch.rand(len(log_w), generator=generator, device=log_w.device)
+            kept = (log_w - top > uniform.log()).nonzero().squeeze(-1)
             log_w = log_w[kept]
         if kept is not None:
             walk.keep(kept)

@@ -30,20 +30,19 @@ from variate.objectives import ELBO, FreeBits, WarmUp
 from variate.options import whole
 from variate.preparation import Prepared, split
 from variate.privacy import Privacy
-from variate.randomness import isolated
 from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files, private
 from variate.table.calibration import settle_marginals
 from variate.table.chain import Chain
 from variate.table.codec import TableCodec
-from variate.table.codeless import Codeless, compared, expect_teachable, taught_without_code
 from variate.table.completion import CANDIDATES, complete_rows, known_cells, positions_of
+from variate.table.conditional import draw_rows
 from variate.table.conditions import read_conditions
 from variate.table.constrained import ConstrainedCodec
 from variate.table.constraints import Rule
 from variate.table.derived import asked_of, draw_asked
-from variate.table.examination import APPRAISED, examined
+from variate.table.examination import examined, without_code
 from variate.table.frames import is_frame, to_arrow
 from variate.table.habits import habits_of
 from variate.table.network import RowEncoder, chain_order, layout_of
@@ -360,25 +359,12 @@ class TableVAE(Estimator):
         check_is_fitted(self)
         x = self._rows(X)
         known = None if train is None else self._rows(train)
-        codeless = self._without_code(x, known, draws, seed) if without_z else None
+        codeless = without_code(self, x, known, draws, seed) if without_z else None
         own = examined(self, x, seed=seed, train=known, target=target, codeless=codeless)
         return self._evaluation(x, own, draws=draws, seed=seed)
 
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
         return examined(self, x, seed=seed)
-
-    def _without_code(self, x: Tensor, train: Tensor | None, draws: int, seed: int) -> Codeless:
-        rows = expect_teachable(self, train)
-        with isolated(self.seed):
-            fresh = self._started(self._build(self.codec_, rows[:4096]), rows[:4096])
-        options = self._habits(len(rows)) | {"device": self.device, "precision": self.precision}
-        taught = taught_without_code(
-            fresh.decoder, self.latent_, rows,
-            steps=self.facts_["steps"], seed=self.seed, show=self.verbose, **options,
-        )  # fmt: skip
-        bound = draws if self._has_density() else None
-        drawn = min(len(x), APPRAISED)
-        return compared(taught, self.model_, x, rows=drawn, draws=bound, seed=seed)
 
     def conditions(self, texts: Sequence[str]) -> dict[str, Any]:
         """Conditions for `sample(given=...)` from COLUMN=VALUE, COLUMN=A|B or COLUMN=LOW..HIGH.
@@ -388,6 +374,9 @@ class TableVAE(Estimator):
         """
         check_is_fitted(self)
         return read_conditions(texts, self.codec_.asked_about)
+
+    def _draw(self, n: int, temperature: float, seed: int | None) -> Tensor:
+        return draw_rows(self.model_, n, {}, temperature, seed).x
 
     def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
         asked = asked_of(given, self.codec_)

@@ -13,14 +13,16 @@ from typing import Any
 from torch import Tensor
 
 from variate import verbs
+from variate.randomness import isolated
 from variate.report import Section
 from variate.report.style import shorten
 from variate.table.appraisal import appraise
-from variate.table.codeless import Codeless
+from variate.table.codeless import Codeless, compared, expect_teachable, taught_without_code
+from variate.table.conditional import draw_rows
 from variate.table.schema import TableSchema
 from variate.table.sections import LABEL
 
-__all__ = ["APPRAISED", "examined"]
+__all__ = ["examined", "without_code"]
 
 APPRAISED = 5_000  # rows that are compared and drawn; more would show nothing more
 
@@ -46,7 +48,7 @@ def examined(
     """
     model, x = estimator.model_, x[:APPRAISED]
     codes, _ = verbs.encode(model, x)
-    drawn = verbs.sample(model, len(x), temperature=1.0, seed=seed)
+    drawn = draw_rows(model, len(x), {}, 1.0, seed).x
     again = verbs.decode(model, codes, estimator._point)
     figures, sections = appraise(
         estimator.codec_.modelled,
@@ -57,6 +59,33 @@ def examined(
         codeless=codeless,
     )
     return figures, [*sections, *_not_modelled(estimator.codec_.schema)]
+
+
+def without_code(
+    estimator: Any, x: Tensor, train: Tensor | None, draws: int, seed: int
+) -> Codeless:
+    """What a `TableVAE` scores on rows x once it is trained again, on `train`, without its code.
+
+    Raises:
+        OptionError: It cannot be: there are no such rows, or their privacy is protected.
+    """
+    rows = expect_teachable(estimator, train)
+    with isolated(estimator.seed):
+        built = estimator._build(estimator.codec_, rows[:4096])
+        fresh = estimator._started(built, rows[:4096])
+    options = estimator._habits(len(rows))
+    taught = taught_without_code(
+        fresh.decoder,
+        estimator.latent_,
+        rows,
+        steps=estimator.facts_["steps"],
+        seed=estimator.seed,
+        show=estimator.verbose,
+        **options | {"device": estimator.device, "precision": estimator.precision},
+    )
+    bound = draws if estimator._has_density() else None
+    drawn = min(len(x), APPRAISED)
+    return compared(taught, estimator.model_, x, rows=drawn, draws=bound, seed=seed)
 
 
 def _not_modelled(schema: TableSchema) -> list[Section]:

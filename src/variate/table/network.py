@@ -23,7 +23,7 @@ from variate.distributions.rows import Categorical, Column, Copy, Numeric, Readi
 from variate.nets import MLP
 from variate.table.schema import ColumnSchema
 
-__all__ = ["ColumnEmbedding", "RowEncoder", "chain_order", "layout_of"]
+__all__ = ["ColumnEmbedding", "RowEncoder", "chain_order", "layout_of", "waves"]
 
 OCTAVES = 5
 HARMONICS = 2  # of a year
@@ -113,25 +113,43 @@ class ColumnEmbedding(nn.Module):
         e: Tensor = self.outcome(torch.where(seen, reading.outcome + self.start, self.unobserved))
         if not self.layout.numeric:
             return e
-        numbers = torch.bmm(_waves(reading.score, reading.present), self.number)
-        e = e.index_add(0, self.layout.where_numeric, numbers.to(e.dtype))
+        where = self.layout.where_numeric
+        numbers = torch.bmm(waves(reading.score, reading.present), self.number)
+        e = e.index_add(0, where, numbers.to(e.dtype))
         for season, c in zip(self.season if self.seasonal else (), self.seasonal, strict=True):
             n = self.layout.numeric.index(c)
             added = _seasons(self.layout, c, reading.score[n], reading.present[n]) @ season
-            e = e.index_add(0, self.layout.where_numeric[n : n + 1], added.unsqueeze(0).to(e.dtype))
+            e = e.index_add(0, where[n : n + 1], added.unsqueeze(0).to(e.dtype))
         return e
 
-    def one(self, column: int, values: Tensor) -> Tensor:
-        """`[M, width]` from values `[M]` of one column."""
-        outcome, score, present = self.layout.read_one(column, values)
-        index = torch.where(outcome >= 0, outcome + self.start[column], self.unobserved[column])
-        e: Tensor = self.outcome(index)
-        if column in self.layout.numeric:
-            e = e + _waves(score, present) @ self.number[self.layout.numeric.index(column)]
+    def table(self, column: int) -> Tensor:
+        """The vectors of a column's outcomes, `[L, width]`, the last of an unobserved one."""
+        begin, end = self.start[column, 0], self.unobserved[column, 0] + 1
+        e: Tensor = self.outcome.weight[begin:end]
+        matrix = self.waves_of(column)
+        if matrix is None:
+            return e
+        n = self.layout.numeric.index(column)
+        atoms = self.layout.atoms[n, : int(self.layout.elsewhere[n])]
+        _, score, present = self.layout.read_one(column, atoms)
+        known = e[: len(atoms)] + self.seen(column, score, present) @ matrix
+        return torch.cat([known, e[len(atoms) :]])
+
+    def seen(self, column: int, score: Tensor, present: Tensor) -> Tensor:
+        """What is seen of the scores `[M]` of a number, `[M, F]`: waves, of a date's year too."""
+        parts = [waves(score, present)]
         if column in self.seasonal:
-            season = self.season[self.seasonal.index(column)]
-            e = e + _seasons(self.layout, column, score, present) @ season
-        return e
+            parts.append(_seasons(self.layout, column, score, present))
+        return torch.cat(parts, -1)
+
+    def waves_of(self, column: int) -> Tensor | None:
+        """What these mean, `[F, width]`; None for a category."""
+        if column not in self.layout.numeric:
+            return None
+        parts = [self.number[self.layout.numeric.index(column)]]
+        if column in self.seasonal:
+            parts.append(self.season[self.seasonal.index(column)])
+        return torch.cat(parts)
 
 
 def _period(layout: RowLayout, column: int) -> float | None:
@@ -148,7 +166,7 @@ def _seasons(layout: RowLayout, column: int, score: Tensor, present: Tensor) -> 
     return torch.cat([angle.sin(), angle.cos()], -1) * present.unsqueeze(-1)
 
 
-def _waves(score: Tensor, present: Tensor) -> Tensor:
+def waves(score: Tensor, present: Tensor) -> Tensor:
     """What a network sees of a score: itself, and waves over its rank, `[..., 1 + 2·OCTAVES]`."""
     bounded = score.clamp(-SCORE_BOUND, SCORE_BOUND)
     octaves = math.pi * 2.0 ** torch.arange(OCTAVES, device=score.device)

@@ -6,15 +6,16 @@ This module does not know where z came from.
 from typing import Any
 
 import torch
-from torch import Size, Tensor, nn
+from torch import Generator, Size, Tensor, nn
 from torch.distributions import Distribution, constraints
 
-from variate.distributions.column import ColumnLaw, NumberLaw
 from variate.distributions.rows import RowLayout
 from variate.distributions.temper import tempered
+from variate.table.blocks import in_blocks
 from variate.table.chain import Chain
+from variate.table.walk import Route
 
-__all__ = ["RowDecoder", "Rows", "drawable"]
+__all__ = ["RowDecoder", "Rows"]
 
 
 class RowDecoder(nn.Module):
@@ -92,25 +93,24 @@ class Rows(Distribution):
         """Draws `[*sample_shape, S, B, C]`, float64."""
         shape = Size(sample_shape)
         z = self.z.expand(*shape, *self.z.shape)
-        walk = self.chain.walk(z.reshape(-1, z.shape[-1]))
-        for place in range(len(self.chain.order)):
-            law = drawable(walk.law(place))
-            law = law if self.temperature == 1 else law.tempered(self.temperature)
-            walk.take(place, law.sample())
-        return walk.x.reshape(*z.shape[:-1], -1)
+        route = Route(self.chain)
+
+        def drawn(codes: Tensor, generator: Generator) -> Tensor:
+            walk = route.walk(codes)
+            for place in range(len(self.chain.order)):
+                walk.draw(place, generator, self.temperature)
+            return walk.x
+
+        parts = in_blocks(drawn, z.reshape(-1, z.shape[-1]))
+        return torch.cat(parts).reshape(*z.shape[:-1], -1)
 
     @torch.no_grad()
     def central(self) -> Tensor:
         """Each column's middle given those before it, `[S, B, C]`, float64."""
-        walk = self.chain.walk(self.z.flatten(0, -2))
+        walk = Route(self.chain).walk(self.z.flatten(0, -2))
         for place in range(len(self.chain.order)):
-            walk.take(place, drawable(walk.law(place)).middle())
+            walk.take(place, walk.observed(place).middle())
         return walk.x.reshape(*self.z.shape[:-1], -1)
-
-
-def drawable(law: ColumnLaw) -> ColumnLaw:
-    """The law cut to what was observed."""
-    return law.observed() if isinstance(law, NumberLaw) else law
 
 
 @tempered.register
