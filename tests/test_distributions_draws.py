@@ -22,7 +22,7 @@ COUNT = Numeric(
     gaps=True,
     low=0.0,
     high=20.0,
-    copies=(Copy(0), Copy(0, -1.0)),
+    copies=(Copy((0,)), Copy((0,), (-1.0,))),
 )
 CLOSED = Numeric((-0.5, 9.5), (-2.0, 2.0), 1.0, atoms=(0.0, 4.0, 9.0), closed=True, low=0, high=9)
 

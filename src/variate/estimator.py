@@ -7,9 +7,8 @@ vary, interpolate, score, evaluate, save, load.
 scikit-learn's rules hold: the constructor stores its arguments untouched, `fit` learns and
 returns self, what is learned ends in an underscore.
 
-Three disjoint sets of rows are kept apart: the training rows move the weights, the validation
-rows choose the moment to stop, and the held-out rows do neither. The figures that `fit` reports
-come from the held-out rows alone.
+Three sets of rows are kept apart: the training rows move the weights, the validation rows choose
+the moment to stop, and the figures that `fit` reports come from the held-out rows alone.
 
 This module does not know any kind of data.
 """

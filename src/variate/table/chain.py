@@ -24,6 +24,7 @@ This module does not know where the columns came from, nor what their names are.
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -134,7 +135,7 @@ class Chain(nn.Module):
             half: What the networks compute in, if not in the weights' precision.
         """
         reading = self.layout.read(x)
-        with torch.autocast(z.device.type, half, enabled=half is not None):
+        with torch.autocast(z.device.type, half) if half else nullcontext():
             logits, numbers = self._all_laws(z, reading)
         reading = type(reading)(*(part.unsqueeze(1) for part in reading))  # the same for all draws
         return self.layout.log_prob(reading, logits, numbers)
