@@ -18,7 +18,14 @@ COLUMNS = (
     Categorical(3, gaps=True),
     Numeric((-0.5, 20.5), (-2.0, 2.0), 1.0, atoms=(0.0, 3.0), gaps=True, low=0.0, high=20.0),
     Numeric((-0.5, 3.5), (-2, 2), 1.0, atoms=(0.0, 1.0, 3.0), closed=True, low=0.0, high=3.0),
-    Numeric((-9.0, 9.0), (-2.0, 2.0), low=-9, high=9, copies=(Copy((0,)), Copy((2,), (-1.0,))), gaps=True),
+    Numeric(
+        (-9.0, 9.0),
+        (-2.0, 2.0),
+        low=-9,
+        high=9,
+        copies=(Copy((0,)), Copy((2,), (-1.0,))),
+        gaps=True,
+    ),
     number("heaped payments"),
     Categorical(9),
 )
