@@ -49,7 +49,7 @@ def main() -> None:
         judge(sys.argv[2:])
         return
     options = arguments()
-    names = ("sets", "seeds", "methods", "threads", "epochs", "rows")
+    names = ("sets", "seeds", "peer_seeds", "methods", "threads", "epochs", "rows")
     record = Record("tables", {name: getattr(options, name) for name in names})
     record.head()
     tables = [table_set(options.data, name) for name in options.sets]
@@ -67,6 +67,7 @@ def arguments() -> argparse.Namespace:
     made = parser((__doc__ or "").partition("\n\n")[0])
     made.add_argument("--sets", type=words, default=(*SETS, DATES), help="the tables")
     made.add_argument("--seeds", type=int, default=3, help="how many seeds")
+    made.add_argument("--peer-seeds", type=int, help="how many seeds of the peers (--seeds)")
     made.add_argument("--methods", type=words, default=METHODS, help="the methods")
     made.add_argument("--folder", type=Path, help="where to keep rows and figures, to continue")
     made.add_argument("--again", type=words, default=(), help="methods whose work in --folder is "
@@ -83,6 +84,7 @@ def arguments() -> argparse.Namespace:
         options.methods = ("variate",)
     options.epochs, options.rows = (1, 2_000) if options.quick else (None, None)
     options.seeds = list(range(1 if options.quick else options.seeds))
+    options.peer_seeds = options.seeds[: options.peer_seeds]
     return options
 
 
@@ -148,7 +150,8 @@ def everything(
     runs: dict[str, Runs] = {table.name: {} for table in tables}
     for seed in options.seeds:
         for table in tables:
-            methods = [m for m in METHODS if m in options.methods]
+            shown = options.methods if seed in options.peer_seeds else ["variate"]
+            methods = [m for m in METHODS if m in shown]
             methods = methods[seed % len(methods) :] + methods[: seed % len(methods)]
             for method in methods if table.name != DATES else ["variate"]:
                 try:

@@ -331,5 +331,5 @@ def test_a_tampered_file_is_refused(pair, tmp_path, what):
 
 def test_the_command_line_says_that_it_writes_one_table(pair, tmp_path):
     path = pair.save(tmp_path / "pair.variate")
-    with pytest.raises(OptionError, match="several tables"):
+    with pytest.raises(OptionError, match="two related tables"):
         app(["sample", str(path)], result_action="return_value")

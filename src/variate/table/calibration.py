@@ -21,19 +21,37 @@ from torch import Tensor
 
 from variate.distributions.column import Allowed, ColumnLaw, NumberLaw
 from variate.models import VAE
+from variate.table.network import RowEncoder
 from variate.table.rows import RowDecoder
 from variate.table.walk import Route
 
-__all__ = ["settle_marginals"]
+__all__ = ["settle", "settle_marginals"]
 
 ROWS = 65_536
 MOST_ROWS = 200_000  # of the data that are looked at
 CELLS = 2**24  # of a table of drawn rows by outcomes
+DRAWN = 2**20  # cells that are drawn
 ROUNDS = 8
 FEWEST = 5  # rows; what is rarer in the data is left as the network has it
-SOME = 4_096  # of the drawn rows: for what the mixture gives atoms
+SOME = 4_096  # rows that are enough for an average
 OVERLAP = 0.02  # of the atoms' values
 MOST_SHIFT = 1.0  # nats; what is off by more is not a matter of a bias
+
+
+def settle(model: VAE, x: Tensor, seed: int) -> None:
+    """What is done to a table's model once it is trained and its prior is fitted.
+
+    Args:
+        model: With a chain of columns as decoder, in evaluation mode.
+        x: Rows of the data, `[N, C]`.
+        seed: Of the draws.
+    """
+    assert isinstance(model.encoder, RowEncoder)
+    assert isinstance(model.decoder, RowDecoder)
+    some = x[:: max(1, len(x) // SOME)].to(next(model.parameters()).device)
+    for embedding in (model.encoder.embedding, model.decoder.chain.embedding):
+        embedding.settle_unobserved(some)
+    settle_marginals(model, x, seed)
 
 
 @torch.no_grad()
@@ -44,12 +62,12 @@ def settle_marginals(model: VAE, x: Tensor, seed: int, rows: int = ROWS) -> None
         model: Whose decoder is a chain of columns, in evaluation mode.
         x: Rows of the data, `[N, C]`.
         seed: Of the draws.
-        rows: M, how many are drawn at most; fewer where a column has thousands of outcomes.
+        rows: M, how many are drawn at most; fewer of many columns, or of thousands of outcomes.
     """
     assert isinstance(model.decoder, RowDecoder)
     chain = model.decoder.chain
     device = next(chain.parameters()).device
-    rows = min(rows, CELLS // max([1, *chain.layout.widths]))
+    rows = min(rows, CELLS // max([1, *chain.layout.widths]), DRAWN // len(chain.order))
     x = x[:: max(1, len(x) // MOST_ROWS)]
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)

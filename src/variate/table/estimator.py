@@ -33,7 +33,7 @@ from variate.privacy import Privacy
 from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files, private
-from variate.table.calibration import settle_marginals
+from variate.table.calibration import settle
 from variate.table.chain import Chain
 from variate.table.codec import TableCodec
 from variate.table.completion import CANDIDATES, complete_rows, known_cells, positions_of
@@ -259,7 +259,7 @@ class TableVAE(Estimator):
 
     def _settle(self, prepared: Prepared) -> None:
         if self.privacy is None:
-            settle_marginals(self.model_, prepared.many(), self.seed)
+            settle(self.model_, prepared.many(), self.seed)
 
     def _events(
         self, prepared: Prepared, checkpoint: Any, processes: int | None, *, resume: bool

@@ -15,7 +15,10 @@ between knots, and there are two kinds of them:
 A stretch without any value keeps a hundredth of a row, so that T rises strictly.
 
 **Atoms** are the values to which a network gives probabilities of their own: all of them where
-there are at most 100 (ages, hours, ratings), else those that 2 in 1,000 rows share, at most 128.
+there are at most 100 (ages, hours, ratings), else those that 2 in 1,000 rows share and that stand
+out, three times as frequent as the values around them, at most 128. What is elsewhere has the
+scores to itself: there an atom counts as one row. Two ways to say the same, a step and an atom, let
+the heaps of one payment grow with those of the last.
 
 This module does not know units or missing values.
 """
@@ -24,6 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 from scipy.special import ndtr, ndtri
 
 __all__ = ["Knots", "score_knots"]
@@ -35,6 +39,8 @@ NOTHING = 0.01  # rows in a stretch without any
 FEW = 100
 ATOM = 0.002  # the share of the rows that makes a value an atom
 MOST_ATOMS = 128
+AROUND = 5  # values on either side
+OUTSTANDING = 3.0  # times their median
 CLOSEST = 1e-6  # of the spread of the middle nine tenths
 
 Floats = NDArray[np.float64]
@@ -73,6 +79,8 @@ def score_knots(sample: Floats, low: float, high: float, step: float | None) -> 
     repeated = repeated[np.argsort(-counts[repeated], kind="stable")[:STEPS]]
     is_step = np.zeros(len(values), dtype=bool)
     is_step[repeated] = True
+    if not closed:
+        counts = np.where(np.isin(values, atoms), 1, counts)
     edges, weights = _edges(values, counts, is_step, step, _closest(sample, high - low))
     ranks = np.cumsum(weights)
     scores = ndtri((ranks + 0.5) / (ranks[-1] + 1.0))
@@ -80,8 +88,10 @@ def score_knots(sample: Floats, low: float, high: float, step: float | None) -> 
 
 
 def _frequent(values: Floats, counts: NDArray[np.int64]) -> Floats:
-    """The values that so many rows share, the most frequent if there are many."""
-    shared = np.flatnonzero(counts >= max(ATOM * counts.sum(), 2 * REPEATED))
+    """The values that so many rows share, more than share those around them."""
+    around = median_filter(counts, 2 * AROUND + 1, mode="mirror")
+    least = np.maximum(OUTSTANDING * around, max(ATOM * counts.sum(), 2 * REPEATED))
+    shared = np.flatnonzero(counts >= least)
     most = shared[np.argsort(-counts[shared], kind="stable")[:MOST_ATOMS]]
     return values[np.sort(most)]
 

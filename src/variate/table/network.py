@@ -122,6 +122,17 @@ class ColumnEmbedding(nn.Module):
             e = e.index_add(0, where[n : n + 1], added.unsqueeze(0).to(e.dtype))
         return e
 
+    @torch.no_grad()
+    def settle_unobserved(self, x: Tensor) -> None:
+        """Show a cell that is not there as the average cell of rows x `[N, C]`.
+
+        Only where no row has such a cell: training has not said then what it looks like.
+        """
+        reading = self.layout.read(x)
+        never = (reading.outcome >= 0).all(1)
+        mean = self(reading).mean(1)
+        self.outcome.weight[self.unobserved[never, 0]] = mean[never]
+
     def table(self, column: int) -> Tensor:
         """The vectors of a column's outcomes, `[L, width]`, the last of an unobserved one."""
         begin, end = self.start[column, 0], self.unobserved[column, 0] + 1
