@@ -151,11 +151,11 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self._check_options()
         with scratch_folder(None if checkpoint is None else Path(checkpoint).parent) as scratch:
             prepared = self._prepare(X, scratch)
+            self.codec_ = prepared.codec
+            self.facts_: dict[str, Any] = prepared.facts(X)
             with isolated(self.seed):
                 model = self._build(prepared.codec, prepared.example)
                 self.model_ = self._started(model, prepared.example)
-            self.codec_ = prepared.codec
-            self.facts_: dict[str, Any] = prepared.facts(X)
             self.history_: list[dict[str, Any]] = []
             events = self._events(prepared, checkpoint, processes, resume=resume)
             if logdir is not None:
@@ -372,9 +372,9 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         parameters = manifest["parameters"]["dict"]
         expect_modest(parameters, weights)
         self = cls(**revive(manifest["parameters"]))
+        self.codec_, self.facts_, self.history_ = codec, manifest["facts"], manifest["history"]
         with torch.device("meta"):  # a file may ask for any size: look before it is made
             expect_shapes(self._assemble(codec), weights)
-        self.codec_, self.facts_, self.history_ = codec, manifest["facts"], manifest["history"]
         remember_columns(self, manifest)
         with isolated(0):
             self.model_ = self._build(codec, self._blank(codec))
