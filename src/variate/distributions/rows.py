@@ -35,10 +35,11 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
+from variate.distributions.buckets import buckets_of
 from variate.distributions.gaussian import bounded_scale
 from variate.distributions.grid import LogisticMixture
 from variate.distributions.outcomes import NEVER, drawn_outcomes
-from variate.distributions.scores import Copy, Numeric, ScoreMaps, Tables
+from variate.distributions.scores import Copy, Numeric, ScoreMaps, Tables, atom_table
 
 __all__ = ["Categorical", "Column", "Copy", "Numeric", "Reading", "RowLayout"]
 
@@ -87,6 +88,8 @@ class Reading(NamedTuple):
         offset: What is added to the log of the cell's mass.
         equal: Whether the number is what each copy would give, bool `[R, ...]`.
         useless: Whether a copy would give no value that the column can have, bool `[R, ...]`.
+        shown: What networks are shown as the outcome, int64 `[C, ...]`: a copy where the value is
+            what it gives, and no atom, so that they see at once that two columns agree.
     """
 
     outcome: Tensor
@@ -97,6 +100,7 @@ class Reading(NamedTuple):
     offset: Tensor
     equal: Tensor
     useless: Tensor
+    shown: Tensor
 
 
 class RowLayout(Tables):
@@ -136,7 +140,7 @@ class RowLayout(Tables):
         for column, copy in self.copies:
             if not set(copy.sources) <= numbers.keys() - {column}:
                 raise ValueError(f"column {column} cannot copy columns {copy.sources}")
-        self.buckets = _buckets({i: c.outcomes for i, c in enumerate(columns) if c.outcomes})
+        self.buckets = buckets_of({i: c.outcomes for i, c in enumerate(columns) if c.outcomes})
         self.widths = [max(columns[i].outcomes for i in bucket) for bucket in self.buckets]
         gapped = [getattr(c, "gaps", False) for c in columns]
         last = [c.levels if isinstance(c, Categorical) else 0 for c in columns]
@@ -144,7 +148,7 @@ class RowLayout(Tables):
             last[i] = len(c.atoms) + 1
         self.hold(
             levels=torch.tensor([c.levels if isinstance(c, Categorical) else 0 for c in columns]),
-            atoms=_atoms(list(numbers.values())),
+            atoms=atom_table(list(numbers.values())),
             tolerance=torch.tensor(
                 [[(c.step or 0.0) * 1e-3] for c in numbers.values()], dtype=torch.float64
             ).reshape(-1, 1),
@@ -178,11 +182,34 @@ class RowLayout(Tables):
         ]
         useless = [self.useless(i, value) for i, _, value in copied]
         parts += [torch.stack(part) if part else present[:0] for part in (same, useless)]
+        shown = outcome.clone()
+        for c in {c for c, _ in self.copies}:
+            equal = [same[r] for r, (other, _) in enumerate(self.copies) if other == c]
+            shown[c] = self._shown(c, outcome[c], equal)
+        parts.append(shown)
         return Reading(*(part.reshape(len(part), *shape) for part in parts))
 
     def useless(self, column: int, copied: Tensor) -> Tensor:
         """Where a copy gives what its column cannot have: a gap, or a number off the grid."""
         return ~self.map_of(column).supports(copied.unsqueeze(-1)).squeeze(-1)
+
+    def _shown(self, column: int, outcome: Tensor, equal: Sequence[Tensor]) -> Tensor:
+        """The outcomes of a column, a copy where the value is what it gives, and no atom."""
+        shown, elsewhere = outcome, len(self._number(column).atoms)
+        for place, same in reversed(list(enumerate(equal, self.first_copy(column)))):
+            shown = torch.where(same & (outcome >= elsewhere), place, shown)
+        return shown
+
+    def shown_one(
+        self, column: int, outcome: Tensor, columns: Tensor, rows: Tensor | slice
+    ) -> Tensor:
+        """`Reading.shown` of one column in some rows, from its outcomes and `[C, M]` columns."""
+        equal = []
+        for copy in (copy for c, copy in self.copies if c == column):
+            off = columns[column][rows] - copy.value({s: columns[s][rows] for s in copy.sources})
+            close = self.tolerance[self.numeric.index(column)] + copy.tolerance
+            equal.append(off.abs() <= close)
+        return self._shown(column, outcome, equal) if equal else outcome
 
     def read_one(self, column: int, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Outcome, score and presence `[M]` of values `[M]` of one column: see `Reading`."""
@@ -347,21 +374,10 @@ class RowLayout(Tables):
         for bucket, width in zip(self.buckets, self.widths, strict=True):
             counts = torch.full((len(bucket), width), 0.5, device=x.device)
             for row, c in zip(counts, bucket, strict=True):
-                seen = self._explained(reading, c)
+                seen = reading.shown[c]
                 row += torch.bincount(seen[seen >= 0], minlength=width)[:width]
             counted.append((counts / counts.sum(-1, keepdim=True)).log())
         return counted
-
-    def _explained(self, reading: Reading, column: int) -> Tensor:
-        """The outcome of each row, a copy where the value is that of a copy and no atom."""
-        outcome = reading.outcome[column]
-        own = [r for r, (c, _) in enumerate(self.copies) if c == column]
-        if not own:
-            return outcome
-        elsewhere = len(self._number(column).atoms)
-        for place, r in reversed(list(enumerate(own, self.first_copy(column)))):
-            outcome = torch.where(reading.equal[r] & (outcome >= elsewhere), place, outcome)
-        return outcome
 
     def normal(self) -> Tensor:
         """Raw parameters `[3·K]` of a mixture of logistics that is close to a standard normal.
@@ -377,21 +393,3 @@ class RowLayout(Tables):
         )  # of the scale, but for its floor
         rows = [torch.zeros_like(location), location, torch.full_like(location, raw)]
         return torch.cat(rows).float()
-
-
-def _buckets(outcomes: dict[int, int]) -> list[list[int]]:
-    """Positions of columns grouped by their number of outcomes: 2, up to 8, up to 32, ..."""
-    groups: dict[int, list[int]] = {}
-    for position, size in outcomes.items():
-        groups.setdefault((max(size, 2) - 1).bit_length() // 2, []).append(position)
-    return [groups[key] for key in sorted(groups)]
-
-
-def _atoms(numbers: Sequence[Numeric]) -> Tensor:
-    """The atoms of each numeric column, padded with infinity, `[N, at least 1]`."""
-    table = torch.full(
-        (len(numbers), max([1, *(len(c.atoms) for c in numbers)])), torch.inf, dtype=torch.float64
-    )
-    for row, column in zip(table, numbers, strict=True):
-        row[: len(column.atoms)] = torch.tensor(column.atoms, dtype=torch.float64)
-    return table

@@ -34,7 +34,7 @@ from torch import Size, Tensor, nn
 
 from variate.distributions.grid import cell, on_grid, snap
 
-__all__ = ["Cells", "Copy", "Numeric", "ScoreMaps", "Tables"]
+__all__ = ["Cells", "Copy", "Numeric", "ScoreMaps", "Tables", "atom_table"]
 
 _NARROWEST = 1e-30  # of a cell in scores, so that its width survives in float32
 
@@ -277,6 +277,16 @@ def _slopes(column: Numeric) -> list[float]:
     """T' on each segment, infinite in a jump."""
     knots = zip(column.values, column.values[1:], column.scores, column.scores[1:], strict=False)
     return [(t1 - t0) / (v1 - v0) if v1 > v0 else math.inf for v0, v1, t0, t1 in knots]
+
+
+def atom_table(numbers: Sequence[Numeric]) -> Tensor:
+    """The atoms of each numeric column, padded with infinity, `[N, at least 1]`."""
+    table = torch.full(
+        (len(numbers), max([1, *(len(c.atoms) for c in numbers)])), torch.inf, dtype=torch.float64
+    )
+    for row, column in zip(table, numbers, strict=True):
+        row[: len(column.atoms)] = torch.tensor(column.atoms, dtype=torch.float64)
+    return table
 
 
 def _padded(rows: Sequence[Sequence[float]], width: int, fill: float) -> Tensor:

@@ -20,6 +20,7 @@ STEPS = 1_750  # at so many
 FEWEST_STEPS = 400
 PRECISE_STEPS = 2_800  # of a table of a dozen columns that are mostly numbers, at so many
 ENOUGH = 12_500  # rows; below, a wider network would learn them by heart
+MANY = 30_000  # rows, from which on a still wider one does not
 SMALL = 5_000  # rows; below, numbers are dropped out too
 
 
@@ -82,5 +83,10 @@ number_dropout=0.0, width=32)
         weight_decay=0.03 if precise else 0.1 * min(max(1 / share, 0.1), 20.0),
         dropout=dropout,
         number_dropout=dropout if rows < SMALL else 0.05 if precise else 0.0,
-        width=64 if precise else 16 if narrow else 32,
+        width=_width(rows, columns) if precise else 16 if narrow else 32,
     )
+
+
+def _width(rows: int, columns: int) -> int:
+    """Of a column's network in a table that is mostly numbers; many columns make it dear."""
+    return 96 if rows >= MANY and columns <= 16 else 64

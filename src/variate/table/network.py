@@ -109,8 +109,8 @@ class ColumnEmbedding(nn.Module):
 
     def forward(self, reading: Reading) -> Tensor:
         """`[C, B, width]` from a reading of rows `[B, C]`."""
-        seen = reading.outcome >= 0
-        e: Tensor = self.outcome(torch.where(seen, reading.outcome + self.start, self.unobserved))
+        seen = reading.shown >= 0
+        e: Tensor = self.outcome(torch.where(seen, reading.shown + self.start, self.unobserved))
         if not self.layout.numeric:
             return e
         where = self.layout.where_numeric

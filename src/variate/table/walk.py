@@ -172,9 +172,10 @@ class Walk:
         """Remember a column, of some rows what their values say."""
         stop, chain = self._route.stops[place], self._route.chain
         found, score, present = chain.layout.read_one(stop.column, self._x[stop.column][rows])
+        found = chain.layout.shown_one(stop.column, found, self._x, rows)
         unobserved = len(self._route.tables.parts[place].outcomes) - 1
         outcome[rows] = torch.where(found >= 0, found, unobserved).int()
-        alone = present & (found == stop.elsewhere)
+        alone = present & (found >= (stop.elsewhere or 0))
         if stop.elsewhere is None or not alone.any():
             self._memory.note(place, outcome)
         elif isinstance(rows, slice) and alone.all():
