@@ -348,3 +348,22 @@ def test_the_grid_of_a_column_is_what_the_sums_ran_over():
     values = grid(number("negative"), 3)
     assert len(values) == round((values[-1] - values[0]).item() / 0.01) + 1
     assert values.diff().sub(0.01).abs().max() < 1e-9
+
+
+def test_networks_are_shown_that_columns_agree():
+    """A copy where the value is what it gives, unless that is an atom, a gap, or not known."""
+    plain = Numeric((-9.0, 9.0), (-2.0, 2.0), low=-9.0, high=9.0)
+    copies = (Copy((0,)), Copy((0,), (-1.0,)), Copy((0, 1), (1.0, -1.0), 0.5))
+    column = Numeric(plain.values, plain.scores, atoms=(0.0,), low=-9.0, high=9.0, copies=copies)
+    layout = RowLayout([plain, plain, column])
+    x = torch.tensor(
+        [[2.0, 1.0, 2.0], [2.0, 1.0, -2.0], [2.0, 1.0, 1.5], [2.0, 1.0, 1.0], [0.0, 1.0, 0.0],
+         [NAN, 1.0, 2.0], [2.0, 1.0, NAN]], dtype=DOUBLE,
+    )  # fmt: skip
+    reading = layout.read(x)
+    assert reading.shown[2].tolist() == [2, 3, 4, 1, 0, 1, -1]
+    assert reading.outcome[2].tolist() == [1, 1, 1, 1, 0, 1, -1]
+    everywhere, some = slice(None), torch.tensor([0, 2])
+    outcome = reading.outcome[2]
+    assert layout.shown_one(2, outcome, x.T, everywhere).tolist() == reading.shown[2].tolist()
+    assert layout.shown_one(2, outcome[some], x.T, some).tolist() == [2, 4]

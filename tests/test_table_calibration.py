@@ -124,3 +124,18 @@ def test_a_fitted_model_draws_the_marginals_of_its_table():
     for name in frame:
         real, made = (f[name].value_counts(normalize=True) for f in (frame, rows))
         assert real.sub(made, fill_value=0).abs().max() < 0.02, name
+
+
+def test_a_cell_that_training_never_missed_is_shown_as_the_average_cell():
+    torch.manual_seed(0)
+    x = data()
+    embedding = random_model(x).decoder.chain.embedding
+    before = embedding.outcome.weight.clone()
+    embedding.settle_unobserved(x)
+    gap = torch.full((1, 4), NAN, dtype=torch.float64)
+    mean = embedding(embedding.layout.read(x)).mean(1)
+    shown = embedding(embedding.layout.read(gap))[:, 0]
+    assert torch.allclose(shown[[0, 2, 3]], mean[[0, 2, 3]], atol=1e-5)
+    assert not torch.allclose(shown[1], mean[1], atol=1e-2)  # a gap of its own, which was seen
+    changed = (embedding.outcome.weight != before).any(1)
+    assert changed.nonzero().flatten().tolist() == sorted(embedding.unobserved.flatten().tolist())
