@@ -18,7 +18,8 @@ __all__ = ["Habits", "habits_for", "habits_of"]
 REFERENCE = 30_000  # rows
 STEPS = 1_750  # at so many
 FEWEST_STEPS = 400
-PRECISE_STEPS = 2_800  # of a table of a dozen columns that are mostly numbers, at so many
+PRECISE_STEPS = 2_800  # of a table that is mostly numbers, at so many
+MOST_WORK = 2_100_000  # steps by columns by width, at so many: two minutes of two cores
 ENOUGH = 12_500  # rows; below, a wider network would learn them by heart
 MANY = 30_000  # rows, from which on a still wider one does not
 SMALL = 5_000  # rows; below, numbers are dropped out too
@@ -73,9 +74,11 @@ number_dropout=0.0, width=32)
     dropout = 0.1 * min(max(share**-0.25, 0.5), 3.0)
     precise = numbers > 0.5 * columns and columns <= 24 and rows >= ENOUGH
     narrow = rows < SMALL / 2
+    width = _width(rows, columns) if precise else 16 if narrow else 32
     steps = STEPS * min(share**0.75, 4.0)
     if precise:
-        steps = PRECISE_STEPS * min(share ** (1 / 3), 4.0) * min((12 / columns) ** 0.5, 1.0)
+        steps = PRECISE_STEPS * min(share ** (1 / 3), 4.0)
+        steps = min(steps, MOST_WORK * max(share ** (1 / 3), 1.0) / (columns * width))
     return Habits(
         steps=round(max(steps, FEWEST_STEPS)),
         batch_size=batch,
@@ -83,7 +86,7 @@ number_dropout=0.0, width=32)
         weight_decay=0.03 if precise else 0.1 * min(max(1 / share, 0.1), 20.0),
         dropout=dropout,
         number_dropout=dropout if rows < SMALL else 0.05 if precise else 0.0,
-        width=_width(rows, columns) if precise else 16 if narrow else 32,
+        width=width,
     )
 
 
