@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
-from variate import TableVAE, bundle, load
+from variate import TableVAE, bundle, load, priors
 from variate.errors import ModelFileError
 from variate.table import estimator
 from variate.table.habits import habits_for
@@ -34,11 +35,27 @@ def test_a_model_file_keeps_its_width_whatever_the_habits_are_now(tmp_path, monk
     np.testing.assert_array_equal(again.score_samples(rows), model.score_samples(rows))
 
 
-@pytest.mark.parametrize("width", [0, -1, True, "64", None, 10**9])
+@pytest.mark.parametrize("width", [0, -1, True, "64", 8.0, 10**9])
 def test_a_file_with_a_strange_width_is_refused(tmp_path, width):
     rows = np.random.default_rng(0).normal(size=(200, 2)).round(2)
     manifest, weights = TableVAE(latent=2, hidden=(8,), epochs=1).fit(rows)._described()
-    manifest["facts"]["width"] = width
+    manifest["codec"]["width"] = width
     bundle.write(tmp_path / "bad.variate", manifest, weights, "")
     with pytest.raises(ModelFileError):
         load(tmp_path / "bad.variate")
+
+
+def test_a_fit_that_fails_leaves_nothing_behind():
+    """Neither half a model of the new rows, nor a model of the old ones that reads the new."""
+    rows = np.random.default_rng(0).normal(size=(200, 2)).round(2)
+    model = TableVAE(latent=2, hidden=(8,), epochs=1, prior=priors.StandardNormal(3))
+    with pytest.raises(Exception, match=r"latent|dimension"):
+        model.fit(rows)
+    with pytest.raises(NotFittedError):
+        model.sample(1)
+    model.set_params(prior=None).fit(rows)
+    before = model.score_samples(rows)
+    model.set_params(prior=priors.StandardNormal(3))
+    with pytest.raises(Exception, match=r"latent|dimension"):
+        model.fit(rows * 100)
+    np.testing.assert_array_equal(model.score_samples(rows), before)

@@ -33,7 +33,7 @@ from variate.diary import follow
 from variate.errors import OptionError
 from variate.evaluation import summary
 from variate.inference import Objective
-from variate.manifest import manifest_of, remember_columns
+from variate.manifest import manifest_of, remember_columns, unchanged_by_failure
 from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
 from variate.options import Options, above_zero, asked_latent, at_least, check_training
@@ -141,7 +141,8 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             processes: How many processes there must be; None for as many as torchrun started.
 
         Returns:
-            self. After Ctrl-C the best model so far is kept and KeyboardInterrupt goes on.
+            self. After Ctrl-C the best model so far is kept and KeyboardInterrupt goes on; after
+            an error the estimator is what it was before.
 
         Raises:
             DataError: The data cannot be used.
@@ -149,7 +150,10 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             TrainingError: Training cannot go on.
         """
         self._check_options()
-        with scratch_folder(None if checkpoint is None else Path(checkpoint).parent) as scratch:
+        with (
+            scratch_folder(None if checkpoint is None else Path(checkpoint).parent) as scratch,
+            unchanged_by_failure(self),
+        ):
             prepared = self._prepare(X, scratch)
             self.codec_ = prepared.codec
             self.facts_: dict[str, Any] = prepared.facts(X)
@@ -372,9 +376,9 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         parameters = manifest["parameters"]["dict"]
         expect_modest(parameters, weights)
         self = cls(**revive(manifest["parameters"]))
-        self.codec_, self.facts_, self.history_ = codec, manifest["facts"], manifest["history"]
         with torch.device("meta"):  # a file may ask for any size: look before it is made
             expect_shapes(self._assemble(codec), weights)
+        self.codec_, self.facts_, self.history_ = codec, manifest["facts"], manifest["history"]
         remember_columns(self, manifest)
         with isolated(0):
             self.model_ = self._build(codec, self._blank(codec))

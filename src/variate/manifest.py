@@ -1,8 +1,10 @@
-"""The manifest of a model file: what an estimator is, apart from its weights.
+"""What an estimator is, apart from its weights: as the manifest of a model file, and kept safe.
 
 This module does not know any kind of data.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from variate._version import __version__
 from variate.specification import describe
 
-__all__ = ["manifest_of", "remember_columns"]
+__all__ = ["manifest_of", "remember_columns", "unchanged_by_failure"]
 
 
 def manifest_of(estimator: Any) -> dict[str, Any]:
@@ -37,3 +39,15 @@ def remember_columns(estimator: Any, manifest: dict[str, Any]) -> None:
         estimator.n_features_in_ = manifest["features"]
     if manifest["names"]:
         estimator.feature_names_in_ = np.array(manifest["names"], dtype=object)
+
+
+@contextmanager
+def unchanged_by_failure(estimator: Any) -> Iterator[None]:
+    """Take back what an estimator has learned within, if it fails; Ctrl-C is no failure."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except Exception:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise

@@ -47,6 +47,7 @@ class TableCodec(Codec):
     Attributes:
         schema: What was learned; there after `fit`.
         copies: Which numbers repeat which, see `find_copies`; there after `notice`.
+        width: Of the columns' networks, once it was chosen for this table.
 
     Examples:
         >>> import pyarrow as pa
@@ -62,10 +63,12 @@ class TableCodec(Codec):
 
     schema: TableSchema
     copies: Copies
+    width: int | None
 
     def __init__(self, columns: Mapping[str, str] | None = None) -> None:
         self.columns = columns
         self.copies = ()
+        self.width = None
 
     @property
     def modelled(self) -> tuple[ColumnSchema, ...]:
@@ -141,9 +144,13 @@ class TableCodec(Codec):
         self.copies = find_copies(x.numpy(), self.modelled)
 
     def state(self) -> dict[str, Any]:
-        """The overrides and the schema, as JSON-able values."""
-        copies = [[column, *asdict(copy).values()] for column, copy in self.copies]
-        return {"columns": self._overrides(), "schema": self.schema.to_json(), "copies": copies}
+        """The overrides and what was learned, as JSON-able values."""
+        return {
+            "columns": self._overrides(),
+            "schema": self.schema.to_json(),
+            "copies": [[column, *asdict(copy).values()] for column, copy in self.copies],
+            "width": self.width,
+        }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
@@ -153,11 +160,14 @@ class TableCodec(Codec):
             ModelFileError: The state is damaged.
         """
         given = state.get("columns") if isinstance(state, dict) else None
-        if not isinstance(given, dict) or state.keys() != {"columns", "schema", "copies"}:
+        whole = isinstance(given, dict) and state.keys() == {"columns", "schema", "copies", "width"}
+        width = state["width"] if whole else None
+        if not whole or not (width is None or (type(width) is int and width >= 1)):
             raise ModelFileError("the codec in the model file is damaged; fit and save it again.")
         codec = cls(given or None)
         codec.schema = TableSchema.from_json(state["schema"])
         codec.copies = checked_copies(state["copies"], codec.modelled)
+        codec.width = width
         return codec
 
     # -- learning -------------------------------------------------------------------------------

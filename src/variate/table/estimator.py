@@ -242,22 +242,16 @@ class TableVAE(Estimator):
         encoder = RowEncoder(layout, tuple(self.hidden), posterior)
         order = chain_order(layout, first)
         habits, noisy = habits_of(codec.schema), self.privacy is not None
+        codec.width = codec.width or habits.width  # habits may change, a model's file does not
         chain = Chain(
             layout,
             self._latent(codec),
             order,
-            width=self.width or self._kept_width(habits.width),
+            width=self.width or codec.width,
             dropout=0.0 if noisy else habits.dropout,  # the noise is enough
             number_dropout=0.0 if noisy else habits.number_dropout,
         )
         return VAE(encoder, RowDecoder(chain), prior)
-
-    def _kept_width(self, width: int) -> int:
-        """The width that was chosen when the model was fitted: habits may change, files do not."""
-        kept = self.facts_.setdefault("width", width)
-        if type(kept) is not int or kept < 1:
-            raise ValueError(f"the width of a network is a whole number, not {kept!r}")
-        return kept
 
     def _started(self, model: VAE, example: Tensor) -> VAE:
         assert isinstance(model.decoder, RowDecoder)
