@@ -587,7 +587,9 @@ def test_a_damaged_schema_is_refused(damage: Callable[[dict[str, Any]], Any]) ->
     assert TableSchema.from_json(copy)
     damage(copy)
     with pytest.raises(ModelFileError, match="fit and save the model again"):
-        TableCodec.from_state({"columns": {}, "schema": copy, "copies": [], "width": None})
+        TableCodec.from_state(
+            {"columns": {}, "schema": copy, "copies": [], "sums": [], "width": None}
+        )
 
 
 def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,7 @@ A kind brings a codec (raw data <-> x), a network (encoder, decoder, prior) and 
 pictures of its kind. Everything else is here: fit, sample, reconstruct, encode, transform, decode,
 vary, interpolate, score, evaluate, save, load.
 
-scikit-learn's rules hold: the constructor stores its arguments untouched, `fit` learns and
-returns self, what is learned ends in an underscore.
+scikit-learn's rules hold: the constructor stores its arguments, what is learned ends in `_`.
 
 Three sets of rows are kept apart: the training rows move the weights, the validation rows choose
 the moment to stop, and the figures that `fit` reports come from the held-out rows alone.
@@ -141,8 +140,7 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             processes: How many processes there must be; None for as many as torchrun started.
 
         Returns:
-            self. After Ctrl-C the best model so far is kept and KeyboardInterrupt goes on; after
-            an error the estimator is what it was before.
+            self. After Ctrl-C it has the best model so far, after an error what it had before.
 
         Raises:
             DataError: The data cannot be used.
@@ -150,10 +148,8 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             TrainingError: Training cannot go on.
         """
         self._check_options()
-        with (
-            scratch_folder(None if checkpoint is None else Path(checkpoint).parent) as scratch,
-            unchanged_by_failure(self),
-        ):
+        folder = None if checkpoint is None else Path(checkpoint).parent
+        with unchanged_by_failure(self), scratch_folder(folder) as scratch:
             prepared = self._prepare(X, scratch)
             self.codec_ = prepared.codec
             self.facts_: dict[str, Any] = prepared.facts(X)

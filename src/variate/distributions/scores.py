@@ -212,6 +212,10 @@ class ScoreMaps(Tables):
         lower, upper = self._map(values, right=False), self._map(values, right=True)
         return _rows((lower.score + upper.score) / 2, x.shape)
 
+    def slopes(self, x: Tensor) -> Tensor:
+        """T'(x), float64; at a knot that of the segment to its right."""
+        return _rows(self._map(_columns(x), right=True).slope, x.shape)
+
     def inverse(self, score: Tensor) -> Tensor:
         """The raw values that have these scores, on the grid where the column has one, float64."""
         t = _columns(score)

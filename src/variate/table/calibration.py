@@ -8,8 +8,10 @@ biases lack: with w_k(m) the probability of outcome k in row m and q_k its share
 
     b_k <- b_k + log q_k - log 1/M Σ_m w_k(m)
 
-until the shares agree, before the column is drawn and the next one's turn has come. A number whose
-mixture has a part in the values of its atoms is left as it is.
+until the shares agree, before the column is drawn and the next one's turn has come. Where the
+mixture of a number gives the values of its atoms too, q_k is what the mixture and the copies leave.
+
+The mixture of a number, where it is no atom, is settled before that: see `mixtures`.
 
 This module does not know where the prior and the weights come from.
 """
@@ -21,6 +23,7 @@ from torch import Tensor
 
 from variate.distributions.column import Allowed, ColumnLaw, NumberLaw
 from variate.models import VAE
+from variate.table.mixtures import settle_mixture
 from variate.table.network import RowEncoder
 from variate.table.rows import RowDecoder
 from variate.table.walk import Route
@@ -34,7 +37,6 @@ DRAWN = 2**20  # cells that are drawn
 ROUNDS = 8
 FEWEST = 5  # rows; what is rarer in the data is left as the network has it
 SOME = 4_096  # rows that are enough for an average
-OVERLAP = 0.02  # of the atoms' values
 MOST_SHIFT = 1.0  # nats; what is off by more is not a matter of a bias
 
 
@@ -56,7 +58,7 @@ def settle(model: VAE, x: Tensor, seed: int) -> None:
 
 @torch.no_grad()
 def settle_marginals(model: VAE, x: Tensor, seed: int, rows: int = ROWS) -> None:
-    """Give the outcomes of the chain's columns the shares that they have in the data.
+    """Give the columns of the chain the marginals that they have in the data.
 
     Args:
         model: Whose decoder is a chain of columns, in evaluation mode.
@@ -74,6 +76,7 @@ def settle_marginals(model: VAE, x: Tensor, seed: int, rows: int = ROWS) -> None
         walk = Route(chain).walk(model.prior().sample((rows,)))
         reading = chain.layout.read(x.to(device))
         for place, column in enumerate(chain.order):
+            settle_mixture(walk, place, reading)
             law = walk.observed(place)
             if chain.layout.columns[column].outcomes:
                 shift = _shift(law, reading.outcome[column])
@@ -88,25 +91,26 @@ def _shift(law: ColumnLaw, outcome: Tensor) -> Tensor:
     wanted = counts / counts.sum()
     shift = torch.zeros_like(wanted)
     free = counts < FEWEST
+    besides = torch.zeros_like(wanted)
     if isinstance(law, NumberLaw):
         free[len(law.column.atoms)] = True  # elsewhere, and copies: what is left
-        if _overlap(law) > OVERLAP:
-            return shift
+        besides = _besides(law)
+        free = free | (besides > 0.9 * wanted)
     for _ in range(ROUNDS):
         share = (law.log_w + shift).softmax(-1).mean(0)
-        rest = (1 - wanted[~free].sum()) / share[free].sum().clamp_min(1e-12)
-        aim = torch.where(free, share * rest.clamp(0.1, 10.0), wanted)
+        rest = (1 - (wanted - besides)[~free].sum()) / share[free].sum().clamp_min(1e-12)
+        aim = torch.where(free, share * rest.clamp(0.1, 10.0), wanted - besides)
         shift = shift + aim.clamp_min(1e-12).log() - share.clamp_min(1e-12).log()
-    shift = shift - (shift[free][0] if free.any() else 0.0)
+    shift = shift - wanted @ shift  # a constant says nothing, but would be cut off
     return shift.clamp(-MOST_SHIFT, MOST_SHIFT)
 
 
-def _overlap(law: NumberLaw) -> float:
-    """What share of the atoms' values the mixture and the copies give."""
-    if not law.column.atoms:
-        return 0.0
-    some = law.some(SOME)
-    _, total = some.restricted(Allowed(values=law.column.atoms))
-    whole = total.exp().mean()
-    own = some.log_w[:, : len(law.column.atoms)].exp().sum(-1).mean()
-    return float((whole - own) / whole)
+def _besides(law: NumberLaw) -> Tensor:
+    """The probability of each atom that the mixture and the copies have, `[L]`."""
+    atoms, found = len(law.column.atoms), torch.zeros_like(law.log_w[0])
+    if atoms:
+        some = law.some(SOME)
+        given, total = some.restricted(Allowed(values=law.column.atoms))
+        whole = (given.log_w[:, :atoms] + total.unsqueeze(-1)).exp().mean(0)
+        found[:atoms] = (whole - some.log_w[:, :atoms].exp().mean(0)).clamp_min(0.0)
+    return found

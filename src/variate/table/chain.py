@@ -31,6 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from variate.distributions.rows import Numeric, Reading, RowLayout
+from variate.table.copies import Copies
 from variate.table.memory import CarriedTables, GatheredTables, KeptTables, Part, SummedTables
 from variate.table.network import ColumnEmbedding
 
@@ -54,6 +55,7 @@ class Chain(nn.Module):
         layers: Of a column's network, after the first.
         dropout: The share of its activations that are dropped in training.
         number_dropout: The same for numbers that are not closed, which it would blur.
+        sums: What columns add up to in every row that is drawn, see `sums.settled`.
 
     Raises:
         ValueError: A column comes before one that it copies.
@@ -72,12 +74,14 @@ class Chain(nn.Module):
         layers: int = 2,
         dropout: float = 0.1,
         number_dropout: float = 0.0,
+        sums: Copies = (),
     ) -> None:
         super().__init__()
         columns = len(order)
         if any(not set(copy.sources) <= {*order[: order.index(c)]} for c, copy in layout.copies):
             raise ValueError("a column can only copy one that comes before it in the chain's order")
         self.layout = layout
+        self.sums = sums
         self.order = list(order)
         self.width = width
         self.embedding = ColumnEmbedding(layout, embedding)
@@ -123,6 +127,13 @@ class Chain(nn.Module):
             if column in bucket:
                 start = bucket.index(column) * self.layout.widths[b]
                 self.outcome_bias[b][start : start + len(shift)] += shift
+
+    @torch.no_grad()
+    def shift_numbers(self, column: int, shift: Tensor) -> None:
+        """Add to the biases of the raw parameters of a number's mixture, `[3·K]`."""
+        size = 3 * self.layout.components
+        start = self.layout.numeric.index(column) * size
+        self.number_bias[start : start + size] += shift
 
     # -- all columns at once ----------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from variate.codec import Codec
 from variate.errors import DataError, DataWarning, ModelFileError, OptionError, SchemaError
 from variate.table import columns as column_codec
-from variate.table.copies import Copies, checked_copies, find_copies
+from variate.table.copies import Copies, checked_copies, find_copies, find_sums
 from variate.table.frames import Frame, restore, to_frame
 from variate.table.inference import OVERRIDES, conclude, summary_for
 from variate.table.schema import ColumnSchema, Dropped, TableSchema
@@ -47,6 +47,7 @@ class TableCodec(Codec):
     Attributes:
         schema: What was learned; there after `fit`.
         copies: Which numbers repeat which, see `find_copies`; there after `notice`.
+        sums: Which sums hold in every row and are no copies, see `find_sums`; there after `notice`.
         width: Of the columns' networks, once it was chosen for this table.
 
     Examples:
@@ -63,11 +64,13 @@ class TableCodec(Codec):
 
     schema: TableSchema
     copies: Copies
+    sums: Copies
     width: int | None
 
     def __init__(self, columns: Mapping[str, str] | None = None) -> None:
         self.columns = columns
         self.copies = ()
+        self.sums = ()
         self.width = None
 
     @property
@@ -142,6 +145,7 @@ class TableCodec(Codec):
         Some ten thousand of them are enough.
         """
         self.copies = find_copies(x.numpy(), self.modelled)
+        self.sums = find_sums(x.numpy(), self.modelled)
 
     def state(self) -> dict[str, Any]:
         """The overrides and what was learned, as JSON-able values."""
@@ -149,6 +153,7 @@ class TableCodec(Codec):
             "columns": self._overrides(),
             "schema": self.schema.to_json(),
             "copies": [[column, *asdict(copy).values()] for column, copy in self.copies],
+            "sums": [[column, *asdict(copy).values()] for column, copy in self.sums],
             "width": self.width,
         }
 
@@ -160,13 +165,15 @@ class TableCodec(Codec):
             ModelFileError: The state is damaged.
         """
         given = state.get("columns") if isinstance(state, dict) else None
-        whole = isinstance(given, dict) and state.keys() == {"columns", "schema", "copies", "width"}
+        names = {"columns", "schema", "copies", "sums", "width"}
+        whole = isinstance(given, dict) and state.keys() == names
         width = state["width"] if whole else None
         if not whole or not (width is None or (type(width) is int and width >= 1)):
             raise ModelFileError("the codec in the model file is damaged; fit and save it again.")
         codec = cls(given or None)
         codec.schema = TableSchema.from_json(state["schema"])
         codec.copies = checked_copies(state["copies"], codec.modelled)
+        codec.sums = checked_copies(state["sums"], codec.modelled)
         codec.width = width
         return codec
 

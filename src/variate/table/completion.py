@@ -245,7 +245,7 @@ def _after(
     walk.adopt(pool[chosen])
     for place in range(places, len(chain.order)):
         walk.draw(place)
-    return Completed(walk.x, _effective(log_w))
+    return Completed(walk.whole(cells.known), _effective(log_w))
 
 
 def _among(route: Route, codes: Callable[[int], Tensor], cells: Cells, k: int) -> Completed:
@@ -271,7 +271,7 @@ def _among(route: Route, codes: Callable[[int], Tensor], cells: Cells, k: int) -
             chosen = torch.multinomial(log_w.softmax(-1), 1).squeeze(-1)
             walk.keep(torch.arange(n, device=chosen.device) * k + chosen)
             log_w = log_w[:, :1].zero_()
-    return Completed(walk.x, effective)
+    return Completed(walk.whole(cells.known), effective)
 
 
 def _step(law: CategoryLaw | NumberLaw, column: int, cells: Cells, k: int) -> tuple[Tensor, Tensor]:

@@ -118,7 +118,7 @@ def draw_given(
     kept = torch.randperm(m)[:n] if n <= m else torch.randint(m, (n,))
     counts = beginnings[kept].bincount().double()
     effective = float(counts.sum().square() / counts.square().sum())
-    return Conditional(walk.x[kept], log_p, effective)
+    return Conditional(walk.whole(_fixed(chain, allowed))[kept], log_p, effective)
 
 
 def _rejected(
@@ -147,6 +147,7 @@ def _alone(
     end: int | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
     """Rows that know nothing of each other, in blocks: those left, and their log-weights."""
+    fixed = _fixed(route.chain, allowed)
 
     def grown(block: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         walk, log_w, _ = _grow(
@@ -159,7 +160,7 @@ def _alone(
             end=end,
             generator=generator,
         )
-        return walk.x, log_w
+        return walk.whole(fixed), log_w
 
     return in_blocks(grown, z)
 
@@ -205,6 +206,11 @@ def _grow(
             walk.keep(kept)
             beginnings = beginnings[kept]
     return walk, log_w, beginnings
+
+
+def _fixed(chain: Chain, allowed: Mapping[int, Allowed]) -> Tensor:
+    """Which columns something is asked of, bool `[C]`."""
+    return torch.tensor([c in allowed for c in range(len(chain.order))], device=chain.bias.device)
 
 
 def _systematic(share: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ For each number x_c the columns before it are looked through for
 and those are kept, at most three, that explain most; atoms and rows already explained are left out.
 Parts are drawn, and what their sum is off moves its score by the slope of T at the sum over that at
 the part. Where it is large, as for the least of some shares given the largest, the sum would hold
-and its distribution would be lost, so that is left to the network.
+and its distribution would be lost. Such sums are found too, where every row obeys them, but are no
+copies: the column is drawn like others, and the sum settled afterwards (see `sums`).
 
 Numbers of a column without a grid are the same when their first seven digits are.
 
@@ -33,7 +34,7 @@ from variate.distributions.scores import Copy
 from variate.errors import ModelFileError
 from variate.table.schema import NUMBER, ColumnSchema
 
-__all__ = ["Copies", "checked_copies", "find_copies"]
+__all__ = ["Copies", "checked_copies", "find_copies", "find_sums"]
 
 SHARE = 0.01
 SHIFTED = 0.05
@@ -61,8 +62,11 @@ def find_copies(x: Floats, columns: Sequence[ColumnSchema]) -> Copies:
     x = x[:: max(1, len(x) // LOOKED_AT)]
     numbers = [c for c, column in enumerate(columns) if column.kind in NUMBER]
     largest = np.nanmax(np.abs(x), 0, initial=0.0, where=~np.isnan(x))
-    sums = dict(_sums(x, numbers, largest))
-    sums = {c: copy for c, copy in sums.items() if not _coarser(x[:FIRST_LOOK], c, copy, columns)}
+    sums = {
+        c: copy
+        for c, copy in _sums(x, numbers, largest)
+        if not _coarser(x[:FIRST_LOOK], c, copy, columns)
+    }
     found: list[tuple[int, Copy]] = []
     for place, c in enumerate(numbers):
         if columns[c].closed:
@@ -85,6 +89,20 @@ def find_copies(x: Floats, columns: Sequence[ColumnSchema]) -> Copies:
             found.append((c, candidates[best]))
             left &= ~hits[best]
     return tuple(found)
+
+
+def find_sums(x: Floats, columns: Sequence[ColumnSchema]) -> Copies:
+    """Which sums hold in every row and are no copies: see `find_copies`, whose arguments it has."""
+    x = x[:: max(1, len(x) // LOOKED_AT)]
+    numbers = [c for c, column in enumerate(columns) if column.kind in NUMBER]
+    largest = np.nanmax(np.abs(x), 0, initial=0.0, where=~np.isnan(x))
+    return tuple(
+        (c, copy)
+        for c, copy in _sums(x, numbers, largest)
+        if _coarser(x[:FIRST_LOOK], c, copy, columns)
+        and not all(columns[part].closed for part in (c, *copy.sources))
+        and bool((_same(x, c, copy, columns[c]) | np.isnan(x[:, [c, *copy.sources]]).any(1)).all())
+    )
 
 
 def _step(column: ColumnSchema) -> float:
@@ -201,7 +219,7 @@ def _slope(values: Floats, column: ColumnSchema) -> Floats:
 
 
 def checked_copies(state: Any, columns: Sequence[ColumnSchema]) -> Copies:
-    """The copies that a model file names, if they make sense.
+    """The copies or sums that a model file names, if they make sense.
 
     Raises:
         ModelFileError: They do not.

@@ -250,6 +250,7 @@ class TableVAE(Estimator):
             width=self.width or codec.width,
             dropout=0.0 if noisy else habits.dropout,  # the noise is enough
             number_dropout=0.0 if noisy else habits.number_dropout,
+            sums=codec.sums,
         )
         return VAE(encoder, RowDecoder(chain), prior)
 

@@ -99,7 +99,7 @@ class Rows(Distribution):
             walk = route.walk(codes)
             for place in range(len(self.chain.order)):
                 walk.draw(place, generator, self.temperature)
-            return walk.x
+            return walk.whole()
 
         parts = in_blocks(drawn, z.reshape(-1, z.shape[-1]))
         return torch.cat(parts).reshape(*z.shape[:-1], -1)
@@ -110,7 +110,7 @@ class Rows(Distribution):
         walk = Route(self.chain).walk(self.z.flatten(0, -2))
         for place in range(len(self.chain.order)):
             walk.take(place, walk.observed(place).middle())
-        return walk.x.reshape(*self.z.shape[:-1], -1)
+        return walk.whole().reshape(*self.z.shape[:-1], -1)
 
 
 @tempered.register

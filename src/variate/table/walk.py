@@ -23,6 +23,7 @@ from variate.distributions.rows import Numeric
 from variate.table.blocks import one_thread
 from variate.table.chain import Chain
 from variate.table.memory import Part
+from variate.table.sums import settled
 
 __all__ = ["Route", "Walk"]
 
@@ -89,6 +90,11 @@ class Walk:
         self.adopt(z)
 
     @property
+    def chain(self) -> Chain:
+        """The networks."""
+        return self._route.chain
+
+    @property
     def x(self) -> Tensor:
         """The rows as far as they are known, `[M, C]`; NaN where they are not."""
         return self._x.T
@@ -116,6 +122,14 @@ class Walk:
         self._x[self._route.stops[place].column] = values
         outcome = torch.empty(len(values), dtype=torch.int32, device=values.device)
         self._note(place, outcome, slice(None))
+
+    def whole(self, fixed: Tensor | None = None) -> Tensor:
+        """The rows `[M, C]`, drawn to the end, in which sums hold that hold in every row.
+
+        Args:
+            fixed: Which cells stay as they are, bool, of the shape `[M, C]` or `[C]`.
+        """
+        return settled(self.chain.layout, self.chain.sums, self.x, fixed)
 
     def law(self, place: int) -> ColumnLaw:
         """The law of the column at this place, given the rows so far."""
