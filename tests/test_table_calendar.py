@@ -13,7 +13,7 @@ import torch
 import variate as vt
 from variate import RelatedTables, TableVAE, constraints, load
 from variate.errors import ModelFileError, SchemaError
-from variate.table import estimator
+from variate.table import intake
 from variate.table.calendar import Calendar
 from variate.table.constrained import ConstrainedCodec
 from variate.table.stream import TableStream
@@ -277,7 +277,7 @@ def test_a_stream_takes_moments_apart_as_a_table_in_memory_does(tmp_path, monkey
     x = torch.cat(blocks)
     assert x.sum(0).tolist() == pytest.approx(expected.encode(table).sum(0).tolist())
     assert found.codec.decode(x).schema == table.schema
-    monkeypatch.setattr(estimator, "LARGE", 1)
+    monkeypatch.setattr(intake, "LARGE", 1)
     tiny = {"latent": 2, "hidden": (16,), "width": 8, "epochs": 1}
     model = TableVAE(**tiny).fit(tmp_path / "rows.parquet")
     asked = vt.Between(dt.datetime(2022, 6, 1), dt.datetime(2022, 6, 30))

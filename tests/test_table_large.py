@@ -5,7 +5,7 @@ import pytest
 from tables import people
 
 from variate import TableVAE, load
-from variate.table import estimator, files
+from variate.table import files, intake
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def fitted(path):
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_streamed_training_is_as_good_as_resident_training(paths, monkeypatch, tmp_path, name):
     resident = fitted(paths / name)
-    monkeypatch.setattr(estimator, "LARGE", 0)
+    monkeypatch.setattr(intake, "LARGE", 0)
     streamed = fitted(paths / name)
     rows = people(5_000, seed=9)
     apart = streamed.score_samples(rows) - resident.score_samples(rows)
@@ -37,7 +37,7 @@ def test_streamed_training_is_as_good_as_resident_training(paths, monkeypatch, t
 
 
 def test_a_streamed_fit_is_repeatable(paths, monkeypatch):
-    monkeypatch.setattr(estimator, "LARGE", 0)
+    monkeypatch.setattr(intake, "LARGE", 0)
     quick = TableVAE(latent=2, hidden=(8,), components=2, width=8, epochs=1)
     rows = people(50, seed=3)
     first = quick.fit(paths / "t.parquet").score_samples(rows)

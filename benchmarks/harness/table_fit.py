@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 
 from harness.timing import Stopwatch
 from variate.evaluation import elbo
-from variate.table import TableVAE, estimator
+from variate.table import TableVAE, intake
 
 __all__ = ["main"]
 
 
 def main(way: str, train: str, test: str, seed: int, epochs: float, batch: int) -> None:
     """Fit and measure."""
-    estimator.LARGE = 0
+    intake.LARGE = 0
     data = pq.read_table(train) if way == "memory" else train
     watch = Stopwatch()
     model = TableVAE(epochs=epochs, batch_size=batch, seed=seed).fit(data)

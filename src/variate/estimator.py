@@ -28,28 +28,24 @@ from torch.distributions import Distribution
 from variate import bundle, verbs
 from variate.card import model_card
 from variate.codec import Codec
-from variate.diary import follow
 from variate.errors import OptionError
 from variate.evaluation import summary
+from variate.fitting import begin, run, unchanged_by_failure
 from variate.inference import Objective
-from variate.manifest import manifest_of, remember_columns, unchanged_by_failure
+from variate.manifest import manifest_of, restored
 from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
 from variate.options import Options, above_zero, asked_latent, at_least, check_training
 from variate.output import scratch_folder
-from variate.preparation import Prepared, expect_modest, expect_shapes
-from variate.randomness import isolated
+from variate.preparation import Prepared
 from variate.records import Encoding, Evaluation
 from variate.report import Section
-from variate.specification import revive
-from variate.training import tensorboard, train
+from variate.training import train
 from variate.verdict import verdict
 
 __all__ = ["Estimator"]
 
 CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at the least; they cost under 2 % anyway
-CODES = 40_000  # that a prior is fitted to
-HELD_OUT_ROWS = 2_000  # the standard error is reported beside the figure
 
 
 class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -153,17 +149,10 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             prepared = self._prepare(X, scratch)
             self.codec_ = prepared.codec
             self.facts_: dict[str, Any] = prepared.facts(X)
-            with isolated(self.seed):
-                model = self._build(prepared.codec, prepared.example)
-                self.model_ = self._started(model, prepared.example)
             self.history_: list[dict[str, Any]] = []
+            begin(self, prepared)
             events = self._events(prepared, checkpoint, processes, resume=resume)
-            if logdir is not None:
-                events = tensorboard(events, logdir)
-            try:
-                follow(events, self.facts_, self.history_, show=self.verbose)
-            finally:
-                self._conclude(prepared)
+            run(self, events, prepared, logdir)
         return self
 
     def _events(
@@ -186,19 +175,6 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             fingerprint=prepared.fingerprint(self.get_params(deep=False)),
             **self._habits(self.facts_["training_rows"]),
         )
-
-    def _conclude(self, prepared: Prepared) -> None:
-        """Settle the prior and measure what is there, be it the end or an interruption."""
-        self.model_.eval()
-        if "stopped" not in self.facts_:
-            return
-        if isinstance(self.model_.prior, priors.Aggregate):
-            codes = verbs.codes(self.model_, prepared.many(), CODES, seed=self.seed)
-            self.model_.prior.fit(codes, seed=self.seed)
-        self._settle(prepared)
-        if prepared.held_out is not None:
-            x = prepared.held_out[:HELD_OUT_ROWS]
-            self.facts_["held_out"] = {"rows": len(x)} | self._figures(x, draws=64, seed=self.seed)
 
     def _settle(self, prepared: Prepared) -> None:
         """What a kind does to its model once all else is trained."""
@@ -368,19 +344,7 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     @classmethod
     def _restored(cls, manifest: dict[str, Any], weights: dict[str, Tensor]) -> Self:
         """The estimator that a model file describes."""
-        codec = cls.codec.from_state(manifest["codec"])
-        parameters = manifest["parameters"]["dict"]
-        expect_modest(parameters, weights)
-        self = cls(**revive(manifest["parameters"]))
-        with torch.device("meta"):  # a file may ask for any size: look before it is made
-            expect_shapes(self._assemble(codec), weights)
-        self.codec_, self.facts_, self.history_ = codec, manifest["facts"], manifest["history"]
-        remember_columns(self, manifest)
-        with isolated(0):
-            self.model_ = self._build(codec, self._blank(codec))
-        self.model_.load_state_dict(weights)
-        self.model_.eval()
-        return self
+        return restored(cls, manifest, weights)
 
     def card(self) -> str:
         """What the model is and how good it is, for people (Markdown)."""

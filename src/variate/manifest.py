@@ -1,18 +1,20 @@
-"""What an estimator is, apart from its weights: as the manifest of a model file, and kept safe.
+"""What an estimator is, apart from its weights: the manifest of a model file, and back.
 
 This module does not know any kind of data.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from variate._version import __version__
-from variate.specification import describe
+from variate.preparation import expect_modest, expect_shapes
+from variate.randomness import isolated
+from variate.specification import describe, revive
 
-__all__ = ["manifest_of", "remember_columns", "unchanged_by_failure"]
+__all__ = ["manifest_of", "restored"]
 
 
 def manifest_of(estimator: Any) -> dict[str, Any]:
@@ -33,21 +35,30 @@ def manifest_of(estimator: Any) -> dict[str, Any]:
     }
 
 
-def remember_columns(estimator: Any, manifest: dict[str, Any]) -> None:
-    """Give an estimator what scikit-learn wants to know of the data that it was fitted on."""
+def restored(kind: Any, manifest: dict[str, Any], weights: dict[str, Tensor]) -> Any:
+    """The estimator that a model file describes.
+
+    Args:
+        kind: Its class.
+        manifest: What `manifest_of` made.
+        weights: The model's.
+
+    Raises:
+        ValueError: They do not fit together (or KeyError, TypeError, RuntimeError).
+    """
+    codec = kind.codec.from_state(manifest["codec"])
+    expect_modest(manifest["parameters"]["dict"], weights)
+    estimator = kind(**revive(manifest["parameters"]))
+    with torch.device("meta"):  # a file may ask for any size: look before it is made
+        expect_shapes(estimator._assemble(codec), weights)
+    estimator.codec_, estimator.facts_ = codec, manifest["facts"]
+    estimator.history_ = manifest["history"]
     if manifest["features"] is not None:
         estimator.n_features_in_ = manifest["features"]
     if manifest["names"]:
         estimator.feature_names_in_ = np.array(manifest["names"], dtype=object)
-
-
-@contextmanager
-def unchanged_by_failure(estimator: Any) -> Iterator[None]:
-    """Take back what an estimator has learned within, if it fails; Ctrl-C is no failure."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except Exception:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
+    with isolated(0):
+        estimator.model_ = estimator._build(codec, estimator._blank(codec))
+    estimator.model_.load_state_dict(weights)
+    estimator.model_.eval()
+    return estimator

@@ -14,10 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -28,7 +27,7 @@ from variate.inference import Objective
 from variate.models import VAE, priors
 from variate.objectives import ELBO, FreeBits, WarmUp
 from variate.options import whole
-from variate.preparation import Prepared, split
+from variate.preparation import Prepared
 from variate.privacy import Privacy
 from variate.records import Evaluation
 from variate.report import Section
@@ -43,18 +42,15 @@ from variate.table.constrained import ConstrainedCodec
 from variate.table.constraints import Rule
 from variate.table.derived import asked_of, draw_asked
 from variate.table.examination import examined, without_code
-from variate.table.frames import is_frame, to_arrow
 from variate.table.habits import habits_of
+from variate.table.intake import prepared, received
 from variate.table.network import RowEncoder, chain_order, layout_of
-from variate.table.rarity import rare_counts
 from variate.table.rows import RowDecoder, Rows
-from variate.table.stream import TableStream, is_large
 
 __all__ = ["TableVAE"]
 
 FREE_NATS = 0.22  # of each latent dimension: a code that costs nothing is not given up
 EMA = 0.995
-LARGE = 512 * 2**20  # bytes of encoded rows above which a file is streamed from disk
 
 
 class TableVAE(Estimator):
@@ -179,57 +175,12 @@ class TableVAE(Estimator):
         with files.naming(X):
             if self.privacy is not None:
                 raw = files.read_untyped(X) if isinstance(X, str | Path) else X
-                return private.prepared(self, self._received(raw, reset=True))
-            if isinstance(X, str | Path) and not self.constraints and is_large(X, LARGE):
-                return self._streamed(Path(X), scratch)
-            return self._resident(X)
-
-    def _resident(self, X: Any) -> Prepared:
-        codec = ConstrainedCodec(self.columns, self.constraints)
-        raw = self._received(X, reset=True)
-        x = codec.fit(raw).encode(raw)
-        training, validation, held_out = split(x, self.seed)
-        codec.notice(training)
-        notes = {"rare_values": rare_counts(x.numpy(), codec.modelled)}
-        return Prepared(codec, training, training[:4096], validation, held_out, notes=notes)
-
-    def _streamed(self, path: Path, scratch: Path) -> Prepared:
-        stream = TableStream(path, columns=self.columns, seed=self.seed, scratch=scratch)
-        self._remember_names(stream.codec.schema.names)
-        stream.codec.notice(stream.example())
-        held_out = stream.held_out()
-        half = len(held_out) // 2
-        return Prepared(
-            stream.codec, stream.source(), stream.example(), held_out[:half], held_out[half:]
-        )
+                return private.prepared(self, received(self, raw, reset=True))
+            return prepared(self, X, scratch)
 
     def _rows(self, X: Any) -> Tensor:
         with files.naming(X):
-            return self.codec_.encode(self._received(X, reset=False))
-
-    def _received(self, X: Any, *, reset: bool) -> Any:
-        """Whatever was given, as something the codec reads: a frame or a checked array."""
-        if isinstance(X, str | Path):
-            X = files.read(X)
-        if isinstance(X, Tensor):
-            X = X.detach().cpu().numpy()
-        if is_frame(X):
-            if reset:
-                self._remember_names(to_arrow(X).column_names)
-            return X
-        return validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype="numeric",
-            ensure_all_finite="allow-nan",
-            ensure_min_samples=2 if reset else 1,
-        )
-
-    def _remember_names(self, names: Sequence[Any]) -> None:
-        """What scikit-learn wants to know of a frame."""
-        self.n_features_in_ = len(names)
-        self.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
+            return self.codec_.encode(received(self, X, reset=False))
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, TableCodec)
@@ -326,7 +277,7 @@ class TableVAE(Estimator):
         check_is_fitted(self)
         whole("candidates", candidates)
         with files.naming(X):
-            cells = known_cells(self.codec_, self._received(X, reset=False), fill=fill)
+            cells = known_cells(self.codec_, received(self, X, reset=False), fill=fill)
         return self.codec_.decode(complete_rows(self.model_, cells, candidates, seed).x)
 
     def evaluate(

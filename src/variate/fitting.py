@@ -1,0 +1,74 @@
+"""From data made ready to a model: what `fit` does, once for all kinds.
+
+This module does not know any kind of data, nor how a step of training is made.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from variate import verbs
+from variate.diary import follow
+from variate.models import priors
+from variate.preparation import Prepared
+from variate.randomness import isolated
+from variate.training import Event, tensorboard
+
+__all__ = ["begin", "run", "unchanged_by_failure"]
+
+CODES = 40_000  # that a prior is fitted to
+HELD_OUT_ROWS = 2_000  # the standard error is reported beside the figure
+
+
+@contextmanager
+def unchanged_by_failure(estimator: Any) -> Iterator[None]:
+    """Take back what an estimator has learned within, if it fails; Ctrl-C is no failure."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except Exception:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def begin(estimator: Any, prepared: Prepared) -> None:
+    """Make the model that training starts from."""
+    with isolated(estimator.seed):
+        model = estimator._build(prepared.codec, prepared.example)
+        estimator.model_ = estimator._started(model, prepared.example)
+
+
+def run(
+    estimator: Any, events: Iterator[Event], prepared: Prepared, logdir: str | Path | None
+) -> None:
+    """Go through a training run, settle what is left and measure.
+
+    Args:
+        estimator: With a model, `facts_` and `history_`, which are filled.
+        events: The run.
+        prepared: The rows.
+        logdir: A folder for TensorBoard event files.
+    """
+    if logdir is not None:
+        events = tensorboard(events, logdir)
+    try:
+        follow(events, estimator.facts_, estimator.history_, show=estimator.verbose)
+    finally:
+        _conclude(estimator, prepared)
+
+
+def _conclude(estimator: Any, prepared: Prepared) -> None:
+    """Settle the prior and measure what is there, be it the end or an interruption."""
+    estimator.model_.eval()
+    if "stopped" not in estimator.facts_:
+        return
+    if isinstance(estimator.model_.prior, priors.Aggregate):
+        codes = verbs.codes(estimator.model_, prepared.many(), CODES, seed=estimator.seed)
+        estimator.model_.prior.fit(codes, seed=estimator.seed)
+    estimator._settle(prepared)
+    if prepared.held_out is not None:
+        x = prepared.held_out[:HELD_OUT_ROWS]
+        figures = estimator._figures(x, draws=64, seed=estimator.seed)
+        estimator.facts_["held_out"] = {"rows": len(x)} | figures
