@@ -51,6 +51,7 @@ from scipy.special import gammaln
 from scipy.stats import betabinom, ks_2samp
 
 from variate.errors import OptionError
+from variate.options import at_least, share
 
 __all__ = [
     "asymptotic_bounds",
@@ -82,8 +83,8 @@ def p_values(calibration: ArrayLike, scores: ArrayLike) -> Floats:
     new = _scores("scores", scores)
     if not len(known):
         raise OptionError("p-values need at least one calibration score, got none.")
-    at_least = len(known) - np.searchsorted(known, new, side="left")
-    found: Floats = (1.0 + at_least) / (len(known) + 1.0)
+    as_strange = len(known) - np.searchsorted(known, new, side="left")
+    found: Floats = (1.0 + as_strange) / (len(known) + 1.0)
     return found
 
 
@@ -97,7 +98,8 @@ def benjamini_hochberg(p: ArrayLike, level: float) -> NDArray[np.bool_]:
     Raises:
         OptionError: The level is not between 0 and 1, or a p-value is not.
     """
-    p, level = _p_values(p), _share("level", level)
+    share("level", level)
+    p = _p_values(p)
     m = len(p)
     ordered = np.sort(p)
     # with a hair to spare: k/(n+1) ≤ q k'/m may be an equality
@@ -125,8 +127,9 @@ def null_share(p: ArrayLike, calibration: int) -> float:
 
 def simes_bounds(n: int, delta: float) -> Floats:
     """b_1 … b_n of the Simes adjustment."""
-    _count("n", n)
-    delta, k = _share("delta", delta), max(1, n // 2)
+    at_least("n", n, 1)
+    share("delta", delta)
+    k = max(1, n // 2)
     i = np.arange(1, n + 1)
     within = i >= k  # else the product has a factor of zero
     logs = np.where(within, gammaln(i + 1.0) - gammaln(np.where(within, i - k + 1.0, 1.0)), -np.inf)
@@ -137,7 +140,7 @@ def simes_bounds(n: int, delta: float) -> Floats:
 
 def asymptotic_bounds(n: int, delta: float) -> Floats:
     """b_1 … b_n of the asymptotic adjustment; n must be at least 16."""
-    delta = _share("delta", delta)
+    share("delta", delta)
     if n < 16:
         raise OptionError(f"the asymptotic adjustment needs n of at least 16, got {n!r}.")
     loglog = np.log(np.log(n))
@@ -163,7 +166,7 @@ def conditional(p: ArrayLike, bounds: ArrayLike) -> Floats:
 
 def calibration_needed(level: float, items: int, alarms: int = 1) -> int:
     """How many calibration scores it takes to raise so many alarms among so many items."""
-    level = _share("level", level)
+    share("level", level)
     return max(1, int(np.ceil(items / (level * alarms) * (1 - 1e-12) - 1)))
 
 
@@ -214,14 +217,3 @@ def _p_values(values: ArrayLike) -> Floats:
     if not ((array >= 0) & (array <= 1)).all():
         raise OptionError("a p-value lies between 0 and 1; leave out what has none.")
     return array
-
-
-def _share(name: str, value: float) -> float:
-    if not 0 < value < 1:
-        raise OptionError(f"{name} must be between 0 and 1, both excluded, got {value!r}.")
-    return float(value)
-
-
-def _count(name: str, value: int) -> None:
-    if value < 1:
-        raise OptionError(f"{name} must be at least 1, got {value!r}.")
