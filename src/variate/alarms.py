@@ -29,6 +29,7 @@ from variate import verbs
 from variate.errors import DataError, DataWarning, OptionError
 from variate.evaluation import Reference, conformal
 from variate.options import at_least, share
+from variate.progress import tally
 from variate.records import Alarms
 
 __all__ = [
@@ -69,9 +70,18 @@ class Items:
         """A part as x, and which of its items are alarms in any case, with the reason."""
         return self.estimator._rows(part), {}
 
-    def reasons(self, x: Tensor, strange: Sequence[int], normal: NDArray[Any]) -> list[str]:
-        """Why these items of a part are strange; others of it are normal, bool `[N]`."""
-        del x, normal
+    def reasons(
+        self, x: Tensor, strange: Sequence[int], normal: NDArray[Any], start: int
+    ) -> list[str]:
+        """Why items of a part are alarms.
+
+        Args:
+            x: The items of the part, `[N, *event]`.
+            strange: Which of them are alarms, the strangest first.
+            normal: Which are normal, bool `[N]`.
+            start: What item the first one is, of all items.
+        """
+        del x, normal, start
         return [""] * len(strange)
 
     def told(self, found: Alarms) -> Any:
@@ -145,13 +155,14 @@ def explained(items: Items, judgement: Judgement) -> Iterator[Alarms]:
         here = slice(start, start + size)
         anomaly = judgement.anomaly[here]
         reasons = [judgement.certain.get(start + i, "") for i in range(size)]
-        strange = [int(i) for i in np.flatnonzero(anomaly) if not reasons[i]]
+        order = np.argsort(-judgement.score[here], kind="stable")
+        strange = [int(i) for i in order if anomaly[i] and not reasons[i]]
         if strange:
             with warnings.catch_warnings():  # what there is to say was said the first time
                 warnings.simplefilter("ignore", DataWarning)
                 x, _ = items.look(part)
             normal = ~anomaly & ~np.isnan(judgement.score[here])
-            for i, reason in zip(strange, items.reasons(x, strange, normal), strict=True):
+            for i, reason in zip(strange, items.reasons(x, strange, normal, start), strict=True):
                 reasons[i] = reason
         yield Alarms(
             judgement.score[here], judgement.p_value[here], anomaly, reasons, judgement.drift
@@ -225,14 +236,16 @@ def _all_scored(items: Items, draws: int) -> tuple[Floats, dict[int, str], list[
     certain: dict[int, str] = {}
     sizes: list[int] = []
     start = 0
-    for part in items.parts():
-        x, reasons = _looked(items, part, start)
-        score = _scored(items.estimator, x, draws)
-        score[_unknown(x) & ~np.isin(np.arange(len(x)), list(reasons))] = np.nan
-        certain |= {start + i: reason for i, reason in reasons.items()}
-        scores.append(score)
-        sizes.append(len(x))
-        start += len(x)
+    with tally("scored", show=items.estimator.verbose) as more:
+        for part in items.parts():
+            x, reasons = _looked(items, part, start)
+            score = _scored(items.estimator, x, draws)
+            score[_unknown(x) & ~np.isin(np.arange(len(x)), list(reasons))] = np.nan
+            certain |= {start + i: reason for i, reason in reasons.items()}
+            scores.append(score)
+            sizes.append(len(x))
+            start += len(x)
+            more(len(x))
     return np.concatenate(scores), certain, sizes
 
 
