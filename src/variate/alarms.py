@@ -224,8 +224,8 @@ def _calibration(estimator: Any, draws: int | None) -> Reference:
     if draws is not None and draws != reference.draws:
         raise OptionError(
             f"the calibration scores were made with {reference.draws} draws, and scores of {draws} "
-            f"cannot be compared with them; leave draws out, or call model.recalibrate(rows, "
-            f"draws={draws}) first."
+            f"cannot be compared with them; leave draws out, or make others first, by "
+            f"model.recalibrate(rows, draws={draws}) or `variate recalibrate --draws {draws}`."
         )
     return reference
 
@@ -280,8 +280,8 @@ def _mention_unknown(judged: Iterable[bool]) -> None:
     unknown = np.flatnonzero(~np.asarray(judged))
     if len(unknown):
         _warn(
-            f"nothing is known of {len(unknown):,} rows, the first being row {unknown[0]} (counted "
-            "from 0): they have no score, the p-value 1, and are no alarm."
+            f"in {len(unknown):,} of the rows no cell is known, the first is row {unknown[0]} "
+            "(counted from 0): such a row has no score, the p-value 1, and is no alarm."
         )
 
 

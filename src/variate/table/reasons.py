@@ -40,7 +40,7 @@ from variate.table.rows import RowDecoder
 
 __all__ = ["Finding", "explain", "findings", "nearest", "shown"]
 
-DRAWS = 32  # of the conditional laws
+DRAWS = 64  # of the conditional laws
 STRANGE = 3.0  # nats: twenty times less likely than what would be expected
 NAMED = 4  # columns of a row, at the most
 EXPLAINED = 1_000  # rows of a part, at the most
