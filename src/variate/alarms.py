@@ -44,7 +44,9 @@ __all__ = [
 ]
 
 DRAWS = 64
+TIE = 1e-6  # of a score: what rounding may set equal items apart by, which counts as no difference
 DRIFTED = 1e-3  # the p-value of drift that is worth a warning
+BY_CHANCE = 0.1  # that so many items are stranger than the calibration, to be worth a warning
 DRIFTING = 20_000  # scores, at the most, that drift is looked for in
 
 Floats = NDArray[np.float64]
@@ -140,7 +142,8 @@ def judge(items: Items, *, fdr: float, draws: int | None = None) -> Judgement:
     _mention_unknown(judged)
     judged[list(certain)] = False
     p_value, anomaly = np.ones(len(score)), np.zeros(len(score), dtype=bool)
-    p_value[judged] = reference.p_values(score[judged])
+    tied = TIE * (1 + np.abs(score[judged]))
+    p_value[judged] = reference.p_values(score[judged] - tied)
     anomaly[judged] = conformal.benjamini_hochberg(p_value[judged], fdr)
     _mention_few(p_value[judged], anomaly[judged], reference.rows, fdr)
     p_value[list(certain)], anomaly[list(certain)] = 1 / (reference.rows + 1), True
@@ -182,6 +185,7 @@ def recalibrated(items: Items, *, extend: bool, draws: int) -> Reference:
         OptionError: There are no items, or the calibration that there is has other draws.
     """
     at_least("draws", draws, 1)
+    _expect_density(items.estimator)
     before = _calibration(items.estimator, draws) if extend else None
     score, certain, _ = _all_scored(items, draws)
     known = ~np.isnan(score)
@@ -209,11 +213,7 @@ def reference_of(estimator: Any, x: Tensor) -> Reference | None:
 
 
 def _calibration(estimator: Any, draws: int | None) -> Reference:
-    if not estimator._has_density():
-        raise OptionError(
-            "a deterministic autoencoder has no density, so there is no log p(x) by which items "
-            "are strange; fit with a posterior that has one (the default)."
-        )
+    _expect_density(estimator)
     reference: Reference | None = estimator.calibration_
     if reference is None:
         raise OptionError(
@@ -228,6 +228,14 @@ def _calibration(estimator: Any, draws: int | None) -> Reference:
             f"model.recalibrate(rows, draws={draws}) or `variate recalibrate --draws {draws}`."
         )
     return reference
+
+
+def _expect_density(estimator: Any) -> None:
+    if not estimator._has_density():
+        raise OptionError(
+            "a deterministic autoencoder has no density, so there is no log p(x) by which items "
+            "are strange; fit with a posterior that has one (the default)."
+        )
 
 
 def _all_scored(items: Items, draws: int) -> tuple[Floats, dict[int, str], list[int]]:
@@ -256,7 +264,9 @@ def _looked(items: Items, part: Any, start: int) -> tuple[Tensor, Mapping[int, s
     except DataError as error:
         if not start:
             raise
-        raise type(error)(f"in the rows from row {start} on, counted from there: {error}") from None
+        raise type(error)(
+            f"{error} Here rows are counted from row {start:,} of the data."
+        ) from None
 
 
 def _scored(estimator: Any, x: Tensor, draws: int) -> Floats:
@@ -290,9 +300,9 @@ def _mention_few(p: Floats, anomaly: NDArray[np.bool_], n: int, fdr: float) -> N
     if anomaly.any() or not len(p):
         return
     extreme = int(np.count_nonzero(p < 1.5 / (n + 1)))
-    needed = conformal.calibration_needed(fdr, len(p), max(1, extreme))
-    if n >= needed or (not extreme and n >= 1 / fdr - 1):
+    if n >= 1 / fdr - 1 and conformal.chance_of_extremes(n, len(p), extreme) > BY_CHANCE:
         return
+    needed = conformal.calibration_needed(fdr, len(p), max(1, extreme))
     _warn(
         f"no alarm is raised for want of calibration scores: {extreme:,} of {len(p):,} rows are "
         f"stranger than all {n:,} of them, which cannot be told from chance at fdr {fdr:g}. It "

@@ -57,6 +57,7 @@ __all__ = [
     "asymptotic_bounds",
     "benjamini_hochberg",
     "calibration_needed",
+    "chance_of_extremes",
     "conditional",
     "drift",
     "null_share",
@@ -168,6 +169,15 @@ def calibration_needed(level: float, items: int, alarms: int = 1) -> int:
     """How many calibration scores it takes to raise so many alarms among so many items."""
     share("level", level)
     return max(1, int(np.ceil(items / (level * alarms) * (1 - 1e-12) - 1)))
+
+
+def chance_of_extremes(calibration: int, items: int, extremes: int) -> float:
+    """The chance that so many of normal items, or more, are stranger than all of the calibration.
+
+    The share of the law beyond the largest of n scores is Beta(1, n), so that their number among m
+    items is beta-binomial.
+    """
+    return float(betabinom.sf(extremes - 1, items, 1, calibration))
 
 
 def drift(calibration: ArrayLike, scores: ArrayLike) -> float:

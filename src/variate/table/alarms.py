@@ -8,6 +8,7 @@ user does: a column that a constraint is about must hold what the constraint all
 This module does not know scores, nor why a row is strange.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from variate.alarms import Items, Judgement, explained, judge
-from variate.errors import DataError
+from variate.errors import DataError, DataWarning
 from variate.records import Alarms
 from variate.table import columns as column_codec
 from variate.table import files
@@ -28,7 +30,7 @@ from variate.table.frames import Frame, is_frame, returned, to_frame
 from variate.table.intake import received
 from variate.table.reasons import explain, shown
 from variate.table.schema import ColumnSchema
-from variate.table.storage import parse_type, plain, scalar_array
+from variate.table.storage import plain
 
 __all__ = ["TableItems", "alarm_tables", "never_seen"]
 
@@ -55,9 +57,12 @@ class TableItems(Items):
     def look(self, part: Any) -> tuple[Tensor, Mapping[int, str]]:
         """A part as x, and the rows with values that were never seen in training."""
         codec = self.estimator.codec_
-        table = codec.table_of(received(self.estimator, part, reset=False))
-        table, reasons = never_seen(codec, table)
-        return codec.encode(table), reasons
+        with files.naming(self.X):
+            table = codec.table_of(received(self.estimator, part, reset=False))
+            table, reasons = never_seen(codec, table)
+            x = codec.encode(table)
+        _mention_gaps(codec, x, reasons)
+        return x, reasons
 
     def reasons(
         self, x: Tensor, strange: Sequence[int], normal: NDArray[Any], start: int
@@ -126,7 +131,7 @@ def never_seen(codec: ConstrainedCodec, table: pa.Table) -> tuple[pa.Table, dict
         place = table.column_names.index(column.name)
         array = table.column(place)
         strange = column_codec.unseen(array, column)
-        if strange is None or not pc.any(strange).as_py():
+        if strange is None or not (pc.any(strange).as_py() or column.kind == "constant"):
             continue
         for row in pc.indices_nonzero(strange).to_pylist():
             reasons.setdefault(row, []).append(_named(array[row], column))
@@ -141,14 +146,34 @@ def _named(value: pa.Scalar, column: ColumnSchema) -> str:
 
 
 def _taken_out(array: Any, strange: pa.Array, column: ColumnSchema) -> pa.Array:
-    """The column with its usual value, or none, where it holds what was never seen."""
+    """The column without what was never seen; one that says nothing as it always was."""
     if column.kind == "missing":
         return pa.nulls(len(array), array.type)
-    values = plain(array)
-    usual = pa.scalar(None, values.type)
     if column.kind == "constant":
-        usual = plain(scalar_array([column.value], parse_type(column.storage)))[0].cast(values.type)
-    return pc.if_else(strange, usual, values)
+        return column_codec.decode(np.zeros(len(array)), column)
+    values = plain(array)
+    return pc.if_else(strange, pa.scalar(None, values.type), values)
+
+
+def _mention_gaps(codec: ConstrainedCodec, x: Tensor, certain: Mapping[int, str]) -> None:
+    """Say which rows lack a value where no row of training did: they score as shorter rows."""
+    gaps = x.isnan()
+    gaps[list(certain)] = False
+    gaps[gaps.all(1)] = False
+    whole = torch.tensor([column.missing == 0 for column in codec.modelled])
+    lacking = gaps & whole
+    rows = lacking.any(1).nonzero().squeeze(-1)
+    if not len(rows):
+        return
+    names = [codec.modelled[c].name for c in lacking.any(0).nonzero().squeeze(-1).tolist()]
+    warnings.warn(
+        f"{len(rows):,} rows have no value in {', '.join(map(repr, names))}, where no row of "
+        f"training lacked one (the first is row {int(rows[0])}, counted from 0): what is not known "
+        "adds nothing to their scores, so that their p-values, which are those of whole rows, are "
+        "off. Fit the model on rows with such gaps, or fill them.",
+        DataWarning,
+        stacklevel=6,
+    )
 
 
 def _like(source: str) -> Frame:
