@@ -42,15 +42,16 @@ def found_in(model, frame):
 
 
 def test_what_would_be_expected_is_the_conditional_law(model):
-    found = found_in(model, changed(x=1.0, y=-2.0))
+    found = found_in(model, changed(x=0.5, y=-1.0))
     # y | x ~ N(x, 1/4);  x | y ~ N(4y/5, 1/5)
-    for name, mean, scale in (("y", 1.0, 0.5), ("x", -1.6, 0.2**0.5)):
+    for name, mean, scale in (("y", 0.5, 0.5), ("x", -0.8, 0.2**0.5)):
         column = found[name]
         assert float(column.expected) == pytest.approx(mean, abs=0.6 * scale)
         assert float(column.low) == pytest.approx(mean - 1.645 * scale, abs=0.8 * scale)
         assert float(column.high) == pytest.approx(mean + 1.645 * scale, abs=0.8 * scale)
-    # log N(mean)/N(found) = (found - mean)² / 2 scale², 18 for y; a learned tail is fatter
-    assert 6 < float(found["y"].ratio) < 40
+    # log N(mean)/N(found) = (found - mean)² / 2 scale² is 4.5 for y, 4.2 for x
+    assert float(found["y"].ratio) == pytest.approx(4.5, abs=1.5)
+    assert float(found["x"].ratio) == pytest.approx(4.2, abs=1.5)
     for name in ("c", "sign", "day: week", "gap"):
         if name in found:
             assert float(found[name].ratio) < reasons.STRANGE
@@ -76,7 +77,7 @@ def test_intervals_cover_as_they_say(model):
 
 def test_a_gap_is_strange_by_its_odds(model):
     found = found_in(model, changed(gap=np.nan))
-    assert 2 < float(found["gap"].ratio) < 5.5  # 3.9 of all rows together
+    assert float(found["gap"].ratio) == pytest.approx(np.log(0.98 / 0.02), abs=0.7)
     frame = changed()
     frame.loc[0, "c"] = np.nan  # where training had none nothing is known
     assert float(found_in(model, frame)["c"].ratio) == -np.inf

@@ -213,8 +213,8 @@ def unseen(array: Any, column: ColumnSchema) -> pa.Array | None:
     if column.kind not in ("category", "boolean", "constant"):
         return None
     values = _readable(array, column)
-    known = list(column.levels) if column.kind != "constant" else [column.value]
-    levels = plain(scalar_array(known, parse_type(column.storage)))
+    known = column.levels if column.value is None else (column.value,)
+    levels = plain(scalar_array(list(known), parse_type(column.storage)))
     return pc.and_(values.is_valid(), pc.invert(pc.is_in(values, value_set=levels)))
 
 

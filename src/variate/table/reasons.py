@@ -6,10 +6,9 @@ For each column j of a row the conditional likelihood ratio
 
 says by how much what would be expected, given all other columns (`rest`), is likelier than what
 was found. x'_j is the likeliest value of a category, and of a number that takes few values; else
-the median. Where nothing was found and something could have been, or the other way round, it is
-the log of the odds. Columns with r_j of at least `STRANGE` are named, the largest first, each with
-the value found, the one expected, and the interval that has 90 % of p(x_j | x_-j), or the share of
-it that the expected level has.
+the median. Of a gap that was found it is the log of the odds of anything else. Columns with r_j of
+at least `STRANGE` are named, the largest first, each with the value found, the one expected, and
+the interval that has 90 % of p(x_j | x_-j), or the share of it that the expected level has.
 
 The nearest normal row is the one of the same data that is no alarm and has the least mean distance
 over the columns: |T(a) - T(b)| / 3 of normal scores, 1 at the most; 1 for another level, or where
@@ -119,9 +118,12 @@ def _finding(model: VAE, rows: Tensor, column: int, seed: int) -> Finding:
         likely = rows.clone()
         likely[:, column] = torch.where(middle.isnan(), rows[:, column], middle)
         other = given_rest(model, likely, column, draws=DRAWS, seed=seed)
-        ratio = torch.where(gap, torch.log(-torch.expm1(found)) - found, other.log_prob - found)
-    if not kind.gaps:  # a missing cell is unobserved, and says nothing
-        ratio = torch.where(gap, -math.inf, ratio)
+        ratio = other.log_prob - found
+    # a missing cell that no outcome stands for is unobserved, and says nothing
+    odds = (
+        torch.log(-torch.expm1(found)) - found if kind.gaps else torch.full_like(found, -math.inf)
+    )
+    ratio = torch.where(gap, odds, ratio)
     return Finding(ratio.nan_to_num(0.0, math.inf, -math.inf), expected, low, high, most)
 
 
