@@ -13,6 +13,7 @@ from variate._version import __version__
 
 if TYPE_CHECKING:
     from variate import errors, evaluation, objectives, privacy
+    from variate.anomaly import AnomalyDetector
     from variate.kinds import fit, load
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.privacy import Privacy
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "VAE",
     "Alarms",
+    "AnomalyDetector",
     "Between",
     "Encoding",
     "Evaluation",
@@ -57,6 +59,7 @@ __all__ = [
 
 _HOMES = {
     "Alarms": "variate.records",
+    "AnomalyDetector": "variate.anomaly",
     "Between": "variate.table",
     "Encoding": "variate.records",
     "Evaluation": "variate.records",
