@@ -32,6 +32,7 @@ from variate.privacy import Privacy
 from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files, private
+from variate.table.alarms import TableItems
 from variate.table.calibration import settle
 from variate.table.chain import Chain
 from variate.table.codec import TableCodec
@@ -88,6 +89,7 @@ class TableVAE(Estimator):
         model_: The `vt.VAE`.
         codec_: The schema and how rows become tensors.
         facts_: What it was trained on, and the figures on held-out rows, in nats per row.
+        calibration_: The scores of held-out rows that `detect` compares with, if there are any.
         history_: The validations, in order.
         latent_: The number of latent dimensions.
 
@@ -181,6 +183,9 @@ class TableVAE(Estimator):
     def _rows(self, X: Any) -> Tensor:
         with files.naming(X):
             return self.codec_.encode(received(self, X, reset=False))
+
+    def _items(self, X: Any) -> TableItems:
+        return TableItems(self, X)
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, TableCodec)
