@@ -248,6 +248,7 @@ def test_a_file_is_looked_at_in_batches_and_order_is_kept(
             assert not want["anomaly"][near]
 
 
+@pytest.mark.filterwarnings("ignore:these rows do not score")  # they lack a column
 def test_what_is_worth_a_word_in_many_batches_is_said_once(model, rows, tmp_path, monkeypatch):
     monkeypatch.setattr(alarms, "PART", 64)
     rows["age"] = rows["age"].astype("float64")
