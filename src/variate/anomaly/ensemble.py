@@ -105,4 +105,4 @@ class PartlySeen(nn.Module):
         learns = fold != (torch.arange(MEMBERS, device=x.device) % FOLDS).unsqueeze(-1)
         bound = ((log_p - told.kl) * learns).sum(1) / learns.sum(1).clamp_min(1)
         kl = (told.kl * learns).sum(1) / learns.sum(1).clamp_min(1)
-        return Loss(-bound.sum() / rows.shape[1], {"bound": bound.mean(), "kl": kl.mean()})
+        return Loss(-bound.sum() / rows.shape[1], {"bound": bound.mean(), "rate": kl.mean()})
