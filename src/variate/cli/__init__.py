@@ -14,6 +14,7 @@ import warnings
 from cyclopts import CycloptsError
 
 from variate.cli.app import app
+from variate.cli.filling import impute
 from variate.cli.telling import constraints, demo, evaluate, info
 from variate.cli.training import fit
 from variate.cli.using import balance, encode, interpolate, reconstruct, sample, score, vary
@@ -28,6 +29,7 @@ __all__ = [
     "encode",
     "evaluate",
     "fit",
+    "impute",
     "info",
     "interpolate",
     "main",

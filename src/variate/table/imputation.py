@@ -1,4 +1,4 @@
-r"""What an imputation gives: a table with its gaps filled, once and several times, and how sure it is.
+r"""What an imputation gives: a table with its gaps filled once, and often, and how sure that is.
 
 For each missing cell there are M draws from p(x_missing | x_known), those of a row belonging
 together, in the terms of the caller's table:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from variate.errors import DataError, DataWarning, OptionError
+from variate.errors import DataError, DataWarning, OptionError, SchemaError
 from variate.models import VAE
 from variate.options import whole
 from variate.table import columns as column_codec
@@ -58,7 +58,8 @@ def imputed(
     if draws > MOST:
         raise OptionError(f"draws must be at most {MOST:,}, got {draws:,}.")
     frame = _framed(codec, raw)
-    cells = known_cells(codec, frame.table, fill=True)
+    _mention_left(codec, frame)
+    cells = known_cells(codec, _of_the_model(codec, frame.table), fill=True)
     x, known = _unflagged(codec, cells.x, cells.known)
     rows = (~known).any(1).nonzero().squeeze(-1)
     kept = max(draws, KEPT)
@@ -88,6 +89,11 @@ def _framed(codec: ConstrainedCodec, raw: object) -> Frame:
     if frame.source == "numpy" and table.num_columns == len(schema.names):
         table = table.rename_columns(list(schema.names))
     dtypes, labels = list(frame.dtypes), list(frame.labels)
+    if not {column.name for column in _outward(codec)} & set(table.column_names):
+        wanted = ", ".join(repr(column.name) for column in _outward(codec))
+        raise SchemaError(
+            f"the table has none of the columns that the model was trained on, which are {wanted}."
+        )
     for column in _outward(codec):
         if column.name not in table.column_names:
             empty = pa.nulls(table.num_rows, parse_type(column.storage))
@@ -97,9 +103,27 @@ def _framed(codec: ConstrainedCodec, raw: object) -> Frame:
     return Frame(table, frame.source, tuple(dtypes), tuple(labels))
 
 
+def _of_the_model(codec: ConstrainedCodec, table: pa.Table) -> pa.Table:
+    """The columns that the model was trained on."""
+    names = {column.name for column in _outward(codec)}
+    return table.select([name for name in table.column_names if name in names])
+
+
 def _outward(codec: ConstrainedCodec) -> tuple[ColumnSchema, ...]:
     """The columns as the caller has them."""
     return (codec.schema if codec.caller is None else codec.caller).columns
+
+
+def _mention_left(codec: ConstrainedCodec, frame: Frame) -> None:
+    """Say which columns have gaps that nothing is known of."""
+    known = {column.name for column in _outward(codec) if column.kind != "missing"}
+    known |= {column.name for column in codec.modelled}
+    names = [n for n in frame.table.column_names if n not in known]
+    if left := [n for n in names if frame.table.column(n).null_count]:
+        _warn(
+            f"the columns {', '.join(map(repr, left))} are no part of the model: their gaps are "
+            "left as they are"
+        )
 
 
 def _unflagged(codec: ConstrainedCodec, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
