@@ -254,6 +254,7 @@ def _stop(chain: Chain, place: int) -> _Stop:
     kind = chain.layout.columns[column]
     mine = slice(place * width, (place + 1) * width)
     elsewhere = len(kind.atoms) if isinstance(kind, Numeric) else None
+    gap = len(kind.atoms) + 1 if isinstance(kind, Numeric) else kind.levels
     logits, numbers = chain.outcomes_of(column), chain.numbers_of(column)
     if logits is not None:
         bias, weight = (part[..., : kind.outcomes] for part in logits)
@@ -261,7 +262,7 @@ def _stop(chain: Chain, place: int) -> _Stop:
     return _Stop(
         column,
         elsewhere,
-        None if not kind.gaps else kind.levels if elsewhere is None else elsewhere + 1,
+        gap if kind.gaps else None,
         (chain.from_code.bias[mine], chain.from_code.weight[mine].T),
         logits,
         numbers,
