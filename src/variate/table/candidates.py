@@ -12,6 +12,15 @@ At the end the candidates, weighted, are draws of the missing cells together, ex
 Codes come from the prior, not from the encoder: what the encoder sees of a row with gaps is, above
 all, which cells are missing, and codes that say so know nothing of the values.
 
+The most probable level of a category is found from two estimates of its probabilities: the shares
+of the candidates, a_l = Σ_k w̄_k [x_k = l], which are right but noisy, and b_l = Σ_k w̄_k p(l | x
+before, z_k), of what they were drawn from, which is calm, but leaves out what later columns say of
+the level itself. As far as they differ by no more than noise does, b is taken:
+
+    b + max(0, 1 - v / Σ (a_l - b_l)²) (a - b),      v = (1 - Σ b_l²) / effective number
+
+(James & Stein 1961, with the variance that indicators have).
+
 The fewest that the candidates of a row were worth on the way, min 1 / Σ w̄_k², says how far its
 draws can be trusted. Rows for which it is small are done again with more candidates.
 
@@ -25,7 +34,6 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from variate.distributions.rows import Categorical
 from variate.models import VAE
 from variate.randomness import isolated
 from variate.table.blocks import in_blocks
@@ -118,13 +126,17 @@ def _block(
     log_w = torch.zeros(n, k, device=x.device)
     effective = torch.full((n,), float(k), device=x.device)
     impossible = torch.full((n,), -1, device=x.device)
+    laws: dict[int, Tensor] = {}
     for place, column in enumerate(order):
         here = known[:, column]
         if not here.all():
             effective = torch.minimum(effective, _effective(log_w))
-            log_w = _evened(walk, log_w, ~here, generator)
+            log_w = _evened(walk, log_w, ~here, laws, generator)
         given = x[:, column].repeat_interleave(k)
-        gained = walk.meet(place, given, here.repeat_interleave(k), generator).view(n, k)
+        gained, law = walk.meet(place, given, here.repeat_interleave(k), generator)
+        gained = gained.view(n, k)
+        if law is not None:
+            laws[column] = law
         never = gained.amax(-1) < IMPOSSIBLE
         impossible = torch.where(never & (impossible < 0), column, impossible)
         log_w = log_w + torch.where(never.unsqueeze(-1), 0.0, gained)
@@ -136,19 +148,30 @@ def _block(
     chosen = _systematic(share, draws, generator)
     mixed = torch.rand(n, draws, generator=generator, device=x.device).argsort(-1)
     values = cells.gather(1, chosen.gather(1, mixed)[cell_row])
-    coded = torch.tensor([isinstance(c, Categorical) for c in route.chain.layout.columns])
-    point = _points(cells, share[cell_row], coded.to(x.device)[cell_column])
+    point = (cells * share[cell_row]).sum(-1)
+    for column, law in laws.items():
+        mine = cell_column == column
+        row = cell_row[mine]
+        chance = _levels(cells[mine], share[row], law.view(n, k, -1)[row], effective[row])
+        point[mine] = chance.argmax(-1).double()
     return Drawn(values, point, effective, impossible)
 
 
-def _points(cells: Tensor, share: Tensor, coded: Tensor) -> Tensor:
-    """The means of numbers, and the codes with the most weight, `[cells]`."""
-    point = (cells * share).sum(-1)
-    codes = cells[coded].long()
-    if len(codes):
-        weight = share.new_zeros(len(codes), int(codes.max()) + 1)
-        point[coded] = weight.scatter_add(1, codes, share[coded]).argmax(-1).double()
-    return point
+def _levels(codes: Tensor, share: Tensor, law: Tensor, effective: Tensor) -> Tensor:
+    """The probabilities of a category's levels, `[cells, L]`.
+
+    Args:
+        codes: Of the candidates, `[cells, k]`.
+        share: Their weights, which add to one.
+        law: From what they were drawn, `[cells, k, L]`.
+        effective: How many they are worth, `[cells]`.
+    """
+    calm = (share.unsqueeze(-1) * law).sum(1)
+    found = torch.zeros_like(calm).scatter_add(1, codes.long(), share)
+    off = found - calm
+    noise = (1 - calm.square().sum(-1)) / effective
+    kept = (1 - noise / off.square().sum(-1).clamp_min(1e-12)).clamp(min=0)
+    return calm + kept.unsqueeze(-1) * off
 
 
 def _effective(log_w: Tensor) -> Tensor:
@@ -156,7 +179,9 @@ def _effective(log_w: Tensor) -> Tensor:
     return 1 / log_w.softmax(-1).square().sum(-1)
 
 
-def _evened(walk: Walk, log_w: Tensor, here: Tensor, generator: Generator) -> Tensor:
+def _evened(
+    walk: Walk, log_w: Tensor, here: Tensor, laws: dict[int, Tensor], generator: Generator
+) -> Tensor:
     """Draw anew the candidates of these rows if their weights are too unequal."""
     n, k = log_w.shape
     uneven = here & (_effective(log_w) < k / 2)
@@ -165,7 +190,10 @@ def _evened(walk: Walk, log_w: Tensor, here: Tensor, generator: Generator) -> Te
     kept = torch.arange(k, device=log_w.device).repeat(n, 1)
     kept[uneven] = _systematic(log_w[uneven].softmax(-1), k, generator)
     first = k * torch.arange(n, device=log_w.device)
-    walk.keep((kept + first.unsqueeze(-1)).flatten())
+    chosen = (kept + first.unsqueeze(-1)).flatten()
+    walk.keep(chosen)
+    for column, law in laws.items():
+        laws[column] = law[chosen]
     return torch.where(uneven.unsqueeze(-1), 0.0, log_w)
 
 

@@ -37,6 +37,7 @@ class _Stop:
     Attributes:
         column: Which column it is.
         elsewhere: The outcome of its numbers that are no atom; None for a category.
+        levels: How many a category has.
         gap: The outcome that is a missing value; None if it has none.
         code: What it sees of a code's features.
         outcomes: Of its own network's features, the logits; None if it has none. Padded.
@@ -46,6 +47,7 @@ class _Stop:
 
     column: int
     elsewhere: int | None
+    levels: int
     gap: int | None
     code: Linear
     outcomes: Linear | None
@@ -127,7 +129,7 @@ class Walk:
 
     def meet(
         self, place: int, given: Tensor, known: Tensor, generator: Generator | None = None
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         """Known cells of the column at this place are taken, the others drawn, never as missing.
 
         Args:
@@ -138,7 +140,8 @@ class Walk:
 
         Returns:
             The log-weights `[M]`: of a known cell its log-probability, of another that of there
-            being a value.
+            being a value; and of a category the probabilities of its levels `[M, L]`, from which a
+            cell that is not known was drawn.
         """
         stop, own = self._route.stops[place], self._own(place)
         logits = None if stop.outcomes is None else _linear(stop.outcomes, own)
@@ -160,7 +163,9 @@ class Walk:
             drawn = stop.draw(part, lambda r: _numbers(stop, inner[r]), self.x[absent], generator)
             values[absent] = drawn.values
         self.take(place, values)
-        return log_w
+        if stop.elsewhere is not None or logits is None or not len(absent):
+            return log_w, None
+        return log_w, logits[:, : stop.levels].softmax(-1)
 
     def whole(self, fixed: Tensor | None = None) -> Tensor:
         """The rows `[M, C]`, drawn to the end, in which sums hold that hold in every row.
@@ -262,6 +267,7 @@ def _stop(chain: Chain, place: int) -> _Stop:
     return _Stop(
         column,
         elsewhere,
+        getattr(kind, "levels", 0),
         gap if kind.gaps else None,
         (chain.from_code.bias[mine], chain.from_code.weight[mine].T),
         logits,
