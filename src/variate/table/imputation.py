@@ -236,7 +236,9 @@ def _intervals(name: str, part: Cells, level: float) -> pa.Table:
         probability = pa.array((codes == best[:, None]).mean(1))
     elif n:
         draws = _numbers(part.draws).reshape(n, -1)
-        low, high = map(pa.array, np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=1))
+        ends = [(1 - level) / 2, (1 + level) / 2]
+        # at (M + 1) p in order: so between M independent draws lies what is promised
+        low, high = map(pa.array, np.quantile(draws, ends, axis=1, method="weibull"))
     text = [None if value is None else str(value) for value in part.filled.to_pylist()]
     return pa.table({
         "row": pa.array(part.rows), "column": pa.array([name] * n, pa.string()),
