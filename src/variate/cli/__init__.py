@@ -15,6 +15,7 @@ from cyclopts import CycloptsError
 
 from variate.cli.app import app
 from variate.cli.detecting import detect, recalibrate
+from variate.cli.filling import impute
 from variate.cli.telling import constraints, demo, evaluate, info
 from variate.cli.training import fit
 from variate.cli.using import balance, encode, interpolate, reconstruct, sample, score, vary
@@ -30,6 +31,7 @@ __all__ = [
     "encode",
     "evaluate",
     "fit",
+    "impute",
     "info",
     "interpolate",
     "main",

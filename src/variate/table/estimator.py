@@ -44,6 +44,8 @@ from variate.table.constraints import Rule
 from variate.table.derived import asked_of, draw_asked
 from variate.table.examination import examined, without_code
 from variate.table.habits import habits_of
+from variate.table.imputation import Imputation
+from variate.table.imputing import imputed
 from variate.table.intake import prepared, received
 from variate.table.network import RowEncoder, chain_order, layout_of
 from variate.table.rows import RowDecoder, Rows
@@ -284,6 +286,27 @@ class TableVAE(Estimator):
         with files.naming(X):
             cells = known_cells(self.codec_, received(self, X, reset=False), fill=fill)
         return self.codec_.decode(complete_rows(self.model_, cells, candidates, seed).x)
+
+    def impute(self, X: Any, *, draws: int = 20, seed: int | None = None) -> Imputation:
+        """Fill missing cells by draws from p(missing | known): see docs/impute.md.
+
+        Args:
+            X: Rows with gaps; columns of the training schema may be absent altogether.
+            draws: How many completed tables there are to be.
+            seed: Makes the draws repeatable.
+
+        Returns:
+            The table with its gaps filled (`filled`), `draws` completed tables (`tables`), and
+            the uncertainty of each cell (`interval`, `probabilities`).
+
+        Raises:
+            DataError: There are no rows, or a cell cannot be used.
+            OptionError: draws is no whole number of at least 1.
+        """
+        check_is_fitted(self)
+        with files.naming(X):
+            raw = received(self, X, reset=False)
+            return imputed(self.model_, self.codec_, raw, draws, seed)
 
     def evaluate(
         self,
