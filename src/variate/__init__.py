@@ -13,6 +13,7 @@ from variate._version import __version__
 
 if TYPE_CHECKING:
     from variate import errors, evaluation, objectives, privacy
+    from variate.evaluation.decisions import Risk
     from variate.kinds import fit, load
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.privacy import Privacy
@@ -35,6 +36,7 @@ __all__ = [
     "Evaluation",
     "Privacy",
     "RelatedTables",
+    "Risk",
     "TableVAE",
     "__version__",
     "augmentation_gain",
@@ -60,6 +62,7 @@ _HOMES = {
     "Evaluation": "variate.records",
     "Privacy": "variate.privacy",
     "RelatedTables": "variate.table",
+    "Risk": "variate.evaluation",
     "TableVAE": "variate.table",
     "VAE": "variate.models",
     "augmentation_gain": "variate.table",
