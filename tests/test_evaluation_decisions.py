@@ -104,8 +104,8 @@ def test_levels_by_brute_force():
     costs = np.array([[0.0, -100.0], [-30.0, -30.0]])  # of running on and of replacing, by fault
     given = costs[:, :1] * (1 - chance) + costs[:, 1:] * chance  # E[U_a | q]
     want = (prior * given.max(0)).sum() - (given @ prior).max()
-    q = rng().choice(3, size=(200, 400), p=prior)
+    q = rng().choice(3, size=(200, 1_000), p=prior)
     fault = (rng(1).random(q.shape) < chance[q]).astype(int)
     found = value_of_information(costs[:, fault], q.astype(float), number=False)
-    assert found.mean() == pytest.approx(want, rel=0.05)
+    assert found.mean() == pytest.approx(want, rel=0.06)
     assert want > 1

@@ -79,7 +79,7 @@ class Expression:
 
     Attributes:
         text: The same.
-        names: The names that it reads, in the order of their first use.
+        names: The names that it reads, each once.
 
     Raises:
         OptionError: It is too long, not an expression, or uses what is not allowed; the message
@@ -88,8 +88,8 @@ class Expression:
     Examples:
         >>> import numpy as np
         >>> margin = Expression("0.1 * amount if paid else -amount")
-        >>> margin.names
-        ('amount', 'paid')
+        >>> sorted(margin.names)
+        ['amount', 'paid']
         >>> margin({"amount": np.array([100.0, 50.0]), "paid": np.array([True, False])})
         array([ 10., -50.])
     """

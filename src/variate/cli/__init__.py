@@ -14,6 +14,7 @@ import warnings
 from cyclopts import CycloptsError
 
 from variate.cli.app import app
+from variate.cli.deciding import decide
 from variate.cli.telling import constraints, demo, evaluate, info
 from variate.cli.training import fit
 from variate.cli.using import balance, encode, interpolate, reconstruct, sample, score, vary
@@ -24,6 +25,7 @@ __all__ = [
     "app",
     "balance",
     "constraints",
+    "decide",
     "demo",
     "encode",
     "evaluate",

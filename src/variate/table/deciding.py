@@ -22,7 +22,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from variate.errors import DataError, OptionError
+from variate.errors import DataError, OptionError, SchemaError
 from variate.evaluation.decisions import Choice, Risk, choose, value_of_information
 from variate.options import whole
 from variate.table import files
@@ -72,6 +72,11 @@ def decide(
         expect_columns("unknown", unknown, names)
         costs = _costs(ask, names, unknown, table)
         others = [name for name in table.column_names if name not in names]
+        if others == table.column_names:
+            raise SchemaError(
+                f"none of the columns {', '.join(map(repr, others))} is one of the model's, which "
+                f"are {', '.join(map(repr, names))}."
+            )
         utilities.expect_known([*names, *others])
         reads = utilities.reads
         needed = names if reads is None else [*unknown, *costs, *(n for n in names if n in reads)]
