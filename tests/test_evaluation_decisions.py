@@ -65,7 +65,7 @@ def test_the_standard_error_of_groups_covers_what_groups_share():
     assert np.isnan(choose(utility[..., :1]).error).all()
 
 
-# -- the value of information -----------------------------------------------------------------------
+# -- the value of information ---------------------------------------------------------------------
 
 
 def normal_problem(share, items, draws, seed=0):

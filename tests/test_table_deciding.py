@@ -140,7 +140,7 @@ def test_abstention(model, frame):
     assert careful["abstain"].any()
 
 
-# -- what to ask first ------------------------------------------------------------------------------
+# -- what to ask first ----------------------------------------------------------------------------
 
 
 def test_the_value_of_knowing_a_column_is_that_of_brute_force(plain):
@@ -184,7 +184,7 @@ def test_what_is_missing_is_what_could_be_asked(plain, frame):
     assert "ask_first" not in plain.decide(frame.head(3), None, WORTH, unknown=["fault"])
 
 
-# -- shapes and types -------------------------------------------------------------------------------
+# -- shapes and types -----------------------------------------------------------------------------
 
 
 def test_a_row_with_nothing_known_gets_the_decision_of_the_average(model, frame):
@@ -238,7 +238,7 @@ def test_a_seed_repeats_and_leaves_the_callers_generator_alone(model, frame):
     assert single["standard_error"].isna().all()
 
 
-# -- draws ------------------------------------------------------------------------------------------
+# -- draws ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("which", ["model", "plain"])
@@ -255,7 +255,7 @@ def test_several_draws_of_a_row_have_the_law_of_single_ones(which, request):
         assert one[:, place].mean() == pytest.approx(float(many[:, place].mean()), abs=0.06)
 
 
-# -- bad input --------------------------------------------------------------------------------------
+# -- bad input ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,9 @@ def test_limits_out_of_their_range(limits, said):
 def test_a_utility_that_is_no_finite_number_names_action_and_row(model, frame):
     rows = frame.head(4).assign(noise=[1.0, 2.0, 0.0, 1.0])
     decide = partial(model.decide, rows, unknown=["fault"])
-    with pytest.raises(DataError, match=r"row 2: the utility of 'run' \('1 / noise'\) is inf where noise = 0"):
+    with pytest.raises(
+        DataError, match=r"row 2: the utility of 'run' \('1 / noise'\) is inf where noise = 0"
+    ):
         decide(None, {"stop": "0", "run": "1 / noise"})
     with pytest.raises(DataError, match=r"row 0: the utility of 'go' is nan"):
         decide(["go"], lambda action, draws: np.log(-1 - draws["noise"] ** 2))
@@ -332,7 +334,7 @@ def test_what_is_impossible_is_an_error_that_names_the_row(which, frame, request
 
 
 def test_a_level_that_was_never_seen_is_an_error(model, frame):
-    with pytest.raises(DataError, match="'dial'.*'off'"):
+    with pytest.raises(DataError, match=r"'dial'.*'off'"):
         model.decide(frame.head(2).assign(dial="off"), None, WORTH, unknown=["fault"])
 
 

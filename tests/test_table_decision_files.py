@@ -1,4 +1,4 @@
-"""A decision in a TOML file: what is read from it, what is refused, and the command that takes it."""
+"""A decision in a TOML file: what is read from it, what is refused, and its command."""
 
 import json
 import sys
@@ -108,7 +108,7 @@ def test_files_that_are_none(tmp_path):
         read_decision(tmp_path / "bytes.toml")
 
 
-# -- the command ------------------------------------------------------------------------------------
+# -- the command ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@ r"""Small arithmetic expressions over names, read safely and evaluated on arrays
     amount * 0.02 if paid else -0.6 * amount
     max(income - 2_000, 0) * `share of wages`
 
-An expression is parsed by Python's own grammar, and its tree is turned into functions of arrays node
-by node; a node that is not in the list below has no function, and so is an error that says where it
-is. Nothing is ever compiled or executed as Python.
+An expression is parsed by Python's own grammar, and its tree is turned into functions of arrays
+node by node; a node that is not in the list below has no function, and so is an error that says
+where it is. Nothing is ever compiled or executed as Python.
 
     numbers, 'text', True, False      constants
     name, `any name`                  a value by name, in backticks where it is no identifier
@@ -99,7 +99,8 @@ class Expression:
             raise OptionError(f"an expression is text, got {text!r:.80}; allowed are {ALLOWED}.")
         if len(text) > LENGTH:
             raise OptionError(
-                f"the expression {text[:60]!r}… has {len(text):,} characters; it may have {LENGTH:,}."
+                f"the expression {text[:60]!r}… has {len(text):,} characters; it may have "
+                f"{LENGTH:,}."
             )
         self.text = text
         self._plain, self._quoted = _without_backticks(text.translate(BREAKS))
@@ -255,11 +256,11 @@ class Expression:
 
     def _rounded(self, node: ast.Call, place: int) -> Function:
         digits = [given.value for given in node.args[1:] if isinstance(given, ast.Constant)]
-        sound = all(type(digit) is int and digit <= 15 for digit in digits)
-        if not 1 <= len(node.args) <= 2 or len(digits) != len(node.args) - 1 or not sound:
+        whole = [digit for digit in digits if isinstance(digit, int) and digit <= 15]
+        if not 1 <= len(node.args) <= 2 or len(whole) != len(node.args) - 1:
             self._refuse("round takes a value, and perhaps how many decimals, 0 to 15", place)
-        inner = self._read(node.args[0])
-        return lambda values: np.round(self._number(inner(values), place), *digits)
+        inner, places = self._read(node.args[0]), int(sum(whole))
+        return lambda values: np.round(self._number(inner(values), place), places)
 
     # -- what is refused --------------------------------------------------------------------------
 

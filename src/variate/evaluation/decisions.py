@@ -46,7 +46,7 @@ class Choice(NamedTuple):
     """What is best for each of N items, and what it risks.
 
     Attributes:
-        best: The position of the action of the largest expected utility, `[N]`; the first of equals.
+        best: The position of the action of the largest expected utility, `[N]`; the first if equal.
         expected: The expected utility of each action, `[A, N]`.
         error: The Monte-Carlo standard error of the best action's, `[N]`; NaN of a single draw.
         regret: The chance that another action would have been better in hindsight, `[N]`, 0..1.
@@ -86,8 +86,9 @@ class Risk:
 
     def __post_init__(self) -> None:
         for name, value in (("level", self.level), ("cvar", self.cvar), ("regret", self.regret)):
-            plain = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (plain and np.isfinite(value)) and not (value is None and name != "level"):
+            if value is None and name != "level":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0:
                 raise OptionError(f"{name} of the risk must be a finite number, got {value!r}.")
         _expect_level(self.level)
         if self.regret is not None and not 0 <= self.regret <= 1:

@@ -12,7 +12,8 @@ probabilities p of its levels. With what was then observed, y:
     log score   log F's density or probability at y, in nats; higher is better
     Brier score Σ_l (p_l - 1[y = l])²
     reliability of the forecasts of an event that are about p, the share in which it happened
-    ECE         Σ_b n_b/n |share_b - mean p_b|, the expected calibration error, over bins b of p
+    ECE         ½ Σ_b n_b/N |share_b - mean p_b|, the expected calibration error, over bins b of p
+                and all levels of N forecasts; for two levels it is the usual one of either
 
 The ECE of forecasts that are perfectly calibrated is above 0, for shares are noisy; its floor is
 found by letting outcomes be drawn from the forecasts themselves.
@@ -48,12 +49,12 @@ class Reliability(NamedTuple):
     Attributes:
         forecast: The mean forecast, `[B]`.
         share: How often the event happened, `[B]`.
-        count: How many forecasts, `[B]`.
+        rows: How many forecasts, `[B]`.
     """
 
     forecast: Floats
     share: Floats
-    count: NDArray[np.int64]
+    rows: NDArray[np.int64]
 
 
 def pit(draws: Floats, observed: Floats, *, seed: int) -> Floats:
@@ -126,10 +127,15 @@ def reliability(probability: Floats, happened: NDArray[np.bool_], bins: int = BI
     return Reliability(forecast, share, count[full])
 
 
-def calibration_error(found: Reliability) -> float:
-    """The expected calibration error, 0..1."""
+def calibration_error(found: Reliability, levels: int = 2) -> float:
+    """The expected calibration error, 0..1.
+
+    Args:
+        found: Of the forecasts of all levels of a category, or of a single event.
+        levels: How many levels there are; 2 for an event.
+    """
     gap = np.abs(found.share - found.forecast)
-    return float((found.count * gap).sum() / found.count.sum())
+    return float(levels / 2 * (found.rows * gap).sum() / found.rows.sum())
 
 
 def calibration_floor(probability: Floats, *, seed: int, bins: int = BINS) -> float:
@@ -146,5 +152,6 @@ def calibration_floor(probability: Floats, *, seed: int, bins: int = BINS) -> fl
     for _ in range(REPEATS):
         uniform = rng.random((len(probability), 1)) * edges[:, -1:]
         drawn = (uniform > edges).sum(1)
-        errors.append(calibration_error(reliability(probability, levels == drawn[:, None], bins)))
+        found = reliability(probability, levels == drawn[:, None], bins)
+        errors.append(calibration_error(found, len(levels)))
     return float(np.mean(errors))

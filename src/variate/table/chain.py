@@ -174,11 +174,11 @@ class Chain(nn.Module):
         self.from_code.bias[mine] = 0.0
         for own, new in zip(self.residual, residual, strict=True):
             own[place] = new
-        for held, new in (
+        for held, given in (
             (self.outcomes_of(column), outcomes),
             (self.numbers_of(column), numbers),
         ):
-            for own, part in zip(held or (), new or (), strict=True):
+            for own, part in zip(held or (), given or (), strict=True):
                 own.copy_(part)
 
     # -- all columns at once ----------------------------------------------------------------------

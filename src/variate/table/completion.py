@@ -15,9 +15,9 @@ The effective number of candidates of a row, 1 / Σ w̄_k², says how far its co
 row for which it is small is tried again with more candidates. Where the known columns are first
 in the chain, nothing is drawn before all of them are weighed, and only the code has to be found.
 
-Several draws of a row may come from the same candidates: as soon as no known cell is to come, so many
-of them are kept as draws are asked for, and each goes on by itself. That is cheap, but such draws
-are not independent: what they have in common is the noise of the candidates.
+Several draws of a row may come from the same candidates: as soon as no known cell is to come, so
+many of them are kept as draws are asked for, and each goes on by itself. That is cheap, but such
+draws are not independent: what they have in common is the noise of the candidates.
 
 This module does not know where the known cells came from, nor how the model was trained.
 """

@@ -1,12 +1,13 @@
 r"""The best action for each row of which something is unknown, its risk, and what to ask first.
 
-For each row, S draws x^(s) ~ p(x_unknown | x_known) of what is not known (`completion`), the utility
-U_a(x^(s)) of each action a in each of them (`utilities`), and what follows from these
+For each row, S draws x^(s) ~ p(x_unknown | x_known) of what is not known (`completion`), the
+utility U_a(x^(s)) of each action a in each of them (`utilities`), and what follows from these
 (`evaluation.decisions`).
 
-What is unknown is each column that is declared so, whatever it holds; each column that is not there;
-and each missing cell of a column that the utility reads or that one could ask about. A missing cell
-of any other column is known to be missing, if the column had such in training: that may say something.
+What is unknown is each column that is declared so, whatever it holds; each column that is not
+there; and each missing cell of a column that the utility reads or that one could ask about. A
+missing cell of any other column is known to be missing, if the column had such in training: that
+may say something.
 
 Draws come in ten groups, each from candidates of its own. The standard error of an expected utility
 is taken over the groups, and so has the noise of the candidates in it.
@@ -80,11 +81,11 @@ def decide(
         utilities.expect_known([*names, *others])
         reads = utilities.reads
         needed = names if reads is None else [*unknown, *costs, *(n for n in names if n in reads)]
-        cells = _cells(estimator.codec_, table, unknown, [*others, *unknown], needed)
-        parts = _decided(estimator, cells, table.select(others), utilities, costs, risk, draws, seed)
-    whole_table = {
-        name: pa.concat_arrays([part[name] for part in parts]) for name in parts[0]
-    }
+        cells = _cells(estimator.codec_, table, [*others, *unknown], needed)
+        parts = _decided(
+            estimator, cells, table.select(others), utilities, costs, risk, draws, seed
+        )
+    whole_table = {name: pa.concat_arrays([part[name] for part in parts]) for name in parts[0]}
     like = Frame(table.slice(0, 0).select([]), _type_of(frame), (), ())
     return returned(whole_table, like)
 
@@ -105,7 +106,7 @@ def expect_columns(option: str, given: Any, names: Sequence[str]) -> None:
         )
 
 
-# -- what is known ----------------------------------------------------------------------------------
+# -- what is known ---------------------------------------------------------------------------------
 
 
 def _named(codec: ConstrainedCodec, frame: Frame) -> pa.Table:
@@ -121,7 +122,9 @@ def _columns(codec: ConstrainedCodec) -> list[str]:
     return [column.name for column in (codec.caller or codec.schema).columns]
 
 
-def _costs(ask: Any, names: Sequence[str], unknown: Sequence[str], table: pa.Table) -> dict[str, float]:
+def _costs(
+    ask: Any, names: Sequence[str], unknown: Sequence[str], table: pa.Table
+) -> dict[str, float]:
     """What it costs to ask about each column that one could ask about."""
     if ask is None:
         there = set(table.column_names)
@@ -141,7 +144,6 @@ def _costs(ask: Any, names: Sequence[str], unknown: Sequence[str], table: pa.Tab
 def _cells(
     codec: ConstrainedCodec,
     table: pa.Table,
-    unknown: Sequence[str],
     left_out: Sequence[str],
     needed: Sequence[str],
 ) -> Cells:
@@ -166,7 +168,7 @@ def _type_of(frame: Frame) -> str:
     return "pyarrow" if frame.source == "numpy" else frame.source
 
 
-# -- block by block ---------------------------------------------------------------------------------
+# -- block by block --------------------------------------------------------------------------------
 
 
 def _decided(
@@ -196,15 +198,12 @@ def _decided(
         utility = utilities(values, shape, start)
         choice = choose(utility, level=risk.level, groups=groups)
         parts.append(
-            _told(choice, risk, list(utilities.actions))
-            | _asked(utility, values, shape, costs)
+            _told(choice, risk, list(utilities.actions)) | _asked(utility, values, shape, costs)
         )
     return parts
 
 
-def _drawn(
-    estimator: Any, cells: Cells, first: int, groups: int, each: int, seed: int
-) -> Values:
+def _drawn(estimator: Any, cells: Cells, first: int, groups: int, each: int, seed: int) -> Values:
     """The columns of the draws of some rows, those of a row one after the other."""
     several = Cells(*(part.repeat_interleave(groups, 0) for part in cells))
     found = complete_rows(estimator.model_, several, CANDIDATES, seed, draws=each)
@@ -238,14 +237,12 @@ def _is_number(values: Any) -> bool:
 
 def _told(choice: Choice, risk: Risk, actions: Sequence[str]) -> dict[str, pa.Array]:
     """The columns of the result that do not depend on what one could ask."""
-    best = np.array(actions, dtype=object)[choice.best]
-    over = risk.passed(choice)
-    found = (
-        pa.array(np.where(over, None, best), pa.string()), pa.array(over), pa.array(best, pa.string()),
-        choice.expected.max(0), choice.error, choice.regret, choice.cvar, choice.perfect,
-    )  # fmt: skip
-    table = {name: pa.array(column) for name, column in zip(RESULTS, found, strict=True)}
-    return table | {
+    best, over = [actions[a] for a in choice.best], risk.passed(choice)
+    chosen = [None if passed else action for action, passed in zip(best, over, strict=True)]
+    names = (pa.array(chosen, pa.string()), pa.array(over), pa.array(best, pa.string()))
+    numbers = (choice.expected.max(0), choice.error, choice.regret, choice.cvar, choice.perfect)
+    columns = [*names, *map(pa.array, numbers)]
+    return dict(zip(RESULTS, columns, strict=True)) | {
         f"expected_utility_{action}": pa.array(row)
         for action, row in zip(actions, choice.expected, strict=True)
     }

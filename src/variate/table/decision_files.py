@@ -15,9 +15,9 @@
     cvar = -20_000
     regret = 0.4
 
-An action may be a block of its own, `[actions.half]`, with `utility` and settings, which its utility
-reads like the constants. Where all utilities are one expression, it is `utility` at the top, and
-actions are blocks of settings.
+An action may be a block of its own, `[actions.half]`, with `utility` and settings, which its
+utility reads like the constants. Where all utilities are one expression, it is `utility` at the
+top, and actions are blocks of settings.
 
 What is read was typed by hand, so every error names the file, and the line or the key.
 

@@ -23,6 +23,7 @@ This module does not know what is decided on these columns.
 import copy
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -133,7 +134,7 @@ class _Column(nn.Module):
         )
         return law_of(self.layout, self.column, logits, numbers, x).log_prob(x[:, self.column])
 
-    def parts(self) -> tuple:
+    def parts(self) -> tuple[Any, ...]:
         """What `Chain.replace_column` takes."""
         return self.told, self.bias, self.residual, self.outcomes, self.numbers
 
@@ -182,8 +183,7 @@ def _embedded(chain: Chain, x: Tensor, places: int) -> Tensor:
     """The embeddings of the columns at the first places, `[N, places, E]`."""
     first = chain.order[:places]
     parts = [
-        chain.embedding(chain.layout.read(block))[first].transpose(0, 1)
-        for block in x.split(4_096)
+        chain.embedding(chain.layout.read(block))[first].transpose(0, 1) for block in x.split(4_096)
     ]
     return torch.cat(parts)
 

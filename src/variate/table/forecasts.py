@@ -38,14 +38,16 @@ class Forecast(NamedTuple):
         column: Its position in x.
         log_score: Of what was observed, in nats, `[N]`; 0 of a gap that no outcome stands for.
         draws: Of a number, `[N, S]`; None of a category.
-        probability: Of a category's levels, and of a gap after them if it has any, `[N, L]`; None
-            of a number.
+        probability: Of a category's levels, and of a gap after them if there is one, `[N, L]`;
+            None of a number.
+        gap: Whether a gap is an outcome of the column.
     """
 
     column: int
     log_score: Tensor
     draws: Tensor | None
     probability: Tensor | None
+    gap: bool
 
 
 @torch.no_grad()
@@ -63,11 +65,10 @@ def forecasts(
     """
     assert isinstance(model.decoder, RowDecoder)
     route, device = Route(model.decoder.chain), next(model.parameters()).device
-    parts: list[list[Forecast]] = []
     with isolated(seed, device):
         pool = model.prior().sample(torch.Size((max(POOL, codes),)))
-        for block in x.to(device).split(max(1, BLOCK // codes)):
-            parts.append(_of_block(route, pool, block, codes, draws))
+        blocks = x.to(device).split(max(1, BLOCK // codes))
+        parts = [_of_block(route, pool, block, codes, draws) for block in blocks]
     return [_joined(column) for column in sorted(zip(*parts, strict=True), key=_position)]
 
 
@@ -87,7 +88,7 @@ def _of_block(route: Route, pool: Tensor, x: Tensor, codes: int, draws: int) -> 
         if isinstance(law, CategoryLaw):
             share = log_w.softmax(-1).unsqueeze(-1)
             each = law.log_w.exp().unflatten(0, chosen.shape)
-            found.append(Forecast(column, score, None, (share * each).sum(1)))
+            found.append(Forecast(column, score, None, (share * each).sum(1), law.column.gaps))
         else:
             allowed = Allowed(low=law.column.low, high=law.column.high)
             there = log_w
@@ -95,7 +96,7 @@ def _of_block(route: Route, pool: Tensor, x: Tensor, codes: int, draws: int) -> 
                 there = log_w + law.restricted(allowed)[1].view_as(log_w)
             kept = torch.multinomial(there.softmax(-1), draws, replacement=True)
             drawn = _drawn(walk, place, features[place][chosen.gather(1, kept)], allowed)
-            found.append(Forecast(column, score, drawn.view(len(x), draws), None))
+            found.append(Forecast(column, score, drawn.view(len(x), draws), None, law.column.gaps))
         log_w = log_w + log_p
         walk.take(place, values)
     return found
@@ -113,9 +114,12 @@ def _position(parts: tuple[Forecast, ...]) -> int:
 
 def _joined(parts: tuple[Forecast, ...]) -> Forecast:
     """One column's forecasts for the rows of all blocks."""
-    score, draws, probability = (
-        None if first is None else torch.cat([part[i] for part in parts]).cpu()
-        for i, first in enumerate(parts[0][1:], 1)
+    first = parts[0]
+    score = torch.cat([part.log_score for part in parts]).cpu()
+    draws, probability = (
+        torch.cat([part for part in several if part is not None]).cpu()
+        if several[0] is not None
+        else None
+        for several in ([part.draws for part in parts], [part.probability for part in parts])
     )
-    assert score is not None
-    return Forecast(parts[0].column, score, draws, probability)
+    return Forecast(first.column, score, draws, probability, first.gap)

@@ -92,16 +92,19 @@ class Utilities:
                     f"the action {action!r} has a setting {both[0]!r}, which is the name of a "
                     "column too; give it another name."
                 )
-            expression = self._expressions.get(action)
-            for name in () if expression is None else expression.names:
-                if name not in columns and name not in settings:
-                    raise OptionError(
-                        f"the utility of {action!r}, {expression.text!r}, reads {name!r}, which is "
-                        f"no column and no setting; there are "
-                        f"{', '.join(map(repr, (*settings, *columns)))}."
-                    )
+            if action not in self._expressions:
+                continue
+            expression = self._expressions[action]
+            known = (*settings, *columns)
+            if strange := [name for name in expression.names if name not in known]:
+                raise OptionError(
+                    f"the utility of {action!r}, {expression.text!r}, reads {strange[0]!r}, which "
+                    f"is no column and no setting; there are {', '.join(map(repr, known))}."
+                )
 
-    def __call__(self, draws: Mapping[str, NDArray[Any]], shape: tuple[int, int], first: int) -> Any:
+    def __call__(
+        self, draws: Mapping[str, NDArray[Any]], shape: tuple[int, int], first: int
+    ) -> Any:
         """The utility of each action, `[A, N, S]`.
 
         Args:
@@ -155,13 +158,16 @@ def _settings(actions: Any, utility: Any) -> dict[str, dict[str, Setting]]:
         actions = list(utility) if isinstance(utility, Mapping) else []
     if isinstance(actions, str) or not isinstance(actions, Mapping | Sequence):
         raise OptionError(
-            f"actions are a list of names, or a mapping from names to settings, got {actions!r:.80}."
+            f"actions are a list of names, or a mapping from names to settings, got "
+            f"{actions!r:.80}."
         )
     given = actions if isinstance(actions, Mapping) else {name: {} for name in actions}
     if len(given) < len(actions):
         raise OptionError(f"two actions have one name: {', '.join(map(repr, actions))}.")
     if not given:
-        raise OptionError('there is no action to choose from; name some, as in ["grant", "refuse"].')
+        raise OptionError(
+            'there is no action to choose from; name some, as in ["grant", "refuse"].'
+        )
     for action, settings in given.items():
         if not isinstance(action, str) or not action:
             raise OptionError(f"the name of an action is text, got {action!r:.80}.")
