@@ -57,7 +57,7 @@ def test_ties_change_nothing():
 
 
 def test_draws_that_are_too_narrow_cover_too_little():
-    u = pit(0.5 * rng().normal(size=(5_000, 50)), rng(1).normal(size=5_000), seed=0)
+    u = pit(0.5 * rng().normal(size=(5_000, 500)), rng(1).normal(size=5_000), seed=0)
     want = [norm.cdf(0.5 * norm.ppf(0.5 + a / 2)) * 2 - 1 for a in (0.5, 0.8, 0.95)]
     np.testing.assert_allclose(coverage(u), want, atol=0.03)
 

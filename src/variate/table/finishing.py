@@ -10,8 +10,8 @@ outcome's log score was -0.34 in training and -0.47 on held-out rows, where logi
     p_j: linear maps of a(h_j)
 
 with each column before it hidden with probability r (m_i = 0), and activations dropped out. What is
-kept is the best on the validation rows, and only if it is better there than what was under codes
-that have seen the whole row. Such a column
+kept is the best on the validation rows, and only if its log score is better there than that of what
+was (`forecasts`). Such a column
 sees no code: its law given the others is exact, with nothing to be averaged over.
 
 They are taken from the last one on, and the first that gains nothing ends it: a column's networks
@@ -33,6 +33,7 @@ from variate.distributions.column import law_of
 from variate.models import VAE
 from variate.randomness import isolated
 from variate.table.chain import Chain
+from variate.table.forecasts import forecasts
 from variate.table.rows import RowDecoder
 
 __all__ = ["finish", "outcomes_of"]
@@ -46,6 +47,7 @@ DECAY = 0.1
 HIDDEN = 0.3  # r, the share of columns that a step hides
 DROPPED = 0.3
 ROWS = 100_000  # whose embeddings are held
+SCORED = 300  # validation rows on which old and new are compared
 
 
 def outcomes_of(chain: Chain, first: Sequence[int] | frozenset[int]) -> list[int]:
@@ -78,24 +80,17 @@ def finish(
         return
     device = chain.bias.device
     known, other = training[:ROWS].to(device), validation.to(device)
-    with isolated(seed, device):
-        before = _scores(model, chain, other)
+    some = other[:SCORED]
+    before = forecasts(model, some, seed=seed, draws=1)
     for place in places:
         with isolated(seed + place, device):
             column = _Column(chain, place, known[: 16 * BATCH])
-            score = _learned(column, chain, known, other)
-        if score <= before[chain.order[place]]:
+            _learn(column, chain, known, other)
+        with torch.no_grad():
+            score = column(_embedded(chain, some, place), some).mean()
+        if score <= before[chain.order[place]].log_score.mean():
             return
         chain.replace_column(place, *column.parts())
-
-
-@torch.no_grad()
-def _scores(model: VAE, chain: Chain, x: Tensor) -> list[float]:
-    """The mean log score of each column under codes that have seen the whole row: a high bar."""
-    parts = [
-        chain.log_prob(model.encoder(block).sample()[None], block)[:, 0] for block in x.split(1_024)
-    ]
-    return torch.cat(parts, -1).mean(-1).tolist()
 
 
 class _Column(nn.Module):
@@ -152,8 +147,8 @@ class _Column(nn.Module):
         return x.new_zeros(0)
 
 
-def _learned(column: _Column, chain: Chain, known: Tensor, other: Tensor) -> float:
-    """The mean log score on other rows of a column that has learned from known ones."""
+def _learn(column: _Column, chain: Chain, known: Tensor, other: Tensor) -> None:
+    """Let a column learn from known rows, and stop where other rows say so."""
     places = chain.order.index(column.column)
     e, unseen = (_embedded(chain, x, places) for x in (known, other))
     batch = min(BATCH, max(16, len(known) // 8))
@@ -175,7 +170,7 @@ def _learned(column: _Column, chain: Chain, known: Tensor, other: Tensor) -> flo
             if score > best:
                 best, kept = score, copy.deepcopy(column.state_dict())
     column.load_state_dict(kept)
-    return best
+    column.eval()
 
 
 @torch.no_grad()
