@@ -70,7 +70,7 @@ def decide(
         frame = to_frame(received(estimator, X, reset=False))
         table = _named(estimator.codec_, frame)
         names = _columns(estimator.codec_)
-        expect_columns("unknown", unknown, names)
+        _expect_columns("unknown", unknown, names)
         costs = _costs(ask, names, unknown, table)
         others = [name for name in table.column_names if name not in names]
         if others == table.column_names:
@@ -90,7 +90,7 @@ def decide(
     return returned(whole_table, like)
 
 
-def expect_columns(option: str, given: Any, names: Sequence[str]) -> None:
+def _expect_columns(option: str, given: Any, names: Sequence[str]) -> None:
     """Refuse what is no list of names of columns.
 
     Raises:
@@ -133,7 +133,7 @@ def _costs(
             for name in names
             if name not in unknown and (name not in there or table.column(name).null_count)
         }
-    expect_columns("ask", ask, names)
+    _expect_columns("ask", ask, names)
     costs = ask if isinstance(ask, Mapping) else dict.fromkeys(ask, 0.0)
     for name, cost in costs.items():
         if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < np.inf:
