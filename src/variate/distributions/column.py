@@ -184,7 +184,7 @@ class NumberLaw:
         x = torch.where(gap, self.column.low, values)
         lower, width, offset = (part.squeeze(-1) for part in self.maps.cells(x.unsqueeze(-1)))
         mass = self.mixture.log_mass(lower.float(), width.float()) + offset.float()
-        same = self._fixed() == x.unsqueeze(-1)
+        same = (self._fixed() - x.unsqueeze(-1)).abs() <= self._tolerance()
         mass = torch.where(
             (width == 0) & same.any(-1), NEVER, mass
         )  # its density is no probability
@@ -247,6 +247,13 @@ class NumberLaw:
         atoms = torch.tensor(self.column.atoms, dtype=torch.float64, device=self.log_w.device)
         atoms = F.pad(atoms, (0, 1 + self.column.gaps), value=torch.nan)
         return torch.cat([atoms.expand(len(self.log_w), -1), self.copied], -1)
+
+    def _tolerance(self) -> Tensor:
+        """How far from what an outcome gives a number may be and still be the same, `[L]`."""
+        grain = OFF_GRID * (self.column.step or 0.0)
+        copies = [grain + copy.tolerance for copy in self.column.copies]
+        others = [grain] * (self.log_w.shape[-1] - len(copies))
+        return torch.tensor(others + copies, dtype=torch.float64, device=self.log_w.device)
 
     def _points(self) -> tuple[Tensor, Tensor]:
         """Weights and scores of what has a weight of its own, `[M, L]`."""
