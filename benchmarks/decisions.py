@@ -222,14 +222,14 @@ def main() -> None:
         tell(record, seed, record.results[f"seed_{seed}"])
     found = list(record.results.values())
     boosted = [each["gradient boosting"] for each in found]
-    upper = np.mean([each["variate_less_this"][2] for each in boosted])
+    upper = float(np.mean([each["variate_less_this"][2] for each in boosted]))
     record.target("upper end of the interval of the profit beside gradient boosting", upper, 0.0,
                   least=True)  # fmt: skip
     for name in ("calibration_error", "brier"):
-        mine = np.mean([each["variate"][name] for each in found])
+        mine = float(np.mean([each["variate"][name] for each in found]))
         theirs = float(np.mean([each[name] for each in boosted]))
         record.target(f"{name} beside gradient boosting's", mine, theirs, least=False)
-    ranks = np.mean([each["value_of_knowing"]["rank_correlation"] for each in found])
+    ranks = float(np.mean([each["value_of_knowing"]["rank_correlation"] for each in found]))
     record.target(
         "rank correlation of the value of knowing with brute force", ranks, 0.75, least=True
     )
