@@ -14,6 +14,7 @@ from variate._version import __version__
 if TYPE_CHECKING:
     from variate import errors, evaluation, objectives, privacy
     from variate.anomaly import AnomalyDetector
+    from variate.evaluation.decisions import Risk
     from variate.kinds import fit, load
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.privacy import Privacy
@@ -44,6 +45,7 @@ __all__ = [
     "Pooled",
     "Privacy",
     "RelatedTables",
+    "Risk",
     "TableImputer",
     "TableVAE",
     "__version__",
@@ -76,6 +78,7 @@ _HOMES = {
     "Privacy": "variate.privacy",
     "RelatedTables": "variate.table",
     "TableImputer": "variate.table",
+    "Risk": "variate.evaluation",
     "TableVAE": "variate.table",
     "VAE": "variate.models",
     "augmentation_gain": "variate.table",

@@ -14,6 +14,7 @@ import warnings
 from cyclopts import CycloptsError
 
 from variate.cli.app import app
+from variate.cli.deciding import decide
 from variate.cli.detecting import detect, recalibrate
 from variate.cli.filling import impute
 from variate.cli.telling import constraints, demo, evaluate, info
@@ -26,6 +27,7 @@ __all__ = [
     "app",
     "balance",
     "constraints",
+    "decide",
     "demo",
     "detect",
     "encode",
