@@ -25,11 +25,11 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from variate import bundle, verbs
+from variate import alarms, bundle, verbs
 from variate.card import model_card
 from variate.codec import Codec
 from variate.errors import OptionError
-from variate.evaluation import summary
+from variate.evaluation import Reference, summary
 from variate.fitting import begin, run, unchanged_by_failure
 from variate.inference import Objective
 from variate.manifest import manifest_of, restored
@@ -55,6 +55,7 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     codec: ClassVar[type[Codec]]
     model_: VAE
     codec_: Codec
+    calibration_: Reference | None  # of `detect`
 
     # -- what a kind writes ---------------------------------------------------------------------
 
@@ -301,6 +302,40 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """The mean of `score_samples`: nats per item, higher is better."""
         return float(self.score_samples(X).mean())
+
+    def detect(self, X: Any, *, fdr: float = 0.05, draws: int | None = None) -> Any:
+        """Which items are anomalies, and why; docs/anomaly.md says what the alarms promise.
+
+        Args:
+            X: The items.
+            fdr: The most that the expected share of false alarms among the alarms may be.
+            draws: For the score; None for as many as the calibration has (64).
+
+        Returns:
+            `score` (-log p(x) in nats, higher is stranger), `p_value`, `anomaly` and `reasons` of
+            each item, in their order.
+
+        Raises:
+            OptionError: `fdr` is not between 0 and 1, or there is no calibration for these draws.
+        """
+        check_is_fitted(self)
+        return alarms.detect(self._items(X), fdr=fdr, draws=draws)
+
+    def recalibrate(self, X: Any, *, extend: bool = False, draws: int = alarms.DRAWS) -> Self:
+        """Hold `detect` against these items instead of the held-out ones of `fit`.
+
+        Args:
+            X: Items that are believed to be normal, and were not trained on.
+            extend: Whether the calibration that there is stays, and these are added.
+            draws: For the scores; more are closer to log p(x).
+        """
+        check_is_fitted(self)
+        self.calibration_ = alarms.recalibrated(self._items(X), extend=extend, draws=draws)
+        return self
+
+    def _items(self, X: Any) -> alarms.Items:
+        """What `detect` asks about data; a kind may know more than every kind does."""
+        return alarms.Items(self, X)
 
     def evaluate(self, X: Any, *, draws: int = 64, seed: int = 0) -> Evaluation:
         """Measure the model on data that it has not seen.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from variate import verbs
+from variate import alarms, verbs
 from variate.diary import follow
 from variate.models import priors
 from variate.preparation import Prepared
@@ -35,6 +35,7 @@ def unchanged_by_failure(estimator: Any) -> Iterator[None]:
 
 def begin(estimator: Any, prepared: Prepared) -> None:
     """Make the model that training starts from."""
+    estimator.calibration_ = None
     with isolated(estimator.seed):
         model = estimator._build(prepared.codec, prepared.example)
         estimator.model_ = estimator._started(model, prepared.example)
@@ -72,3 +73,5 @@ def _conclude(estimator: Any, prepared: Prepared) -> None:
         x = prepared.held_out[:HELD_OUT_ROWS]
         figures = estimator._figures(x, draws=64, seed=estimator.seed)
         estimator.facts_["held_out"] = {"rows": len(x)} | figures
+        if estimator._has_density():
+            estimator.calibration_ = alarms.reference_of(estimator, prepared.held_out)

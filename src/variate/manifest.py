@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from variate._version import __version__
+from variate.evaluation import Reference
 from variate.preparation import expect_modest, expect_shapes
 from variate.randomness import isolated
 from variate.specification import describe, revive
@@ -31,6 +32,7 @@ def manifest_of(estimator: Any) -> dict[str, Any]:
         "facts": estimator.facts_,
         "history": estimator.history_,
         "features": getattr(estimator, "n_features_in_", None),
+        "calibration": _state(estimator.calibration_),
         "names": list(getattr(estimator, "feature_names_in_", ())),
     }
 
@@ -53,6 +55,8 @@ def restored(kind: Any, manifest: dict[str, Any], weights: dict[str, Tensor]) ->
         expect_shapes(estimator._assemble(codec), weights)
     estimator.codec_, estimator.facts_ = codec, manifest["facts"]
     estimator.history_ = manifest["history"]
+    kept = manifest.get("calibration")  # files of 0.1 have none
+    estimator.calibration_ = None if kept is None else Reference.from_state(kept)
     if manifest["features"] is not None:
         estimator.n_features_in_ = manifest["features"]
     if manifest["names"]:
@@ -62,3 +66,7 @@ def restored(kind: Any, manifest: dict[str, Any], weights: dict[str, Tensor]) ->
     estimator.model_.load_state_dict(weights)
     estimator.model_.eval()
     return estimator
+
+
+def _state(reference: Reference | None) -> dict[str, Any] | None:
+    return None if reference is None else reference.state()

@@ -8,7 +8,15 @@ from typing import Any
 
 from variate.errors import OptionError
 
-__all__ = ["Options", "above_zero", "asked_latent", "at_least", "check_training", "whole"]
+__all__ = [
+    "Options",
+    "above_zero",
+    "asked_latent",
+    "at_least",
+    "check_training",
+    "share",
+    "whole",
+]
 
 
 class Options:
@@ -58,6 +66,16 @@ def at_least(name: str, value: float, least: float) -> None:
     """
     if not value >= least:
         raise OptionError(f"{name} must be at least {least}, got {value!r}.")
+
+
+def share(name: str, value: float) -> None:
+    """Refuse an option that is not strictly between 0 and 1.
+
+    Raises:
+        OptionError: It is something else, or NaN.
+    """
+    if not 0 < value < 1:
+        raise OptionError(f"{name} must be between 0 and 1, both excluded, got {value!r}.")
 
 
 def check_training(options: Any) -> None:

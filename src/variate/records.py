@@ -1,4 +1,4 @@
-"""What the verbs give back where it is more than data: codes, and an evaluation.
+"""What the verbs give back where it is more than data: codes, alarms, and an evaluation.
 
 This module does not know how they were made.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from variate.report import Report
 
-__all__ = ["Encoding", "Evaluation"]
+__all__ = ["Alarms", "Encoding", "Evaluation"]
 
 
 class Encoding(NamedTuple):
@@ -19,6 +19,24 @@ class Encoding(NamedTuple):
 
     mean: np.ndarray
     scale: np.ndarray
+
+
+class Alarms(NamedTuple):
+    """What is strange about N items.
+
+    Attributes:
+        score: -log p(x) in nats, higher is stranger, `[N]`; NaN where nothing is known of an item.
+        p_value: The chance that a normal item is as strange, `[N]`.
+        anomaly: Whether the item is an alarm, bool `[N]`.
+        reasons: Why, one text for each item; empty for those that are no alarm.
+        drift: The p-value of the items, apart from anomalies, scoring as the calibration's do.
+    """
+
+    score: np.ndarray
+    p_value: np.ndarray
+    anomaly: np.ndarray
+    reasons: list[str]
+    drift: float
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,18 @@ from variate.models import VAE
 from variate.randomness import isolated
 from variate.training.processes import processes_of, share
 
-__all__ = ["BLOCK", "codes", "decode", "device_of", "encode", "sample", "score", "vary", "way"]
+__all__ = [
+    "BLOCK",
+    "codes",
+    "decode",
+    "device_of",
+    "encode",
+    "log_likelihood",
+    "sample",
+    "score",
+    "vary",
+    "way",
+]
 
 BLOCK = 512
 
@@ -103,19 +114,27 @@ def way(start: Tensor, end: Tensor, steps: int, *, spherical: bool) -> Tensor:
 
 
 def score(model: VAE, x: Tensor, *, draws: int, seed: int) -> Tensor:
-    """Log p(x) `[N]` in nats, every item under the same noise (common random numbers).
+    """`log_likelihood`, with the work shared.
 
     Under `torchrun` each process scores its share of the items, and all get all scores, in order.
     """
     device = device_of(model)
     with processes_of(None, device, timeout=600.0) as group:
         own = share(len(x), group.rank, group.world)
-        parts = [
-            log_evidence(model, block.to(device), draws=draws, seed=seed, common=True)[:size]
-            for block, size in _blocks(x[own.start : own.stop])
-        ]
-        scores = torch.cat(parts) if parts else torch.zeros(0, device=device, dtype=torch.float64)
-        return group.gather(scores.double(), len(x)).cpu() if group.world > 1 else scores.cpu()
+        scores = log_likelihood(model, x[own.start : own.stop], draws=draws, seed=seed)
+        if group.world == 1:
+            return scores
+        return group.gather(scores.to(device), len(x)).cpu()
+
+
+def log_likelihood(model: VAE, x: Tensor, *, draws: int, seed: int) -> Tensor:
+    """Log p(x) `[N]` in nats, every item under the same noise (common random numbers)."""
+    parts = [torch.zeros(0, dtype=torch.float64)]
+    for block, size in _blocks(x):
+        block = block.to(device_of(model))
+        scores = log_evidence(model, block, draws=draws, seed=seed, common=True)
+        parts.append(scores[:size].double().cpu())
+    return torch.cat(parts)
 
 
 def device_of(model: VAE) -> torch.device:

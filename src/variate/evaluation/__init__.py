@@ -1,5 +1,6 @@
 """Estimators: pure functions of a model and data, or of two samples; nothing is changed by them."""
 
+from variate.evaluation import conformal
 from variate.evaluation.evidence import Bounds, bounds, elbo, importance_weights, log_evidence
 from variate.evaluation.latent import (
     Surgery,
@@ -11,17 +12,20 @@ from variate.evaluation.latent import (
     posterior_means,
     total_correlation,
 )
+from variate.evaluation.reference import Reference
 from variate.evaluation.samples import MMD, TwoSample, mmd, two_sample
 from variate.evaluation.summary import summary
 
 __all__ = [
     "MMD",
     "Bounds",
+    "Reference",
     "Surgery",
     "TwoSample",
     "active_units",
     "aggregate_gap",
     "bounds",
+    "conformal",
     "elbo",
     "elbo_surgery",
     "importance_weights",
