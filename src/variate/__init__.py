@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.privacy import Privacy
     from variate.records import Encoding, Evaluation
+    from variate.series import SeriesVAE
     from variate.table import (
         Between,
         RelatedTables,
@@ -35,6 +36,7 @@ __all__ = [
     "Evaluation",
     "Privacy",
     "RelatedTables",
+    "SeriesVAE",
     "TableVAE",
     "__version__",
     "augmentation_gain",
@@ -60,6 +62,7 @@ _HOMES = {
     "Evaluation": "variate.records",
     "Privacy": "variate.privacy",
     "RelatedTables": "variate.table",
+    "SeriesVAE": "variate.series",
     "TableVAE": "variate.table",
     "VAE": "variate.models",
     "augmentation_gain": "variate.table",

@@ -1,0 +1,382 @@
+"""SeriesVAE: windows of time series, with gaps, several channels, several series.
+
+The generative model, for a window x of L steps and C channels and a code z of D dimensions:
+
+    z ~ p(z)      x_tc ~ p(x_tc | z), independent given z      q(z|x) = N(mu(x), diag(sigma(x)^2))
+
+with the laws of `law`. A cell that was not observed contributes nothing; in training spans are
+hidden (see `windows`), so that the same model fills gaps, forecasts and says how strange a step is
+given those around it. The items of the verbs that all kinds share (sample, encode, score …) are
+windows; what is about steps has verbs of its own here.
+
+This module does not know files' formats (see `reading`), nor how training works.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from variate.codec import Codec
+from variate.errors import OptionError
+from variate.estimator import Estimator
+from variate.models import VAE, priors
+from variate.options import at_least, share, whole
+from variate.preparation import Prepared
+from variate.report import Section
+from variate.series.codec import SeriesCodec
+from variate.series.examination import examined
+from variate.series.intervals import block_scores, intervals
+from variate.series.law import Steps
+from variate.series.network import WindowDecoder, WindowEncoder
+from variate.series.outward import alarm_table, forecast_of, imputed
+from variate.series.reading import Columns
+from variate.series.records import Forecast, Imputed
+from variate.series.surprise import Surprise, block_of, surprise
+from variate.series.windows import Apart, WindowSource, set_apart
+
+__all__ = ["SeriesVAE"]
+
+STEPS = 1_500  # of training, by default
+BATCH = 128
+EMA = 0.99
+EXAMPLE = 2_048  # windows that the prior is fitted to
+DRAWS = 32  # candidates of z for the score of a step
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Cut(Prepared):
+    """Data made ready, and the stretches that were set apart."""
+
+    series: list[Floats]
+    apart: Apart | None
+
+
+class SeriesVAE(Estimator):
+    """A variational autoencoder of windows of time series.
+
+    Args:
+        time: The column of stamps; None takes the one whose type says so, if there is one.
+        series: The column that names the series a row belongs to; None for one series.
+        channels: The columns to model; None for all others.
+        window: The steps of a window; None chooses from the dominant period.
+        hidden: The widths of the hidden layers of encoder and decoder.
+        hidden_spans: The share of windows that have spans hidden in training; 0 hides none, and
+            then forecasts and gaps are not what the model was trained for.
+        components: Shapes that the noise of a channel is a mixture of.
+        latent: Latent dimensions; None chooses from the size of a window, at most 16.
+        beta: The weight of the KL term, warmed up over the first tenth; 1 is the ELBO.
+        objective: What is maximised instead.
+        posterior: q(z|x), such as `vt.posteriors.LowRankGaussian(8, rank=2)`; None is diagonal.
+        prior: p(z); None is standard normal in training, then a mixture fitted to the codes.
+        epochs: The budget in passes over the windows; None and no minutes: 1,500 steps.
+        minutes: The budget in minutes of wall time.
+        batch_size: Windows per step; None is 128.
+        learning_rate: The peak of the schedule.
+        seed: Of everything random in training.
+        device: "cpu", "cuda" …; None takes a GPU when there is one.
+        precision: "float32", "bfloat16" or "auto".
+        verbose: Show progress on standard error.
+
+    Attributes:
+        model_: The `vt.VAE`.
+        codec_: The channels, the step, the length of a window, and the scaling.
+        facts_: What it was trained on, and the figures on held-out windows, in nats per window.
+        history_: The validations, in order.
+        latent_: The number of latent dimensions.
+
+    Examples:
+        >>> import numpy as np
+        >>> from variate import SeriesVAE
+        >>> t = np.arange(600)
+        >>> series = np.sin(t / 5) + 0.1 * np.random.default_rng(0).normal(size=600)
+        >>> model = SeriesVAE(latent=2, window=40, epochs=2).fit(series)
+        >>> model.sample(3, seed=0).shape
+        (3, 40, 1)
+        >>> model.forecast(series, 10, seed=0).mean.shape
+        (10, 1)
+    """
+
+    kind = "series"
+    codec = SeriesCodec
+    codec_: SeriesCodec
+
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
+        self,
+        *,
+        time: str | None = None,
+        series: str | None = None,
+        channels: Sequence[str] | None = None,
+        window: int | None = None,
+        hidden: tuple[int, ...] = (256, 256),
+        hidden_spans: float = 0.7,
+        components: int = 3,
+        latent: int | None = None,
+        beta: float = 1.0,
+        objective: Any = None,
+        posterior: Any = None,
+        prior: Any = None,
+        epochs: int | None = None,
+        minutes: float | None = None,
+        batch_size: int | None = None,
+        learning_rate: float = 2e-3,
+        seed: int = 0,
+        device: str | None = None,
+        precision: str = "float32",
+        verbose: bool = False,
+    ) -> None:
+        self.time = time
+        self.series = series
+        self.channels = channels
+        self.window = window
+        self.hidden = hidden
+        self.hidden_spans = hidden_spans
+        self.components = components
+        self.latent = latent
+        self.beta = beta
+        self.objective = objective
+        self.posterior = posterior
+        self.prior = prior
+        self.epochs = epochs
+        self.minutes = minutes
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.seed = seed
+        self.device = device
+        self.precision = precision
+        self.verbose = verbose
+
+    # -- what a kind writes ---------------------------------------------------------------------
+
+    def _check_options(self) -> None:
+        super()._check_options()
+        whole("components", self.components)
+        whole("window", self.window)
+        if self.window is not None:
+            at_least("window", self.window, 4)
+        if not 0 <= self.hidden_spans <= 1:
+            raise OptionError(f"hidden_spans must be a share, 0 to 1, got {self.hidden_spans!r}.")
+        if not self.hidden:
+            raise OptionError("hidden must be widths of at least 1, got none.")
+        for width in self.hidden:
+            whole("each width of hidden", width)
+
+    def _prepare(self, X: Any, scratch: Path) -> Prepared:
+        del scratch
+        codec = SeriesCodec(Columns(self.time, self.series, self.channels), self.window).fit(X)
+        series = [part.values for part in codec.received(X)]
+        apart = set_apart(series, codec.length, self.seed)
+        source = WindowSource(
+            series if apart is None else apart.training, codec.length, self.hidden_spans
+        )
+        numbers = torch.linspace(0, source.items - 1, min(EXAMPLE, source.items)).long()
+        return _Cut(
+            codec=codec,
+            training=source,
+            example=source.windows(numbers),
+            validation=None if apart is None else _known(codec.windows(apart.validation)),
+            held_out=None if apart is None else _known(codec.windows(apart.held_out)),
+            notes={
+                "series": len(series),
+                "series_steps": sum(map(len, series)),
+                "window": codec.length,
+                "block": block_of(codec.length),
+            },
+            series=series,
+            apart=apart,
+        )
+
+    def _rows(self, X: Any) -> Tensor:
+        return self.codec_.encode(X)
+
+    def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
+        assert isinstance(codec, SeriesCodec)
+        hidden = tuple(self.hidden)
+        encoder = WindowEncoder(codec.scaling, codec.length, hidden, posterior)
+        decoder = WindowDecoder(
+            codec.scaling, codec.length, self._latent(codec), hidden[::-1], self.components
+        )
+        return VAE(encoder, decoder, prior)
+
+    def _habits(self, rows: int) -> dict[str, Any]:
+        batch = min(self.batch_size or BATCH, rows)
+        chosen = super()._habits(rows) | {"batch_size": batch, "ema": EMA}
+        if self.epochs is None and self.minutes is None:
+            chosen["epochs"] = STEPS * batch / rows
+        return chosen
+
+    def _settle(self, prepared: Prepared) -> None:
+        assert isinstance(prepared, _Cut)
+        if prepared.apart is None or not self._has_density():
+            return
+        asked = [~np.isnan(values) for values in prepared.apart.held_out]
+        self.facts_["block_scores"] = self._block_scores(prepared.series, asked)
+
+    def _blank(self, codec: Codec) -> Tensor:
+        assert isinstance(codec, SeriesCodec)
+        return torch.zeros(1, codec.length, len(codec.channels), dtype=torch.float64)
+
+    def _point(self, likelihood: Distribution) -> Tensor:
+        assert isinstance(likelihood, Steps)
+        return likelihood.central()
+
+    def _default_prior(self, latent: int) -> nn.Module:
+        return priors.Aggregate(latent)
+
+    def _default_latent(self, codec: Codec) -> int:
+        assert isinstance(codec, SeriesCodec)
+        return min(16, max(2, codec.length * len(codec.channels) // 4))
+
+    def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
+        return examined(self.model_, x, self.codec_.channels, seed)
+
+    # -- the verbs of steps ---------------------------------------------------------------------
+
+    def score_steps(self, X: Any, *, draws: int = DRAWS) -> Any:
+        """How strange each step is given the rest of its window; higher is stranger.
+
+        Args:
+            X: The series.
+            draws: Candidates of the code for each window.
+
+        Returns:
+            `[T]` for each series, in nats (a list where several series came in); NaN where nothing
+            was observed. See docs/series.md for what the score is.
+        """
+        check_is_fitted(self)
+        whole("draws", draws)
+        parts = self.codec_.received(X)
+        found = self._surprise([part.values for part in parts], draws)
+        scores = [one.score[part.place] for one, part in zip(found, parts, strict=True)]
+        return scores if len(scores) > 1 or self.codec_.source == "arrays" else scores[0]
+
+    def detect(self, X: Any, *, fdr: float = 0.05, draws: int | None = None) -> Any:
+        """Which stretches of series are anomalies, and why: intervals, not points.
+
+        Args:
+            X: The series.
+            fdr: The most that the expected share of false alarms may be, counted in blocks of
+                `facts_["block"]` steps. It holds as far as blocks are exchangeable with those that
+                were held out (see docs/series.md).
+            draws: Candidates of the code for each window; None for 32, as the calibration has.
+
+        Returns:
+            A frame in the caller's type (pyarrow for arrays), an alarm each: the series, `start`
+            and `end`, `steps`, `score` (the highest, in nats), `p_value` (the smallest), `channel`
+            and `reasons`.
+
+        Raises:
+            OptionError: `fdr` is not between 0 and 1, or there is no calibration.
+        """
+        check_is_fitted(self)
+        share("fdr", fdr)
+        calibration = np.asarray(self._calibration(draws), dtype=np.float64)
+        parts = self.codec_.received(X)
+        found = self._surprise([part.values for part in parts], draws or DRAWS)
+        alarms, _ = intervals(found, calibration, block_of(self.codec_.length), fdr)
+        return alarm_table(alarms, parts, found, self.codec_)
+
+    def recalibrate(self, X: Any, *, extend: bool = False, draws: int = DRAWS) -> Self:
+        """Hold `detect` against these series instead of what `fit` held out.
+
+        Args:
+            X: Series that are believed to be normal, and were not trained on.
+            extend: Whether the calibration that there is stays, and these are added.
+            draws: Candidates of the code; `detect` takes 32.
+
+        Raises:
+            OptionError: Nothing is observed, or the draws are not those of `detect`.
+        """
+        check_is_fitted(self)
+        if draws != DRAWS:
+            raise OptionError(f"the scores of series have {DRAWS} draws; leave draws out.")
+        series = [part.values for part in self.codec_.received(X)]
+        before = self.facts_.get("block_scores") or [] if extend else []
+        made = self._block_scores(series, [~np.isnan(values) for values in series])
+        if not made:
+            raise OptionError("nothing is observed in these series to calibrate with.")
+        self.facts_ = self.facts_ | {"block_scores": [*before, *made]}
+        return self
+
+    def forecast(
+        self, X: Any, steps: int, *, draws: int = 200, seed: int | None = None
+    ) -> Forecast:
+        """What comes next in each series.
+
+        Args:
+            X: The series; of each the last window is what the forecast goes on from.
+            steps: How many steps.
+            draws: Paths that are drawn.
+            seed: Makes the draws repeatable.
+
+        Returns:
+            Mean, bands and paths (see `Forecast`).
+
+        Raises:
+            OptionError: steps or draws is not a whole number of at least 1.
+        """
+        check_is_fitted(self)
+        whole("steps", steps)
+        whole("draws", draws)
+        parts = self.codec_.received(X)
+        return forecast_of(self.model_, self.codec_, parts, steps, draws, seed)
+
+    def impute(self, X: Any, *, draws: int = 20, seed: int | None = None) -> Imputed:
+        """Fill the gaps of series, missing stamps within them included.
+
+        Args:
+            X: The series.
+            draws: K, how often each gap is drawn.
+            seed: Makes the draws repeatable.
+
+        Returns:
+            The filled data, K completed versions and bands (see `Imputed`).
+
+        Raises:
+            OptionError: draws is not a whole number of at least 1.
+        """
+        check_is_fitted(self)
+        whole("draws", draws)
+        return imputed(self.model_, self.codec_, self.codec_.received(X), draws, seed)
+
+    def _surprise(
+        self, series: Sequence[Floats], draws: int, asked: Sequence[Any] | None = None
+    ) -> list[Surprise]:
+        where = asked or [None] * len(series)
+        return [
+            surprise(self.model_, values, self.codec_.length, draws, self.seed, asked=cells)
+            for values, cells in zip(series, where, strict=True)
+        ]
+
+    def _block_scores(self, series: Sequence[Floats], asked: Sequence[Any]) -> list[float]:
+        h = block_of(self.codec_.length)
+        found = self._surprise(series, DRAWS, asked)
+        scores = np.concatenate([block_scores(part.score, h) for part in found])
+        kept: list[float] = scores[~np.isnan(scores)].tolist()
+        return kept
+
+    def _calibration(self, draws: int | None) -> list[float]:
+        if draws not in (None, DRAWS):
+            raise OptionError(f"the calibration has {DRAWS} draws; leave draws out.")
+        kept: list[float] = self.facts_.get("block_scores") or []
+        if not kept:
+            raise OptionError(
+                "this model keeps no calibration scores: its series were too short to hold "
+                "stretches out. Give series that are believed to be normal and were not trained "
+                "on: model.recalibrate(series)."
+            )
+        return kept
+
+
+def _known(x: Tensor) -> Tensor:
+    """The windows of which something is observed."""
+    return x[~x.isnan().flatten(1).all(1)]

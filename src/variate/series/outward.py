@@ -1,0 +1,146 @@
+"""Steps of series as the caller gets them: forecasts, filled gaps and alarms as frames.
+
+This module does not know how scores and draws are made.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from variate.models import VAE
+from variate.series.clock import Regular, told
+from variate.series.codec import SeriesCodec
+from variate.series.completion import CANDIDATES, extended, filled
+from variate.series.intervals import Interval, reason_of
+from variate.series.reading import give_back
+from variate.series.records import Forecast, Imputed
+from variate.series.surprise import Surprise
+
+__all__ = ["alarm_table", "forecast_of", "imputed", "step_table"]
+
+Floats = NDArray[np.float64]
+
+
+def step_table(
+    codec: SeriesCodec, parts: Sequence[Regular], places: Sequence[NDArray[np.int64]]
+) -> dict[str, Any]:
+    """The columns that say which steps are meant: the series, if they have names, and the time."""
+    columns: dict[str, Any] = {}
+    if parts[0].name is not None:
+        key = codec.columns.series or "series"
+        names = [part.name for part, at in zip(parts, places, strict=True) for _ in at]
+        columns[key] = pa.array(names)
+    stamps = [codec.stamps(part, at) for part, at in zip(parts, places, strict=True)]
+    columns[codec.columns.time or "step"] = pa.chunked_array(stamps)
+    return columns
+
+
+def forecast_of(
+    model: VAE,
+    codec: SeriesCodec,
+    parts: Sequence[Regular],
+    steps: int,
+    draws: int,
+    seed: int | None,
+) -> Forecast:
+    """The forecast of each series."""
+    paths = [
+        extended(model, part.values, codec.length, steps, draws, seed)
+        for part in parts
+    ]  # fmt: skip
+    places = [len(part.values) + np.arange(steps) for part in parts]
+    columns = step_table(codec, parts, places)
+    for c, name in enumerate(codec.channels):
+        drawn = [path[:, :, c] for path in paths]
+        columns[name] = np.concatenate([one.mean(0) for one in drawn])
+        columns[f"{name}_low"] = np.concatenate([np.quantile(one, 0.05, 0) for one in drawn])
+        columns[f"{name}_high"] = np.concatenate([np.quantile(one, 0.95, 0) for one in drawn])
+    table = give_back(pa.table(columns), codec.source)
+    return Forecast(paths, codec.channels, [part.name for part in parts], table)
+
+
+def imputed(
+    model: VAE, codec: SeriesCodec, parts: Sequence[Regular], draws: int, seed: int | None
+) -> Imputed:
+    """The series with their gaps filled."""
+    paths = [
+        filled(model, part.values, codec.length, draws, CANDIDATES, seed) for part in parts
+    ]  # fmt: skip
+    medians = [_on_grid(codec, np.median(path, 0)) for path in paths]
+    return Imputed(
+        _as_given(codec, parts, medians),
+        [_as_given(codec, parts, [path[k] for path in paths]) for k in range(draws)],
+        give_back(_cells(codec, parts, paths, medians), codec.source),
+    )
+
+
+def alarm_table(
+    alarms: Sequence[Interval],
+    parts: Sequence[Regular],
+    found: Sequence[Surprise],
+    codec: SeriesCodec,
+) -> Any:
+    """Alarms as a frame in the caller's type, one each."""
+    columns: dict[str, Any] = {}
+    if parts[0].name is not None:
+        columns[codec.columns.series or "series"] = pa.array([parts[a.series].name for a in alarms])
+    for name in ("start", "end", "peak"):
+        places = [np.array([getattr(a, name)]) for a in alarms]
+        stamps = [codec.stamps(parts[a.series], at) for a, at in zip(alarms, places, strict=True)]
+        empty = codec.stamps(parts[0], np.zeros(1, dtype=np.int64)).type
+        columns[name] = pa.chunked_array(stamps, empty)
+    columns["steps"] = pa.array([a.end - a.start + 1 for a in alarms], pa.int64())
+    columns["score"] = pa.array([a.score for a in alarms], pa.float64())
+    columns["p_value"] = pa.array([a.p_value for a in alarms], pa.float64())
+    columns["channel"] = pa.array([codec.channels[a.channel] for a in alarms], pa.string())
+    reasons = [_reason(a, parts, found, codec) for a in alarms]
+    columns["reasons"] = pa.array(reasons, pa.string())
+    return give_back(pa.table(columns), codec.source)
+
+
+def _reason(
+    alarm: Interval, parts: Sequence[Regular], found: Sequence[Surprise], codec: SeriesCodec
+) -> str:
+    part, one = parts[alarm.series], found[alarm.series]
+    at, text = reason_of(alarm, part.values, one, codec.channels[alarm.channel])
+    stamp = codec.stamps(part, np.array([at]))[0].as_py()
+    return f"at {told(stamp)} {text}"
+
+
+def _on_grid(codec: SeriesCodec, values: Floats) -> Floats:
+    """The median of an even number of draws may lie between two values of the grid."""
+    step = np.where(codec.scaling.grid > 0, codec.scaling.grid, 1.0)
+    return np.where(codec.scaling.grid > 0, np.round(values / step) * step, values)
+
+
+def _as_given(codec: SeriesCodec, parts: Sequence[Regular], values: Sequence[Floats]) -> Any:
+    """Whole series in the caller's type: arrays as they were, frames with a row for each stamp."""
+    if codec.source == "arrays":
+        return list(values)
+    if codec.source == "array":
+        return values[0]
+    columns = step_table(codec, parts, [np.arange(len(one)) for one in values])
+    joined = np.concatenate(list(values))
+    columns |= {name: codec.column(c, joined[:, c]) for c, name in enumerate(codec.channels)}
+    return give_back(pa.table(columns), codec.source)
+
+
+def _cells(
+    codec: SeriesCodec, parts: Sequence[Regular], paths: Sequence[Floats], medians: Sequence[Floats]
+) -> pa.Table:
+    """The cells that were filled, one a row."""
+    where = [np.argwhere(np.isnan(part.values)) for part in parts]
+    columns = step_table(codec, parts, [at[:, 0] for at in where])
+    columns["channel"] = pa.array(
+        [codec.channels[c] for at in where for c in at[:, 1]], pa.string()
+    )  # fmt: skip
+    picked = [path[:, at[:, 0], at[:, 1]] for path, at in zip(paths, where, strict=True)]
+    columns["median"] = np.concatenate(
+        [one[at[:, 0], at[:, 1]] for one, at in zip(medians, where, strict=True)]
+    )
+    for name, level in (("low", 0.05), ("high", 0.95)):
+        columns[name] = np.concatenate([np.quantile(one, level, axis=0) for one in picked])
+    return pa.table(columns)

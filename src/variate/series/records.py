@@ -1,0 +1,95 @@
+"""What the verbs of series give back: forecasts and filled gaps.
+
+This module does not know how they were drawn.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variate.errors import OptionError
+from variate.options import share
+
+__all__ = ["Forecast", "Imputed"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What comes next in a series, or in several.
+
+    Attributes:
+        paths: K drawn futures of each series, `[K, steps, C]` each.
+        channels: The names of the channels.
+        names: The names of the series.
+        table: The forecast as a frame in the caller's type (pyarrow for arrays): the series, the
+            stamp or the step, and of each channel the mean and the 5 % and 95 % quantile.
+    """
+
+    paths: list[Floats]
+    channels: tuple[str, ...]
+    names: list[Any]
+    table: Any
+
+    @property
+    def mean(self) -> Any:
+        """The mean of the paths, `[steps, C]`; a list of them where there are several series."""
+        return self._each([paths.mean(0) for paths in self.paths])
+
+    @property
+    def median(self) -> Any:
+        """The median of the paths, `[steps, C]`; a list of them where there are several series."""
+        return self._each([np.median(paths, 0) for paths in self.paths])
+
+    def band(self, level: float = 0.9) -> Any:
+        """The central band: lower and upper ends, `[2, steps, C]`; a list where there are several.
+
+        Raises:
+            OptionError: The level is not between 0 and 1.
+        """
+        share("level", level)
+        ends = [(1 - level) / 2, (1 + level) / 2]
+        return self._each([np.quantile(paths, ends, axis=0) for paths in self.paths])
+
+    def outside(self, values: Any, level: float = 0.9) -> NDArray[np.bool_]:
+        """Which values that came after all lie outside of the band, bool `[steps, C]`.
+
+        Args:
+            values: `[steps]` or `[steps, C]` of the one series; NaN is never outside.
+            level: Of the band.
+
+        Raises:
+            OptionError: There are several series, or the values have another shape.
+        """
+        if len(self.paths) != 1:
+            raise OptionError(f"the forecast is of {len(self.paths)} series; compare each band.")
+        found = np.asarray(values, dtype=np.float64)
+        found = found[:, None] if found.ndim == 1 else found
+        low, high = self.band(level)
+        if found.shape != low.shape:
+            raise OptionError(f"values must have the shape {low.shape}, got {found.shape}.")
+        strange: NDArray[np.bool_] = (found < low) | (found > high)
+        return strange
+
+    def _each(self, parts: list[Floats]) -> Any:
+        return parts[0] if len(parts) == 1 and self.names[0] is None else parts
+
+
+@dataclass(frozen=True)
+class Imputed:
+    """Series with their gaps filled.
+
+    Attributes:
+        filled: The data with each gap at the median of its draws (the mode of what has few
+            values is not looked for), in the caller's type; rows for missing stamps are added.
+        draws: K completed versions of it, for multiple imputation.
+        cells: A frame, a filled cell each: the series, the stamp or step, `channel`, `median`,
+            and the 5 % and 95 % quantile of its draws (`low`, `high`).
+    """
+
+    filled: Any
+    draws: list[Any]
+    cells: Any
