@@ -54,7 +54,8 @@ def tail_p_values(calibration: ArrayLike, scores: ArrayLike, share: float = SHAR
         raise OptionError(
             "p-values need at least one calibration score, and scores that are no NaN."
         )
-    ranks = (1.0 + n - np.searchsorted(known, new, side="left")) / (n + 1.0)
+    above = (n - np.searchsorted(known, new, side="left")).astype(np.float64)
+    ranks: Floats = (1.0 + above) / (n + 1.0)
     k = min(int(share * n), n - 1)
     u = known[n - 1 - k]
     total = float((known[n - k :] - u).sum())  # S
@@ -62,4 +63,5 @@ def tail_p_values(calibration: ArrayLike, scores: ArrayLike, share: float = SHAR
         return ranks
     beyond = np.maximum(new - u, 0.0) / total
     tail = (k + 1.0) / (n + 1.0) * np.exp(-k * np.log1p(beyond))
-    return np.where(new > u, tail, ranks)
+    found: Floats = np.where(new > u, tail, ranks)
+    return found

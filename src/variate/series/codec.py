@@ -111,7 +111,7 @@ class SeriesCodec(Codec):
         return torch.from_numpy(np.stack(made))
 
     def decode(self, x: Tensor) -> Any:
-        """Windows x `[N, L, C]` as they are for arrays, else a frame: `window`, `step`, channels."""
+        """Windows x `[N, L, C]`: an array, or a frame of `window`, `step` and the channels."""
         values = x.double().numpy()
         if self.source in ("array", "arrays"):
             return values

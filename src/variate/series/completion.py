@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
 
 @torch.no_grad()
 def weighed(model: VAE, x: Tensor, candidates: int) -> tuple[Steps, Tensor]:
-    """p(x|z) at M candidates of z for each window x `[B, L, C]`, and log w, normalised, `[M, B]`."""
+    """p(x|z) at M candidates of z for each window x `[B, L, C]`; log w, normalised, `[M, B]`."""
     x = x.to(verbs.device_of(model))
     q = model.encoder(x)
     z = q.sample(torch.Size((candidates,)))
@@ -67,7 +67,7 @@ def filled(
 ) -> Floats:
     """A series `[G, C]` with its gaps drawn, K times over, `[K, G, C]`."""
     paths = np.repeat(values[None], draws, axis=0)
-    gaps = np.isnan(values).any(1)
+    gaps = np.logical_or.reduce(np.isnan(values), axis=1)
     with isolated(seed, verbs.device_of(model)):
         for start in starts_of(len(values), length, max(1, length // 2)):
             if gaps[start : start + length].any():

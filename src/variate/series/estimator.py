@@ -31,24 +31,26 @@ from variate.models import VAE, priors
 from variate.options import at_least, share, whole
 from variate.preparation import Prepared
 from variate.report import Section
+from variate.series.clock import Regular
 from variate.series.codec import SeriesCodec
+from variate.series.completion import CANDIDATES
 from variate.series.examination import examined
-from variate.series.intervals import block_scores, intervals
+from variate.series.intervals import Interval, block_scores, intervals
 from variate.series.law import Steps
 from variate.series.network import WindowDecoder, WindowEncoder
 from variate.series.outward import alarm_table, forecast_of, imputed
 from variate.series.reading import Columns
 from variate.series.records import Forecast, Imputed
-from variate.series.surprise import Surprise, block_of, surprise
+from variate.series.surprise import Scan, block_of, costs, expected
 from variate.series.windows import Apart, WindowSource, set_apart
 
 __all__ = ["SeriesVAE"]
 
-STEPS = 1_500  # of training, by default
+STEPS = 800  # of training, by default
 BATCH = 128
 EMA = 0.99
 EXAMPLE = 2_048  # windows that the prior is fitted to
-DRAWS = 32  # candidates of z for the score of a step
+DRAWS = 16  # of z, for the costs of steps
 
 Floats = NDArray[np.float64]
 
@@ -78,7 +80,7 @@ class SeriesVAE(Estimator):
         objective: What is maximised instead.
         posterior: q(z|x), such as `vt.posteriors.LowRankGaussian(8, rank=2)`; None is diagonal.
         prior: p(z); None is standard normal in training, then a mixture fitted to the codes.
-        epochs: The budget in passes over the windows; None and no minutes: 1,500 steps.
+        epochs: The budget in passes over the windows; None and no minutes: 800 steps.
         minutes: The budget in minutes of wall time.
         batch_size: Windows per step; None is 128.
         learning_rate: The peak of the schedule.
@@ -216,10 +218,15 @@ class SeriesVAE(Estimator):
 
     def _settle(self, prepared: Prepared) -> None:
         assert isinstance(prepared, _Cut)
-        if prepared.apart is None or not self._has_density():
+        if not self._has_density():
             return
-        asked = [~np.isnan(values) for values in prepared.apart.held_out]
-        self.facts_["block_scores"] = self._block_scores(prepared.series, asked)
+        found = [self._costs(values) for values in prepared.series]
+        scan = Scan.of(found, self.codec_.length)
+        self.facts_["scan"] = {"middle": list(scan.middle), "spread": list(scan.spread)}
+        if prepared.apart is not None:
+            apart = zip(found, prepared.apart.held_out, strict=True)
+            alone = [np.where(np.isnan(held).all(1), np.nan, e) for e, held in apart]
+            self.facts_["block_scores"] = self._block_scores(alone)
 
     def _blank(self, codec: Codec) -> Tensor:
         assert isinstance(codec, SeriesCodec)
@@ -241,22 +248,25 @@ class SeriesVAE(Estimator):
 
     # -- the verbs of steps ---------------------------------------------------------------------
 
-    def score_steps(self, X: Any, *, draws: int = DRAWS) -> Any:
-        """How strange each step is given the rest of its window; higher is stranger.
+    def score_steps(self, X: Any) -> Any:
+        """How strange each step is; higher is stranger.
 
         Args:
             X: The series.
-            draws: Candidates of the code for each window.
 
         Returns:
-            `[T]` for each series, in nats (a list where several series came in); NaN where nothing
+            `[T]` for each series (a list where several came in), in the order of its rows: 0 for a
+            usual step, 1 where only a tenth of training's steps are as strange; NaN where nothing
             was observed. See docs/series.md for what the score is.
+
+        Raises:
+            OptionError: The model is a deterministic autoencoder, which has no density.
         """
         check_is_fitted(self)
-        whole("draws", draws)
         parts = self.codec_.received(X)
-        found = self._surprise([part.values for part in parts], draws)
-        scores = [one.score[part.place] for one, part in zip(found, parts, strict=True)]
+        scan = self._scan()
+        found = [scan.scores(self._costs(part.values)) for part in parts]
+        scores = [s[p.place][np.argsort(p.rows)] for s, p in zip(found, parts, strict=True)]
         return scores if len(scores) > 1 or self.codec_.source == "arrays" else scores[0]
 
     def detect(self, X: Any, *, fdr: float = 0.05, draws: int | None = None) -> Any:
@@ -267,11 +277,11 @@ class SeriesVAE(Estimator):
             fdr: The most that the expected share of false alarms may be, counted in blocks of
                 `facts_["block"]` steps. It holds as far as blocks are exchangeable with those that
                 were held out (see docs/series.md).
-            draws: Candidates of the code for each window; None for 32, as the calibration has.
+            draws: Candidates of the code, for what was to be expected; None for 64.
 
         Returns:
-            A frame in the caller's type (pyarrow for arrays), an alarm each: the series, `start`
-            and `end`, `steps`, `score` (the highest, in nats), `p_value` (the smallest), `channel`
+            A frame in the caller's type (pyarrow for arrays), an alarm each: the series, `start`,
+            `end` and `peak`, `steps`, `score` (the highest), `p_value` (the smallest), `channel`
             and `reasons`.
 
         Raises:
@@ -279,10 +289,18 @@ class SeriesVAE(Estimator):
         """
         check_is_fitted(self)
         share("fdr", fdr)
-        calibration = np.asarray(self._calibration(draws), dtype=np.float64)
+        whole("draws", draws)
         parts = self.codec_.received(X)
-        found = self._surprise([part.values for part in parts], draws or DRAWS)
-        alarms, _ = intervals(found, calibration, block_of(self.codec_.length), fdr)
+        alarms, _ = self._alarms(parts, fdr)
+        found = []
+        for i, part in enumerate(parts):
+            asked = np.zeros(len(part.values), dtype=bool)
+            for alarm in alarms:
+                asked[alarm.start : alarm.end + 1] |= alarm.series == i
+            length = self.codec_.length
+            found.append(
+                expected(self.model_, part.values, length, asked, draws or CANDIDATES, self.seed)
+            )
         return alarm_table(alarms, parts, found, self.codec_)
 
     def recalibrate(self, X: Any, *, extend: bool = False, draws: int = DRAWS) -> Self:
@@ -291,19 +309,18 @@ class SeriesVAE(Estimator):
         Args:
             X: Series that are believed to be normal, and were not trained on.
             extend: Whether the calibration that there is stays, and these are added.
-            draws: Candidates of the code; `detect` takes 32.
+            draws: Of the code, for the scores; of series always 16.
 
         Raises:
-            OptionError: Nothing is observed, or the draws are not those of `detect`.
+            OptionError: Nothing is observed, or other draws are asked for.
         """
         check_is_fitted(self)
         if draws != DRAWS:
             raise OptionError(f"the scores of series have {DRAWS} draws; leave draws out.")
-        series = [part.values for part in self.codec_.received(X)]
-        before = self.facts_.get("block_scores") or [] if extend else []
-        made = self._block_scores(series, [~np.isnan(values) for values in series])
+        made = self._block_scores([self._costs(p.values) for p in self.codec_.received(X)])
         if not made:
             raise OptionError("nothing is observed in these series to calibrate with.")
+        before = (self.facts_.get("block_scores") or []) if extend else []
         self.facts_ = self.facts_ | {"block_scores": [*before, *made]}
         return self
 
@@ -348,33 +365,38 @@ class SeriesVAE(Estimator):
         whole("draws", draws)
         return imputed(self.model_, self.codec_, self.codec_.received(X), draws, seed)
 
-    def _surprise(
-        self, series: Sequence[Floats], draws: int, asked: Sequence[Any] | None = None
-    ) -> list[Surprise]:
-        where = asked or [None] * len(series)
-        return [
-            surprise(self.model_, values, self.codec_.length, draws, self.seed, asked=cells)
-            for values, cells in zip(series, where, strict=True)
-        ]
+    def _costs(self, values: Floats) -> Floats:
+        return costs(self.model_, values, self.codec_.length, DRAWS, self.seed)[0]
 
-    def _block_scores(self, series: Sequence[Floats], asked: Sequence[Any]) -> list[float]:
-        h = block_of(self.codec_.length)
-        found = self._surprise(series, DRAWS, asked)
-        scores = np.concatenate([block_scores(part.score, h) for part in found])
+    def _scan(self) -> Scan:
+        kept = self.facts_.get("scan")
+        if kept is None:
+            raise OptionError(
+                "a deterministic autoencoder has no density, so there is no ELBO by which steps "
+                "are strange; fit with a posterior that has one (the default)."
+            )
+        widths = (block_of(self.codec_.length), self.codec_.length)
+        return Scan(widths, tuple(kept["middle"]), tuple(kept["spread"]))
+
+    def _block_scores(self, found: Sequence[Floats]) -> list[float]:
+        """The scores of blocks, from the costs of the steps of series."""
+        scan, h = self._scan(), block_of(self.codec_.length)
+        scores = np.concatenate([block_scores(scan.scores(e), h) for e in found])
         kept: list[float] = scores[~np.isnan(scores)].tolist()
         return kept
 
-    def _calibration(self, draws: int | None) -> list[float]:
-        if draws not in (None, DRAWS):
-            raise OptionError(f"the calibration has {DRAWS} draws; leave draws out.")
-        kept: list[float] = self.facts_.get("block_scores") or []
+    def _alarms(self, parts: Sequence[Regular], fdr: float) -> tuple[list[Interval], list[Floats]]:
+        """The alarms among series, and the score of each step."""
+        scan = self._scan()
+        kept = self.facts_.get("block_scores")
         if not kept:
             raise OptionError(
                 "this model keeps no calibration scores: its series were too short to hold "
                 "stretches out. Give series that are believed to be normal and were not trained "
                 "on: model.recalibrate(series)."
             )
-        return kept
+        scores = [scan.scores(self._costs(part.values)) for part in parts]
+        return intervals(scores, np.asarray(kept), block_of(self.codec_.length), fdr), scores
 
 
 def _known(x: Tensor) -> Tensor:

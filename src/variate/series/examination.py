@@ -39,7 +39,7 @@ def examined(
     hidden = max(1, x.shape[1] // 4)
     paths = _ends(model, some, hidden, seed)
     truth = some[:, -hidden:].numpy()
-    figures = {"nats_per_value": nats, "windows": len(some), "hidden_steps": hidden}
+    figures: dict[str, Any] = {"nats_per_value": nats, "windows": len(some), "hidden_steps": hidden}
     figures |= _coverage(paths, truth) | _errors(paths, truth, some[:, :-hidden].numpy())
     return figures, [forecast_section(some.numpy(), paths, channels, figures)]
 

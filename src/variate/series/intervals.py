@@ -9,9 +9,12 @@ being its highest, and
     alarms    by Benjamini & Hochberg, of all blocks together
 
 An alarm's interval are the steps that score at least as high as the weakest block that is one;
-intervals that are less than h apart are one. Blocks are nearly exchangeable where dependence is
-shorter than a block and the series does not drift; where it drifts, what is held out is spread over
-the series and not at its end, which makes the p-values right on average and not at each time.
+intervals that are no more than h apart are one.
+
+What this promises is less than for rows of a table. Blocks next to each other are not exchangeable:
+their scores depend on each other for about a window, so that the calibration's blocks count for
+fewer than they are. And where a series drifts, what is held out is spread over the series and not
+at its end: the p-values are right on average over the series' past, and not at each time.
 
 This module does not know the model, nor how steps are scored.
 """
@@ -24,7 +27,7 @@ from numpy.typing import NDArray
 
 from variate.evaluation import conformal
 from variate.evaluation.tails import tail_p_values
-from variate.series.surprise import Surprise
+from variate.series.surprise import Expected
 
 __all__ = ["Interval", "block_scores", "intervals", "reason_of"]
 
@@ -40,9 +43,8 @@ class Interval:
         start: The first step, a place on the series' grid.
         end: The last step.
         peak: The step of the highest score.
-        score: That score, in nats.
+        score: That score.
         p_value: The smallest of the interval's blocks.
-        channel: The channel that is strangest there.
     """
 
     series: int
@@ -51,7 +53,6 @@ class Interval:
     peak: int
     score: float
     p_value: float
-    channel: int
 
 
 def block_scores(score: Floats, h: int) -> Floats:
@@ -64,18 +65,16 @@ def block_scores(score: Floats, h: int) -> Floats:
     return found
 
 
-def intervals(
-    found: Sequence[Surprise], calibration: Floats, h: int, fdr: float
-) -> tuple[list[Interval], list[Floats]]:
-    """The alarms of all series together, in order, and the p-value of each step's block.
+def intervals(found: Sequence[Floats], calibration: Floats, h: int, fdr: float) -> list[Interval]:
+    """The alarms of all series together, in order.
 
     Args:
-        found: Of each series.
+        found: The score of each step, `[G]` for each series; NaN where there is none.
         calibration: Block scores of what was held out.
         h: The steps of a block.
         fdr: The most that the expected share of false alarms among the blocks may be.
     """
-    scores = [block_scores(part.score, h) for part in found]
+    scores = [block_scores(part, h) for part in found]
     p_values = [np.where(np.isnan(s), 1.0, 0.0) for s in scores]
     for p, s in zip(p_values, scores, strict=True):
         known = ~np.isnan(s)
@@ -83,42 +82,43 @@ def intervals(
     every_p, every_s = np.concatenate(p_values), np.concatenate(scores)
     known = ~np.isnan(every_s)
     alarm = conformal.benjamini_hochberg(every_p[known], fdr)
-    p_of_steps = [np.repeat(p, h)[: len(f.score)] for p, f in zip(p_values, found, strict=True)]
     if not alarm.any():
-        return [], p_of_steps
+        return []
     weakest = float(every_s[known][alarm].min())
-    made = [
-        _interval(i, part, p, start, end)
-        for i, (part, p) in enumerate(zip(found, p_of_steps, strict=True))
-        for start, end in _runs(part.score >= weakest, h)
+    return [
+        _interval(i, part, np.repeat(p, h), start, end)
+        for i, (part, p) in enumerate(zip(found, p_values, strict=True))
+        for start, end in _runs(np.nan_to_num(part, nan=-np.inf) >= weakest, h)
     ]
-    return made, p_of_steps
 
 
-def reason_of(interval: Interval, values: Floats, found: Surprise, channel: str) -> tuple[int, str]:
-    """Why an interval is an alarm: the step of its strangest value, and what was expected there.
+def reason_of(
+    interval: Interval, values: Floats, found: Expected, channels: Sequence[str]
+) -> tuple[int, str, str]:
+    """Why an interval is an alarm: where its strangest value is, and what was expected there.
 
     Args:
         interval: Of the series.
         values: The series `[G, C]`.
-        found: What the model makes of it.
-        channel: The name of its channel.
+        found: What was to be expected, of the interval at least.
+        channels: Their names.
+
+    Returns:
+        The step of the strangest value, the name of the channel that is strangest on the whole,
+        and the value with what was expected.
     """
     inside = slice(interval.start, interval.end + 1)
-    cells = found.cells[inside, interval.channel]
-    at = interval.start + int(np.nanargmax(cells))
-    low, middle, high = found.band[:, at, interval.channel]
-    value = values[at, interval.channel]
-    expected = f"expected {middle:.6g}, 90 % within {low:.6g}..{high:.6g}"
-    return at, f"{channel}={value:.6g} ({expected})"
+    c = int(np.nansum(found.cells[inside], 0).argmax())
+    at = interval.start + int(np.nan_to_num(found.cells[inside, c], nan=-1.0).argmax())
+    low, middle, high = found.band[:, at, c]
+    told = f"expected {middle:.6g}, 90 % within {low:.6g}..{high:.6g}"
+    return at, channels[c], f"{channels[c]}={values[at, c]:.6g} ({told})"
 
 
-def _interval(series: int, found: Surprise, p: Floats, start: int, end: int) -> Interval:
+def _interval(series: int, score: Floats, p: Floats, start: int, end: int) -> Interval:
     inside = slice(start, end + 1)
-    peak = start + int(np.nanargmax(found.score[inside]))
-    channel = int(np.nansum(found.cells[inside], 0).argmax())
-    least = float(p[inside].min())
-    return Interval(series, start, end, peak, float(found.score[peak]), least, channel)
+    peak = start + int(np.nanargmax(score[inside]))
+    return Interval(series, start, end, peak, float(score[peak]), float(p[inside].min()))
 
 
 def _runs(alarm: NDArray[np.bool_], h: int) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from variate.series.completion import CANDIDATES, extended, filled
 from variate.series.intervals import Interval, reason_of
 from variate.series.reading import give_back
 from variate.series.records import Forecast, Imputed
-from variate.series.surprise import Surprise
+from variate.series.surprise import Expected
 
 __all__ = ["alarm_table", "forecast_of", "imputed", "step_table"]
 
@@ -80,7 +80,7 @@ def imputed(
 def alarm_table(
     alarms: Sequence[Interval],
     parts: Sequence[Regular],
-    found: Sequence[Surprise],
+    found: Sequence[Expected],
     codec: SeriesCodec,
 ) -> Any:
     """Alarms as a frame in the caller's type, one each."""
@@ -95,19 +95,17 @@ def alarm_table(
     columns["steps"] = pa.array([a.end - a.start + 1 for a in alarms], pa.int64())
     columns["score"] = pa.array([a.score for a in alarms], pa.float64())
     columns["p_value"] = pa.array([a.p_value for a in alarms], pa.float64())
-    columns["channel"] = pa.array([codec.channels[a.channel] for a in alarms], pa.string())
-    reasons = [_reason(a, parts, found, codec) for a in alarms]
-    columns["reasons"] = pa.array(reasons, pa.string())
+    why = [_reason(a, parts[a.series], found[a.series], codec) for a in alarms]
+    columns["channel"] = pa.array([channel for channel, _ in why], pa.string())
+    columns["reasons"] = pa.array([reason for _, reason in why], pa.string())
     return give_back(pa.table(columns), codec.source)
 
 
-def _reason(
-    alarm: Interval, parts: Sequence[Regular], found: Sequence[Surprise], codec: SeriesCodec
-) -> str:
-    part, one = parts[alarm.series], found[alarm.series]
-    at, text = reason_of(alarm, part.values, one, codec.channels[alarm.channel])
+def _reason(alarm: Interval, part: Regular, found: Expected, codec: SeriesCodec) -> tuple[str, str]:
+    """The channel of an alarm, and the reason."""
+    at, channel, text = reason_of(alarm, part.values, found, codec.channels)
     stamp = codec.stamps(part, np.array([at]))[0].as_py()
-    return f"at {told(stamp)} {text}"
+    return channel, f"at {told(stamp)} {text}"
 
 
 def _on_grid(codec: SeriesCodec, values: Floats) -> Floats:

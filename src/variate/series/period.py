@@ -1,4 +1,4 @@
-r"""How long a window should be: the dominant period of the channels, or a house number.
+r"""How long a window should be: the dominant period of the channels and a bit, or a house number.
 
 The autocorrelation of a channel y, less its mean, is
 
@@ -20,7 +20,7 @@ __all__ = ["autocorrelation", "dominant_period", "window_length"]
 Floats = NDArray[np.float64]
 
 PEAK = 0.2  # the least autocorrelation that is a period
-USUAL, LEAST, MOST = 64, 8, 512  # steps of a window
+USUAL, LEAST, MOST = 128, 8, 512  # steps of a window
 STEPS = 20_000  # that are looked at
 
 
@@ -33,9 +33,9 @@ def dominant_period(series: Sequence[Floats]) -> int | None:
 
 
 def window_length(series: Sequence[Floats]) -> int:
-    """The length of a window: a period and a quarter, else 64; at most a tenth of all steps."""
+    """The length of a window: a period and a quarter, 128 at least; at most a tenth of all steps."""
     period = dominant_period(series)
-    wanted = USUAL if period is None else max(round(1.25 * period), USUAL // 2)
+    wanted = USUAL if period is None else max(round(1.25 * period), USUAL)
     longest, total = max(map(len, series)), sum(map(len, series))
     return int(max(min(wanted, MOST, total // 10, longest), min(LEAST, longest)))
 
@@ -45,10 +45,11 @@ def _period(x: Floats) -> tuple[int, float]:
     rho = autocorrelation(x)[: len(x) // 3]
     if len(rho) < 6:
         return 0, 0.0
-    falls = np.flatnonzero(rho < 0.5 * PEAK)  # peaks come after the first fall
-    first = int(falls[0]) if len(falls) else len(rho)
+    low = np.flatnonzero(rho < 0.5 * PEAK)  # peaks come after the first fall
+    first = int(low[0]) if len(low) else len(rho)
     inner = np.arange(max(4, first), len(rho) - 1)
-    peaks = inner[(rho[inner] >= rho[inner - 1]) & (rho[inner] >= rho[inner + 1])]
+    rises, falls = rho[inner] >= rho[inner - 1], rho[inner] >= rho[inner + 1]
+    peaks = inner[rises & falls & (rho[inner] > 0)]
     if not len(peaks):
         return 0, 0.0
     best = peaks[rho[peaks] >= 0.9 * rho[peaks].max()][0]  # not a multiple of it

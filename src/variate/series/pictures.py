@@ -6,6 +6,7 @@ This module does not know how the bands and the alarms were made.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def forecast_section(
         "Grey is what was there, blue the median and the 50 % and 90 % bands of the draws."
     )
     pictures = tuple(
-        Picture(lambda n=n: _draw_end(x[n, :, 0], paths[:, n, :, 0]), caption) for n in chosen
+        Picture(partial(_draw_end, x[n, :, 0], paths[:, n, :, 0]), caption) for n in chosen
     )
     return Section("Steps ahead", _told(figures), pictures=pictures)
 

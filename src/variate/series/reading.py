@@ -123,7 +123,9 @@ def give_back(table: pa.Table, source: str) -> Any:
     if source not in ("pandas", "polars"):
         return table
     try:
-        return nw.to_native(nw.from_arrow(table, backend=source))
+        return nw.to_native(
+            nw.from_arrow(table, backend="pandas" if source == "pandas" else "polars")
+        )
     except ImportError as error:
         raise MissingExtraError(f"data that came from {source}", source, "table") from error
 

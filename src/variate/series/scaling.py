@@ -3,8 +3,8 @@ r"""A channel's units and the units of the networks: a map that keeps steps and 
     T(x) = asinh((x - m) / s)          T'(x) = 1 / (s √(1 + ((x - m)/s)²))
 
 with m the median and s the spread of the middle half (as a normal's standard deviation). Near the
-middle T is linear; far out it is a logarithm, so that a value a thousand spreads away is 7.6 and not
-1,000, and a law with exponential tails in T(x) has power tails in x.
+middle T is linear; far out it is a logarithm, so that a value a thousand spreads away is 7.6 and
+not 1,000, and a law with exponential tails in T(x) has power tails in x.
 
 A channel whose values all lie on a grid of step g (whole numbers, two decimals) is one of masses,
 not of densities: a repeated value would make a density as high as one likes.
@@ -73,7 +73,7 @@ def snapped(values: Floats, scaling: Scaling) -> tuple[Floats, NDArray[np.bool_]
     places = np.round(values / grid)
     off = np.abs(values / grid - places) > np.maximum(OFF_GRID, SINGLE * np.abs(places))
     gridded = scaling.grid > 0
-    strays = (off & gridded).reshape(-1, len(grid)).any(0)
+    strays = np.logical_or.reduce((off & gridded).reshape(-1, len(grid)))
     return np.where(gridded, places * grid, values), strays
 
 
