@@ -85,6 +85,16 @@ def test_a_p_value_at_the_very_limit_is_an_alarm():
     assert conformal.calibration_needed(0.05, 100, alarms=20) == 99
 
 
+def test_the_chance_of_extremes():
+    rng, trials = np.random.default_rng(0), 4_000
+    known, new = rng.random((trials, 20)), rng.random((trials, 30))
+    found = (new > known.max(axis=1, keepdims=True)).sum(axis=1)
+    for extremes in (1, 3, 6):
+        chance = conformal.chance_of_extremes(20, 30, extremes)
+        assert abs(worst(np.count_nonzero(found >= extremes), trials, chance)) < 4
+    assert conformal.chance_of_extremes(20, 30, 0) == 1
+
+
 @pytest.mark.parametrize("level", [0.0, 1.0, -0.1, 2.0, float("nan")])
 def test_a_level_outside_of_0_and_1(level):
     with pytest.raises(OptionError, match="level must be between 0 and 1"):
@@ -133,6 +143,15 @@ def test_the_share_of_normal_items_errs_upwards():
         found.append(conformal.null_share(conformal.p_values(rng.normal(size=301), scores), 301))
     assert 0.6 <= np.mean(found) < 0.7
     assert conformal.null_share([1.0], 1) == 1.0
+
+
+def test_a_contaminated_calibration_is_cautious():
+    rng, trials = np.random.default_rng(0), 4_000
+    known = rng.normal(size=(trials, 99))
+    known[:, :5] += 4
+    p = np.array([conformal.p_values(row, rng.normal(size=1))[0] for row in known])
+    for level in (0.02, 0.05, 0.1):
+        assert worst(np.count_nonzero(p <= level + 1e-12), trials, level) < 0
 
 
 # -- given the calibration set -------------------------------------------------------------------

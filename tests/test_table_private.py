@@ -245,6 +245,7 @@ def test_a_private_fit_learns_says_what_it_spent_and_is_kept(tmp_path):
     assert spent["sampling_rate"] == 0.1
     assert spent["steps"] == model.facts_["steps"] == 200
     assert "held_out" not in model.facts_
+    assert model.calibration_ is None
     assert model.history_ == []
     assert "ε = 3" in model.card()
     start = model._started(

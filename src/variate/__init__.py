@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from variate.kinds import fit, load
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.privacy import Privacy
-    from variate.records import Encoding, Evaluation
+    from variate.records import Alarms, Encoding, Evaluation
     from variate.series import SeriesVAE
     from variate.table import (
         Between,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VAE",
+    "Alarms",
     "Between",
     "Encoding",
     "Evaluation",
@@ -57,6 +58,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Alarms": "variate.records",
     "Between": "variate.table",
     "Encoding": "variate.records",
     "Evaluation": "variate.records",

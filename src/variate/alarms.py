@@ -29,6 +29,7 @@ from variate import verbs
 from variate.errors import DataError, DataWarning, OptionError
 from variate.evaluation import Reference, conformal
 from variate.options import at_least, share
+from variate.progress import tally
 from variate.records import Alarms
 
 __all__ = [
@@ -43,7 +44,9 @@ __all__ = [
 ]
 
 DRAWS = 64
+TIE = 1e-6  # of a score: what rounding may set equal items apart by, which counts as no difference
 DRIFTED = 1e-3  # the p-value of drift that is worth a warning
+BY_CHANCE = 0.1  # that so many items are stranger than the calibration, to be worth a warning
 DRIFTING = 20_000  # scores, at the most, that drift is looked for in
 
 Floats = NDArray[np.float64]
@@ -69,9 +72,18 @@ class Items:
         """A part as x, and which of its items are alarms in any case, with the reason."""
         return self.estimator._rows(part), {}
 
-    def reasons(self, x: Tensor, strange: Sequence[int], normal: NDArray[Any]) -> list[str]:
-        """Why these items of a part are strange; others of it are normal, bool `[N]`."""
-        del x, normal
+    def reasons(
+        self, x: Tensor, strange: Sequence[int], normal: NDArray[Any], start: int
+    ) -> list[str]:
+        """Why items of a part are alarms.
+
+        Args:
+            x: The items of the part, `[N, *event]`.
+            strange: Which of them are alarms, the strangest first.
+            normal: Which are normal, bool `[N]`.
+            start: What item the first one is, of all items.
+        """
+        del x, normal, start
         return [""] * len(strange)
 
     def told(self, found: Alarms) -> Any:
@@ -130,7 +142,8 @@ def judge(items: Items, *, fdr: float, draws: int | None = None) -> Judgement:
     _mention_unknown(judged)
     judged[list(certain)] = False
     p_value, anomaly = np.ones(len(score)), np.zeros(len(score), dtype=bool)
-    p_value[judged] = reference.p_values(score[judged])
+    tied = TIE * (1 + np.abs(score[judged]))
+    p_value[judged] = reference.p_values(score[judged] - tied)
     anomaly[judged] = conformal.benjamini_hochberg(p_value[judged], fdr)
     _mention_few(p_value[judged], anomaly[judged], reference.rows, fdr)
     p_value[list(certain)], anomaly[list(certain)] = 1 / (reference.rows + 1), True
@@ -145,13 +158,14 @@ def explained(items: Items, judgement: Judgement) -> Iterator[Alarms]:
         here = slice(start, start + size)
         anomaly = judgement.anomaly[here]
         reasons = [judgement.certain.get(start + i, "") for i in range(size)]
-        strange = [int(i) for i in np.flatnonzero(anomaly) if not reasons[i]]
+        order = np.argsort(-judgement.score[here], kind="stable")
+        strange = [int(i) for i in order if anomaly[i] and not reasons[i]]
         if strange:
             with warnings.catch_warnings():  # what there is to say was said the first time
                 warnings.simplefilter("ignore", DataWarning)
                 x, _ = items.look(part)
             normal = ~anomaly & ~np.isnan(judgement.score[here])
-            for i, reason in zip(strange, items.reasons(x, strange, normal), strict=True):
+            for i, reason in zip(strange, items.reasons(x, strange, normal, start), strict=True):
                 reasons[i] = reason
         yield Alarms(
             judgement.score[here], judgement.p_value[here], anomaly, reasons, judgement.drift
@@ -171,6 +185,7 @@ def recalibrated(items: Items, *, extend: bool, draws: int) -> Reference:
         OptionError: There are no items, or the calibration that there is has other draws.
     """
     at_least("draws", draws, 1)
+    _expect_density(items.estimator)
     before = _calibration(items.estimator, draws) if extend else None
     score, certain, _ = _all_scored(items, draws)
     known = ~np.isnan(score)
@@ -198,11 +213,7 @@ def reference_of(estimator: Any, x: Tensor) -> Reference | None:
 
 
 def _calibration(estimator: Any, draws: int | None) -> Reference:
-    if not estimator._has_density():
-        raise OptionError(
-            "a deterministic autoencoder has no density, so there is no log p(x) by which items "
-            "are strange; fit with a posterior that has one (the default)."
-        )
+    _expect_density(estimator)
     reference: Reference | None = estimator.calibration_
     if reference is None:
         raise OptionError(
@@ -213,10 +224,18 @@ def _calibration(estimator: Any, draws: int | None) -> Reference:
     if draws is not None and draws != reference.draws:
         raise OptionError(
             f"the calibration scores were made with {reference.draws} draws, and scores of {draws} "
-            f"cannot be compared with them; leave draws out, or call model.recalibrate(rows, "
-            f"draws={draws}) first."
+            f"cannot be compared with them; leave draws out, or make others first, by "
+            f"model.recalibrate(rows, draws={draws}) or `variate recalibrate --draws {draws}`."
         )
     return reference
+
+
+def _expect_density(estimator: Any) -> None:
+    if not estimator._has_density():
+        raise OptionError(
+            "a deterministic autoencoder has no density, so there is no log p(x) by which items "
+            "are strange; fit with a posterior that has one (the default)."
+        )
 
 
 def _all_scored(items: Items, draws: int) -> tuple[Floats, dict[int, str], list[int]]:
@@ -225,14 +244,16 @@ def _all_scored(items: Items, draws: int) -> tuple[Floats, dict[int, str], list[
     certain: dict[int, str] = {}
     sizes: list[int] = []
     start = 0
-    for part in items.parts():
-        x, reasons = _looked(items, part, start)
-        score = _scored(items.estimator, x, draws)
-        score[_unknown(x) & ~np.isin(np.arange(len(x)), list(reasons))] = np.nan
-        certain |= {start + i: reason for i, reason in reasons.items()}
-        scores.append(score)
-        sizes.append(len(x))
-        start += len(x)
+    with tally("scored", show=items.estimator.verbose) as more:
+        for part in items.parts():
+            x, reasons = _looked(items, part, start)
+            score = _scored(items.estimator, x, draws)
+            score[_unknown(x) & ~np.isin(np.arange(len(x)), list(reasons))] = np.nan
+            certain |= {start + i: reason for i, reason in reasons.items()}
+            scores.append(score)
+            sizes.append(len(x))
+            start += len(x)
+            more(len(x))
     return np.concatenate(scores), certain, sizes
 
 
@@ -243,7 +264,9 @@ def _looked(items: Items, part: Any, start: int) -> tuple[Tensor, Mapping[int, s
     except DataError as error:
         if not start:
             raise
-        raise type(error)(f"in the rows from row {start} on, counted from there: {error}") from None
+        raise type(error)(
+            f"{error} Here rows are counted from row {start:,} of the data."
+        ) from None
 
 
 def _scored(estimator: Any, x: Tensor, draws: int) -> Floats:
@@ -267,8 +290,8 @@ def _mention_unknown(judged: Iterable[bool]) -> None:
     unknown = np.flatnonzero(~np.asarray(judged))
     if len(unknown):
         _warn(
-            f"nothing is known of {len(unknown):,} rows, the first being row {unknown[0]} (counted "
-            "from 0): they have no score, the p-value 1, and are no alarm."
+            f"in {len(unknown):,} of the rows no cell is known, the first is row {unknown[0]} "
+            "(counted from 0): such a row has no score, the p-value 1, and is no alarm."
         )
 
 
@@ -277,9 +300,9 @@ def _mention_few(p: Floats, anomaly: NDArray[np.bool_], n: int, fdr: float) -> N
     if anomaly.any() or not len(p):
         return
     extreme = int(np.count_nonzero(p < 1.5 / (n + 1)))
-    needed = conformal.calibration_needed(fdr, len(p), max(1, extreme))
-    if n >= needed or (not extreme and n >= 1 / fdr - 1):
+    if n >= 1 / fdr - 1 and conformal.chance_of_extremes(n, len(p), extreme) > BY_CHANCE:
         return
+    needed = conformal.calibration_needed(fdr, len(p), max(1, extreme))
     _warn(
         f"no alarm is raised for want of calibration scores: {extreme:,} of {len(p):,} rows are "
         f"stranger than all {n:,} of them, which cannot be told from chance at fdr {fdr:g}. It "

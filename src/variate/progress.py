@@ -19,6 +19,7 @@ This module does not know how training works, nor who else reads the events.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,13 +29,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from variate.training.events import Finished, Started, Step, Validated
 
-__all__ = ["watch"]
+__all__ = ["tally", "watch"]
 
 REFRESH = 0.2  # seconds between two updates of the bar
 LINES = 10  # parts of the budget, each ending with a plain line
 LULL = 1.0  # seconds between two plain lines, at the least
 BEST_LULL = 5.0  # seconds of silence before a new best figure is worth a line of its own
 WINDOW = 1.0  # seconds over which the throughput is averaged
+TALLY = 10.0  # seconds between two plain lines of a tally
 
 
 def watch(events: Iterator[Any], *, show: bool) -> Iterator[Any]:
@@ -68,6 +70,35 @@ def _display(*, show: bool) -> Iterator[Callable[[Any], None]]:
             yield see
     else:
         yield _Lines(console).see
+
+
+@contextmanager
+def tally(what: str, *, show: bool) -> Iterator[Callable[[int], None]]:
+    """Count items of which nobody knows how many will come: "scored 81,920 rows, 1,200 a second".
+
+    Args:
+        what: What is done with them.
+        show: Whether anything is shown, on standard error.
+
+    Yields:
+        What is told how many more items are done.
+    """
+    console, begun, done, said = Console(stderr=True), time.monotonic(), 0, time.monotonic()
+
+    def more(items: int) -> None:
+        nonlocal done, said
+        done, now = done + items, time.monotonic()
+        lull = REFRESH if console.is_terminal else TALLY
+        if show and now - said >= lull:
+            said = now
+            end = "\r" if console.is_terminal else "\n"
+            console.print(f"{what} {done:,} rows, {done / (now - begun):,.0f} a second", end=end)
+
+    try:
+        yield more
+    finally:
+        if console.is_terminal and said != begun:
+            console.print()
 
 
 # -- what is known so far -------------------------------------------------------------------------

@@ -14,6 +14,8 @@ import warnings
 from cyclopts import CycloptsError
 
 from variate.cli.app import app
+from variate.cli.detecting import detect, recalibrate
+from variate.cli.forecasting import forecast
 from variate.cli.telling import constraints, demo, evaluate, info
 from variate.cli.training import fit
 from variate.cli.using import balance, encode, interpolate, reconstruct, sample, score, vary
@@ -25,12 +27,15 @@ __all__ = [
     "balance",
     "constraints",
     "demo",
+    "detect",
     "encode",
     "evaluate",
     "fit",
+    "forecast",
     "info",
     "interpolate",
     "main",
+    "recalibrate",
     "reconstruct",
     "sample",
     "score",

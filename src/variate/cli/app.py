@@ -11,7 +11,18 @@ from cyclopts import App, Group, Parameter
 from variate._version import __version__
 from variate.errors import OptionError
 
-__all__ = ["COMMON", "Data", "Json", "Model", "Out", "Seed", "app", "item_of", "load"]
+__all__ = [
+    "COMMON",
+    "Data",
+    "Json",
+    "Model",
+    "Out",
+    "Seed",
+    "app",
+    "expect_kind",
+    "item_of",
+    "load",
+]
 
 COMMON = Group("Common options", sort_key=9)
 Model = Annotated[Path, Parameter(help="A model file (.variate).")]
@@ -46,10 +57,27 @@ def load(path: Path, *, pairs: bool = False) -> Any:
     return model
 
 
-def item_of(data: Path, index: int) -> Any:
-    """One row of a table in a file."""
+def expect_kind(model: Any, kind: str, what: str) -> None:
+    """Refuse what only models of one kind do.
+
+    Raises:
+        OptionError: The model is of another kind.
+    """
+    if model.kind != kind:
+        raise OptionError(f"{what} is for models of the kind {kind!r}; this one is {model.kind!r}.")
+
+
+def item_of(model: Any, data: Path, index: int) -> Any:
+    """One item of a file: a row of a table, a window of series."""
     from variate.table import files
 
+    if model.kind == "series":
+        windows = model.windows(data)
+        if not 0 <= index < len(windows):
+            raise OptionError(
+                f"{data} has the windows 0 to {len(windows) - 1}; there is no window {index}."
+            )
+        return windows[index : index + 1]
     table = files.read(data)
     if not 0 <= index < table.num_rows:
         raise OptionError(

@@ -57,6 +57,7 @@ __all__ = [
     "asymptotic_bounds",
     "benjamini_hochberg",
     "calibration_needed",
+    "chance_of_extremes",
     "conditional",
     "drift",
     "null_share",
@@ -84,8 +85,7 @@ def p_values(calibration: ArrayLike, scores: ArrayLike) -> Floats:
     if not len(known):
         raise OptionError("p-values need at least one calibration score, got none.")
     as_strange = len(known) - np.searchsorted(known, new, side="left")
-    found: Floats = (1.0 + as_strange) / (len(known) + 1.0)
-    return found
+    return np.asarray((1 + as_strange) / (len(known) + 1), dtype=np.float64)
 
 
 def benjamini_hochberg(p: ArrayLike, level: float) -> NDArray[np.bool_]:
@@ -99,12 +99,12 @@ def benjamini_hochberg(p: ArrayLike, level: float) -> NDArray[np.bool_]:
         OptionError: The level is not between 0 and 1, or a p-value is not.
     """
     share("level", level)
-    p = _p_values(p)
-    m = len(p)
-    ordered = np.sort(p)
+    p_value = _p_values(p)
+    m = len(p_value)
+    ordered = np.sort(p_value)
     # with a hair to spare: k/(n+1) ≤ q k'/m may be an equality
     fine = np.flatnonzero(ordered <= level * np.arange(1, m + 1) / m * (1 + 1e-12))
-    return p <= ordered[fine[-1]] if len(fine) else np.zeros(m, dtype=bool)
+    return p_value <= ordered[fine[-1]] if len(fine) else np.zeros(m, dtype=bool)
 
 
 def null_share(p: ArrayLike, calibration: int) -> float:
@@ -117,12 +117,12 @@ def null_share(p: ArrayLike, calibration: int) -> float:
         p: Conformal p-values, `[m]`, m at least 1.
         calibration: n, the calibration scores that they come from.
     """
-    p = _p_values(p)
-    if not len(p):
+    p_value = _p_values(p)
+    if not len(p_value):
         raise OptionError("the share of normal items needs at least one p-value, got none.")
     cut = -(-(calibration + 1) // 2) / (calibration + 1)  # a value that p-values take
-    above = np.count_nonzero(p >= cut * (1 - 1e-12))
-    return float(min(1.0, (1 + above) / (len(p) * (1 - cut))) if cut < 1 else 1.0)
+    above = np.count_nonzero(p_value >= cut * (1 - 1e-12))
+    return float(min(1.0, (1 + above) / (len(p_value) * (1 - cut))) if cut < 1 else 1.0)
 
 
 def simes_bounds(n: int, delta: float) -> Floats:
@@ -168,6 +168,15 @@ def calibration_needed(level: float, items: int, alarms: int = 1) -> int:
     """How many calibration scores it takes to raise so many alarms among so many items."""
     share("level", level)
     return max(1, int(np.ceil(items / (level * alarms) * (1 - 1e-12) - 1)))
+
+
+def chance_of_extremes(calibration: int, items: int, extremes: int) -> float:
+    """The chance that so many of normal items, or more, are stranger than all of the calibration.
+
+    The share of the law beyond the largest of n scores is Beta(1, n), so that their number among m
+    items is beta-binomial.
+    """
+    return float(betabinom.sf(extremes - 1, items, 1, calibration))
 
 
 def drift(calibration: ArrayLike, scores: ArrayLike) -> float:

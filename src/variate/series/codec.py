@@ -102,7 +102,12 @@ class SeriesCodec(Codec):
         return [self._snapped(regular(part, self.step)) for part in found.series]
 
     def encode(self, raw: Any) -> Tensor:
-        """Windows one after the other, `[N, L, C]` float64; the last of a series ends in gaps."""
+        """Windows one after the other, `[N, L, C]` float64; the last of a series ends in gaps.
+
+        What has the shape of windows already, is taken for such.
+        """
+        if isinstance(raw, np.ndarray | Tensor) and raw.ndim == 3:
+            return self._taken(torch.as_tensor(raw, dtype=torch.float64))
         return self.windows([part.values for part in self.received(raw)])
 
     def windows(self, series: Sequence[Floats]) -> Tensor:
@@ -184,6 +189,21 @@ class SeriesCodec(Codec):
                 stacklevel=5,
             )
         return Regular(part.name, values, part.place, part.rows, part.origin)
+
+    def _taken(self, x: Tensor) -> Tensor:
+        """Windows, as they come in."""
+        if x.shape[1:] != (self.length, len(self.channels)):
+            raise SchemaError(
+                f"windows must have the shape [N, {self.length}, {len(self.channels)}], got "
+                f"{list(x.shape)}."
+            )
+        if x.isinf().any():
+            window, step, c = x.isinf().nonzero()[0].tolist()
+            raise DataError(
+                f"channel {self.channels[c]!r}, window {window}, step {step}: the value is not "
+                "finite; make it a gap (NaN)."
+            )
+        return torch.from_numpy(snapped(x.numpy(), self.scaling)[0])
 
     def _expect_enough(self, found: Recordings, series: Sequence[Regular]) -> None:
         seen = sum((~np.isnan(part.values)).sum(0) for part in series)

@@ -38,7 +38,7 @@ from variate.series.examination import examined
 from variate.series.intervals import Interval, block_scores, intervals
 from variate.series.law import Steps
 from variate.series.network import WindowDecoder, WindowEncoder
-from variate.series.outward import alarm_table, forecast_of, imputed
+from variate.series.outward import alarm_table, forecast_of, imputed, window_table
 from variate.series.reading import Columns
 from variate.series.records import Forecast, Imputed
 from variate.series.surprise import Scan, block_of, costs, expected
@@ -130,7 +130,7 @@ class SeriesVAE(Estimator):
         epochs: int | None = None,
         minutes: float | None = None,
         batch_size: int | None = None,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 3e-3,
         seed: int = 0,
         device: str | None = None,
         precision: str = "float32",
@@ -199,6 +199,24 @@ class SeriesVAE(Estimator):
 
     def _rows(self, X: Any) -> Tensor:
         return self.codec_.encode(X)
+
+    def windows(self, X: Any) -> NDArray[np.float64]:
+        """The items of the verbs that all kinds share: windows one after the other, `[N, L, C]`.
+
+        Those verbs take such windows as well as series.
+        """
+        check_is_fitted(self)
+        return self._rows(X).numpy()
+
+    def score_table(self, X: Any, *, draws: int = 64) -> Any:
+        """`score_samples` as a frame: the series, `start` and `end` of each window, and the score.
+
+        Args:
+            X: The series.
+            draws: Of the code.
+        """
+        scores = self.score_samples(X, draws=draws)
+        return window_table(self.codec_, self.codec_.received(X), scores)
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, SeriesCodec)
@@ -352,11 +370,11 @@ class SeriesVAE(Estimator):
 
         Args:
             X: The series.
-            draws: K, how often each gap is drawn.
+            draws: K, how many completed versions there are.
             seed: Makes the draws repeatable.
 
         Returns:
-            The filled data, K completed versions and bands (see `Imputed`).
+            The filled data, K completed versions and intervals (see `Imputed`).
 
         Raises:
             OptionError: draws is not a whole number of at least 1.

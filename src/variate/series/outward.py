@@ -18,10 +18,13 @@ from variate.series.intervals import Interval, reason_of
 from variate.series.reading import give_back
 from variate.series.records import Forecast, Imputed
 from variate.series.surprise import Expected
+from variate.series.windows import tiles
 
-__all__ = ["alarm_table", "forecast_of", "imputed", "step_table"]
+__all__ = ["alarm_table", "forecast_of", "imputed", "step_table", "window_table"]
 
 Floats = NDArray[np.float64]
+
+LEAST = 32  # draws of a gap, of which the median is taken
 
 
 def step_table(
@@ -34,7 +37,7 @@ def step_table(
         names = [part.name for part, at in zip(parts, places, strict=True) for _ in at]
         columns[key] = pa.array(names)
     stamps = [codec.stamps(part, at) for part, at in zip(parts, places, strict=True)]
-    columns[codec.columns.time or "step"] = pa.chunked_array(stamps)
+    columns[codec.columns.time or "step"] = pa.chunked_array(stamps, stamps[0].type)
     return columns
 
 
@@ -66,14 +69,20 @@ def imputed(
     model: VAE, codec: SeriesCodec, parts: Sequence[Regular], draws: int, seed: int | None
 ) -> Imputed:
     """The series with their gaps filled."""
+    count = max(draws, LEAST)
     paths = [
-        filled(model, part.values, codec.length, draws, CANDIDATES, seed) for part in parts
+        filled(model, part.values, codec.length, count, CANDIDATES, seed) for part in parts
     ]  # fmt: skip
-    medians = [_on_grid(codec, np.median(path, 0)) for path in paths]
+    where = [np.argwhere(np.isnan(part.values)) for part in parts]
+    columns = step_table(codec, parts, [at[:, 0] for at in where])
+    names = [codec.channels[c] for at in where for c in at[:, 1]]
+    columns["channel"] = pa.array(names, pa.string())
     return Imputed(
-        _as_given(codec, parts, medians),
+        _as_given(codec, parts, [_on_grid(codec, np.median(path, 0)) for path in paths]),
         [_as_given(codec, parts, [path[k] for path in paths]) for k in range(draws)],
-        give_back(_cells(codec, parts, paths, medians), codec.source),
+        pa.table(columns),
+        np.concatenate([p[:, at[:, 0], at[:, 1]] for p, at in zip(paths, where, strict=True)], 1),
+        codec.source,
     )
 
 
@@ -101,6 +110,21 @@ def alarm_table(
     return give_back(pa.table(columns), codec.source)
 
 
+def window_table(codec: SeriesCodec, parts: Sequence[Regular], scores: Floats) -> Any:
+    """The windows of series, first and last step, with the score of each."""
+    starts = [np.array(tiles(len(part.values), codec.length)) for part in parts]
+    columns = step_table(codec, parts, starts)
+    columns["start"] = columns.pop(codec.columns.time or "step")
+    ends = [
+        np.minimum(at + codec.length, len(p.values)) - 1
+        for at, p in zip(starts, parts, strict=True)
+    ]
+    stamps = [codec.stamps(part, at) for part, at in zip(parts, ends, strict=True)]
+    columns["end"] = pa.chunked_array(stamps, stamps[0].type)
+    columns["log_likelihood"] = scores
+    return give_back(pa.table(columns), codec.source)
+
+
 def _reason(alarm: Interval, part: Regular, found: Expected, codec: SeriesCodec) -> tuple[str, str]:
     """The channel of an alarm, and the reason."""
     at, channel, text = reason_of(alarm, part.values, found, codec.channels)
@@ -124,21 +148,3 @@ def _as_given(codec: SeriesCodec, parts: Sequence[Regular], values: Sequence[Flo
     joined = np.concatenate(list(values))
     columns |= {name: codec.column(c, joined[:, c]) for c, name in enumerate(codec.channels)}
     return give_back(pa.table(columns), codec.source)
-
-
-def _cells(
-    codec: SeriesCodec, parts: Sequence[Regular], paths: Sequence[Floats], medians: Sequence[Floats]
-) -> pa.Table:
-    """The cells that were filled, one a row."""
-    where = [np.argwhere(np.isnan(part.values)) for part in parts]
-    columns = step_table(codec, parts, [at[:, 0] for at in where])
-    columns["channel"] = pa.array(
-        [codec.channels[c] for at in where for c in at[:, 1]], pa.string()
-    )  # fmt: skip
-    picked = [path[:, at[:, 0], at[:, 1]] for path, at in zip(paths, where, strict=True)]
-    columns["median"] = np.concatenate(
-        [one[at[:, 0], at[:, 1]] for one, at in zip(medians, where, strict=True)]
-    )
-    for name, level in (("low", 0.05), ("high", 0.95)):
-        columns[name] = np.concatenate([np.quantile(one, level, axis=0) for one in picked])
-    return pa.table(columns)

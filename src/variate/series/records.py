@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from variate.errors import OptionError
 from variate.options import share
+from variate.series.reading import give_back
 
 __all__ = ["Forecast", "Imputed"]
 
@@ -83,13 +85,40 @@ class Imputed:
     """Series with their gaps filled.
 
     Attributes:
-        filled: The data with each gap at the median of its draws (the mode of what has few
-            values is not looked for), in the caller's type; rows for missing stamps are added.
-        draws: K completed versions of it, for multiple imputation.
-        cells: A frame, a filled cell each: the series, the stamp or step, `channel`, `median`,
-            and the 5 % and 95 % quantile of its draws (`low`, `high`).
+        filled: The data with each gap at the median of its draws, in the caller's type; a frame
+            has rows for missing stamps added, and is in order of time.
+        tables: K completed versions of it: draws, for multiple imputation.
+        where: The columns that say which cells were filled: the series, the stamp or step, the
+            channel.
+        drawn: What was drawn for each of these cells, `[K', M]`, K' being at least 32.
+        source: What the data came in.
     """
 
     filled: Any
-    draws: list[Any]
-    cells: Any
+    tables: list[Any]
+    where: pa.Table
+    drawn: Floats
+    source: str
+
+    @property
+    def missing(self) -> int:
+        """How many cells were missing, and are filled."""
+        return int(self.drawn.shape[1])
+
+    def interval(self, level: float = 0.9) -> Any:
+        """Where the value of each filled cell lies with this probability, a row for each.
+
+        Returns:
+            A frame in the caller's type (pyarrow for arrays): the series, the stamp or step,
+            `channel`, `low`, `median` and `high`.
+
+        Raises:
+            OptionError: The level is not between 0 and 1.
+        """
+        share("level", level)
+        ends = [(1 - level) / 2, 0.5, (1 + level) / 2]
+        made = self.where
+        quantiles = np.quantile(self.drawn, ends, axis=0)
+        for name, values in zip(("low", "median", "high"), quantiles, strict=True):
+            made = made.append_column(name, pa.array(values))
+        return give_back(made, self.source)

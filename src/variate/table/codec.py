@@ -111,7 +111,7 @@ class TableCodec(Codec):
             SchemaError: A column is missing, has another type or a category never seen.
             DataError: It is no table, has no rows, or holds an infinite number.
         """
-        table = self._renamed(to_frame(raw, [drop.name for drop in self.schema.dropped]))
+        table = TableCodec.table_of(self, raw)
         self._expect_modelled(table.column_names)
         if not table.num_rows:
             raise DataError(f"there are no rows: 0 sample(s) (shape={table.shape}).")
@@ -121,6 +121,10 @@ class TableCodec(Codec):
             _warn(note)
         self._mention_changes(table)
         return torch.from_numpy(x)
+
+    def table_of(self, raw: Any) -> pa.Table:
+        """A table as it comes in later, its columns by the names that they had in training."""
+        return self._renamed(to_frame(raw, [drop.name for drop in self.schema.dropped]))
 
     def decode(self, x: Tensor) -> Any:
         """x `[N, C]` as a table of the type that the schema was learned from.

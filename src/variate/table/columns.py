@@ -34,7 +34,7 @@ from variate.table.storage import (
     stored,
 )
 
-__all__ = ["decode", "deviation", "encode", "on_scale", "snapped"]
+__all__ = ["decode", "deviation", "encode", "on_scale", "snapped", "unseen"]
 
 Floats = NDArray[np.float64]
 
@@ -193,6 +193,29 @@ def deviation(array: Any, column: ColumnSchema) -> int | None:
     same = pc.equal(values, usual).fill_null(False)  # noqa: FBT003 - pyarrow's signature
     row = pc.index(same, value=False).as_py()
     return row if row >= 0 else None
+
+
+def unseen(array: Any, column: ColumnSchema) -> pa.Array | None:
+    """Where a column holds what it never held in training, for columns of levels or of one value.
+
+    Args:
+        array: The column.
+        column: What is known of it.
+
+    Returns:
+        Truth values `[N]`, false for what is missing; None for columns whose values have an order.
+
+    Raises:
+        SchemaError: The column's type is another and does not convert without loss.
+    """
+    if column.kind == "missing":
+        return plain(array).is_valid()
+    if column.kind not in ("category", "boolean", "constant"):
+        return None
+    values = _readable(array, column)
+    known = column.levels if column.value is None else (column.value,)
+    levels = plain(scalar_array(list(known), parse_type(column.storage)))
+    return pc.and_(values.is_valid(), pc.invert(pc.is_in(values, value_set=levels)))
 
 
 # -- x -> raw -----------------------------------------------------------------------------------

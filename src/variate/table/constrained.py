@@ -168,7 +168,11 @@ class ConstrainedCodec(TableCodec):
         """A table as x `[N, C]`."""
         if self.caller is None:
             return super().encode(raw)
-        return super().encode(self.applied(to_frame(raw).table))
+        return super().encode(self.applied(self.table_of(raw)))
+
+    def table_of(self, raw: Any) -> pa.Table:
+        """A table as it comes in later, in the user's columns."""
+        return super().table_of(raw) if self.caller is None else to_frame(raw).table
 
     def decode(self, x: Tensor) -> Any:
         """x `[N, C]` as a table whose rows obey, in the caller's type.

@@ -32,6 +32,7 @@ from variate.privacy import Privacy
 from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files, private
+from variate.table.alarms import TableItems
 from variate.table.calibration import settle
 from variate.table.chain import Chain
 from variate.table.codec import TableCodec
@@ -181,6 +182,9 @@ class TableVAE(Estimator):
     def _rows(self, X: Any) -> Tensor:
         with files.naming(X):
             return self.codec_.encode(received(self, X, reset=False))
+
+    def _items(self, X: Any) -> TableItems:
+        return TableItems(self, X)
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, TableCodec)

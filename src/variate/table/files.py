@@ -41,6 +41,7 @@ __all__ = [
     "SUFFIXES",
     "beginning",
     "columns",
+    "in_memory",
     "is_frame",
     "naming",
     "parquet_batches",
@@ -279,9 +280,14 @@ def write(table: Any, path: str | Path) -> Path:
 
 def to_csv(table: Any) -> str:
     """A table of any library as the text of a comma-separated file."""
+    return in_memory(to_arrow(table), ".csv").decode()
+
+
+def in_memory(table: pa.Table, suffix: str) -> bytes:
+    """What a file of this ending, not packed, holds of a table."""
     file = io.BytesIO()
-    _write_delimited(to_arrow(table), file, ",")
-    return file.getvalue().decode()
+    _write(table, file, suffix)
+    return file.getvalue()
 
 
 def _write(table: pa.Table, file: BinaryIO, suffix: str) -> None:

@@ -1,0 +1,116 @@
+"""The commands about anomalies: detect, recalibrate.
+
+This module does not know any mathematics.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from variate.cli.app import Data, Json, Model, Out, app, load
+from variate.console import deliver, expect_writable, print_json, report, say
+
+__all__ = ["detect", "recalibrate"]
+
+
+@app.command
+def detect(
+    model: Model,
+    data: Data,
+    /,
+    *,
+    fdr: Annotated[
+        float, Parameter(help="The most that the expected share of false alarms may be.")
+    ] = 0.05,
+    draws: Annotated[
+        int | None, Parameter(help="Posterior draws per item; None: as the calibration has (64).")
+    ] = None,
+    normal: Annotated[
+        Path | None,
+        Parameter(help="Rows believed to be normal, to hold DATA against instead of those of fit."),
+    ] = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Find the anomalies in DATA: writes `score`, `p_value`, `anomaly`, `reasons`, a row each.
+
+    Of a series it writes a row for each alarm: `start`, `end`, `score`, `p_value`, `reasons`.
+
+    DATA may be larger than memory.
+
+    Example: `variate detect people.variate people.csv --fdr 0.1 --out alarms.csv`
+    """
+    from variate.table import files
+    from variate.table.alarms import alarm_tables
+    from variate.table.parts import text_parts, write_parts
+
+    expect_writable(out)
+    fitted = load(model)
+    if fitted.kind == "series":
+        if normal is not None:
+            fitted.recalibrate(normal)
+        deliver(fitted.detect(data, fdr=fdr, draws=draws), out, json=json)
+        return
+    fitted.verbose = True  # scoring many rows is worth a line
+    if normal is not None:
+        with files.naming(normal):
+            fitted.recalibrate(normal, draws=64 if draws is None else draws)
+    with files.naming(data):
+        found, tables = alarm_tables(fitted, data, fdr=fdr, draws=draws)
+        figures = {
+            "rows": len(found.score), "anomalies": int(found.anomaly.sum()), "fdr": fdr,
+            "calibration_rows": found.calibration, "drift_p_value": found.drift,
+        }  # fmt: skip
+        if out is not None:
+            write_parts(tables, out)
+            report(figures | {"out": str(out)}, json=json)
+        elif json:
+            print_json(
+                {"rows": [row for table in tables for row in table.to_pylist()], "figures": figures}
+            )
+        else:
+            for text in text_parts(tables, ".csv"):
+                sys.stdout.write(text.decode())
+
+
+@app.command
+def recalibrate(
+    model: Model,
+    data: Data,
+    /,
+    *,
+    extend: Annotated[
+        bool, Parameter(negative=(), help="Keep the calibration that there is, and add DATA to it.")
+    ] = False,
+    draws: Annotated[int, Parameter(help="Posterior draws per item.")] = 64,
+    out: Annotated[
+        Path | None, Parameter(name="--out", help="The model file to write; None: MODEL itself.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Hold the alarms of MODEL against DATA: rows that are normal, and that it was not trained on.
+
+    Example: `variate recalibrate people.variate june.csv --extend`
+    """
+    from variate.table import files
+
+    out = model if out is None else out
+    expect_writable(out)
+    fitted = load(model)
+    if fitted.kind == "series":
+        fitted.recalibrate(data, extend=extend)
+        fitted.save(out)
+        say(f"wrote {out}")
+        blocks = len(fitted.facts_["block_scores"])
+        report({"model": str(out), "calibration_blocks": blocks}, json=json)
+        return
+    verbose, fitted.verbose = fitted.verbose, True
+    with files.naming(data):
+        fitted.recalibrate(data, extend=extend, draws=draws)
+    fitted.verbose = verbose
+    fitted.save(out)
+    say(f"wrote {out}")
+    rows = fitted.calibration_.rows
+    report({"model": str(out), "calibration_rows": rows, "draws": draws}, json=json)
