@@ -7,7 +7,7 @@ from typing import Any
 
 from variate.errors import OptionError
 
-__all__ = ["expect_no_series", "series_options"]
+__all__ = ["options_of"]
 
 OF_TABLES = {
     "columns": None, "constraints": (), "condition_on": None, "width": None, "components": 8,
@@ -15,35 +15,29 @@ OF_TABLES = {
 SAID = {"columns": "column", "channels": "channel"}
 
 
-def series_options(
-    chosen: dict[str, Any], own: dict[str, Any], epsilon: float | None
+def options_of(
+    kind: str, chosen: dict[str, Any], own: dict[str, Any], privacy: Any
 ) -> dict[str, Any]:
-    """The options of a series model.
+    """The options of a model of a kind.
 
     Args:
-        chosen: Those of a table.
+        kind: "table" or "series".
+        chosen: Options of both, and those that only tables have.
         own: Those that only series have.
-        epsilon: Of differential privacy.
+        privacy: Of tables, or None.
 
     Raises:
-        OptionError: An option that only tables have is given.
+        OptionError: An option is given that the kind does not have.
     """
+    if kind != "series":
+        if given := [name for name, value in own.items() if value is not None]:
+            raise OptionError(f"{_said(given[0])} is for series: say --kind series with it.")
+        return chosen | {"privacy": privacy}
     given = [name for name, default in OF_TABLES.items() if chosen[name] != default]
-    if epsilon is not None:
-        given.append("epsilon")
-    if given:
-        raise OptionError(f"{_said(given[0])} is for tables, and does not go with --kind series.")
+    if given or privacy is not None:
+        name = given[0] if given else "epsilon"
+        raise OptionError(f"{_said(name)} is for tables, and does not go with --kind series.")
     return {name: value for name, value in chosen.items() if name not in OF_TABLES} | own
-
-
-def expect_no_series(own: dict[str, Any]) -> None:
-    """Refuse the options of series for another kind.
-
-    Raises:
-        OptionError: One is given.
-    """
-    if given := [name for name, value in own.items() if value is not None]:
-        raise OptionError(f"{_said(given[0])} is for series: say --kind series with it.")
 
 
 def _said(name: str) -> str:

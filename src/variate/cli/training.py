@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from variate.cli.app import COMMON, Data, Json, app
 from variate.cli.pairs import expect_pair, fit_pair
-from variate.cli.series import expect_no_series, series_options
+from variate.cli.series import options_of
 from variate.console import expect_writable, report, say
 from variate.errors import OptionError
 
@@ -127,12 +127,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         return
     kind = kind or kind_of(data)
     own = {"time": time, "series": series, "channels": channel, "window": window}
-    if kind == "series":
-        chosen = series_options(chosen, own, epsilon)
-    else:
-        expect_no_series(own)
-        chosen["privacy"] = privacy_of(epsilon, delta, public)
-    estimator = estimator_class(kind)(**chosen)
+    options = options_of(kind, chosen, own, privacy_of(epsilon, delta, public))
+    estimator = estimator_class(kind)(**options)
     checkpoint = None if epsilon is not None else out.with_name(out.name + ".checkpoint")
     resume = resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     if "WORLD_SIZE" not in os.environ:  # a group's launcher ends its processes by SIGTERM

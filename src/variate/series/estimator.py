@@ -31,17 +31,16 @@ from variate.models import VAE, priors
 from variate.options import at_least, share, whole
 from variate.preparation import Prepared
 from variate.report import Section
-from variate.series.clock import Regular
+from variate.series import alarms
 from variate.series.codec import SeriesCodec
 from variate.series.completion import CANDIDATES
 from variate.series.examination import examined
-from variate.series.intervals import Interval, block_scores, intervals
 from variate.series.law import Steps
 from variate.series.network import WindowDecoder, WindowEncoder
-from variate.series.outward import alarm_table, forecast_of, imputed, window_table
+from variate.series.outward import forecast_of, imputed, window_table
 from variate.series.reading import Columns
 from variate.series.records import Forecast, Imputed
-from variate.series.surprise import Scan, block_of, costs, expected
+from variate.series.surprise import block_of
 from variate.series.windows import Apart, WindowSource, set_apart
 
 __all__ = ["SeriesVAE"]
@@ -50,7 +49,6 @@ STEPS = 800  # of training, by default
 BATCH = 128
 EMA = 0.99
 EXAMPLE = 2_048  # windows that the prior is fitted to
-DRAWS = 16  # of z, for the costs of steps
 
 Floats = NDArray[np.float64]
 
@@ -236,15 +234,8 @@ class SeriesVAE(Estimator):
 
     def _settle(self, prepared: Prepared) -> None:
         assert isinstance(prepared, _Cut)
-        if not self._has_density():
-            return
-        found = [self._costs(values) for values in prepared.series]
-        scan = Scan.of(found, self.codec_.length)
-        self.facts_["scan"] = {"middle": list(scan.middle), "spread": list(scan.spread)}
-        if prepared.apart is not None:
-            apart = zip(found, prepared.apart.held_out, strict=True)
-            alone = [np.where(np.isnan(held).all(1), np.nan, e) for e, held in apart]
-            self.facts_["block_scores"] = self._block_scores(alone)
+        if self._has_density():
+            self.facts_ |= alarms.learned(self, prepared.series, prepared.apart)
 
     def _blank(self, codec: Codec) -> Tensor:
         assert isinstance(codec, SeriesCodec)
@@ -282,8 +273,7 @@ class SeriesVAE(Estimator):
         """
         check_is_fitted(self)
         parts = self.codec_.received(X)
-        scan = self._scan()
-        found = [scan.scores(self._costs(part.values)) for part in parts]
+        found = alarms.step_scores(self, [part.values for part in parts])
         scores = [s[p.place][np.argsort(p.rows)] for s, p in zip(found, parts, strict=True)]
         return scores if len(scores) > 1 or self.codec_.source == "arrays" else scores[0]
 
@@ -308,20 +298,9 @@ class SeriesVAE(Estimator):
         check_is_fitted(self)
         share("fdr", fdr)
         whole("draws", draws)
-        parts = self.codec_.received(X)
-        alarms, _ = self._alarms(parts, fdr)
-        found = []
-        for i, part in enumerate(parts):
-            asked = np.zeros(len(part.values), dtype=bool)
-            for alarm in alarms:
-                asked[alarm.start : alarm.end + 1] |= alarm.series == i
-            length = self.codec_.length
-            found.append(
-                expected(self.model_, part.values, length, asked, draws or CANDIDATES, self.seed)
-            )
-        return alarm_table(alarms, parts, found, self.codec_)
+        return alarms.detected(self, self.codec_.received(X), fdr, draws or CANDIDATES)
 
-    def recalibrate(self, X: Any, *, extend: bool = False, draws: int = DRAWS) -> Self:
+    def recalibrate(self, X: Any, *, extend: bool = False, draws: int = alarms.DRAWS) -> Self:
         """Hold `detect` against these series instead of what `fit` held out.
 
         Args:
@@ -333,13 +312,10 @@ class SeriesVAE(Estimator):
             OptionError: Nothing is observed, or other draws are asked for.
         """
         check_is_fitted(self)
-        if draws != DRAWS:
-            raise OptionError(f"the scores of series have {DRAWS} draws; leave draws out.")
-        made = self._block_scores([self._costs(p.values) for p in self.codec_.received(X)])
-        if not made:
-            raise OptionError("nothing is observed in these series to calibrate with.")
-        before = (self.facts_.get("block_scores") or []) if extend else []
-        self.facts_ = self.facts_ | {"block_scores": [*before, *made]}
+        if draws != alarms.DRAWS:
+            raise OptionError(f"the scores of series have {alarms.DRAWS} draws; leave draws out.")
+        series = [part.values for part in self.codec_.received(X)]
+        self.facts_ = self.facts_ | alarms.recalibrated(self, series, extend=extend)
         return self
 
     def forecast(
@@ -382,39 +358,6 @@ class SeriesVAE(Estimator):
         check_is_fitted(self)
         whole("draws", draws)
         return imputed(self.model_, self.codec_, self.codec_.received(X), draws, seed)
-
-    def _costs(self, values: Floats) -> Floats:
-        return costs(self.model_, values, self.codec_.length, DRAWS, self.seed)[0]
-
-    def _scan(self) -> Scan:
-        kept = self.facts_.get("scan")
-        if kept is None:
-            raise OptionError(
-                "a deterministic autoencoder has no density, so there is no ELBO by which steps "
-                "are strange; fit with a posterior that has one (the default)."
-            )
-        widths = (block_of(self.codec_.length), self.codec_.length)
-        return Scan(widths, tuple(kept["middle"]), tuple(kept["spread"]))
-
-    def _block_scores(self, found: Sequence[Floats]) -> list[float]:
-        """The scores of blocks, from the costs of the steps of series."""
-        scan, h = self._scan(), block_of(self.codec_.length)
-        scores = np.concatenate([block_scores(scan.scores(e), h) for e in found])
-        kept: list[float] = scores[~np.isnan(scores)].tolist()
-        return kept
-
-    def _alarms(self, parts: Sequence[Regular], fdr: float) -> tuple[list[Interval], list[Floats]]:
-        """The alarms among series, and the score of each step."""
-        scan = self._scan()
-        kept = self.facts_.get("block_scores")
-        if not kept:
-            raise OptionError(
-                "this model keeps no calibration scores: its series were too short to hold "
-                "stretches out. Give series that are believed to be normal and were not trained "
-                "on: model.recalibrate(series)."
-            )
-        scores = [scan.scores(self._costs(part.values)) for part in parts]
-        return intervals(scores, np.asarray(kept), block_of(self.codec_.length), fdr), scores
 
 
 def _known(x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def dominant_period(series: Sequence[Floats]) -> int | None:
 
 
 def window_length(series: Sequence[Floats]) -> int:
-    """The length of a window: a period and a quarter, 128 at least; at most a tenth of all steps."""
+    """The length of a window: 1.25 periods, but at least 128; at most a tenth of all steps."""
     period = dominant_period(series)
     wanted = USUAL if period is None else max(round(1.25 * period), USUAL)
     longest, total = max(map(len, series)), sum(map(len, series))
