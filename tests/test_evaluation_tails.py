@@ -31,6 +31,14 @@ def test_exponential_scores_have_uniform_small_p_values(n):
         assert abs((p <= level).mean() - level) < 4 * error, level
 
 
+def test_scores_that_are_worth_less_give_larger_p_values():
+    known = np.random.default_rng(3).exponential(size=40)
+    new = np.array([0.1, 5.0, 12.0])
+    full, half = tail_p_values(known, new), tail_p_values(known, new, worth=0.5)
+    assert half[0] == full[0]  # in the bulk ranks decide
+    assert (half[1:] > full[1:]).all()
+
+
 def test_small_p_values_come_from_few_scores():
     known = np.random.default_rng(1).exponential(size=30)
     assert tail_p_values(known, [40.0])[0] < 1e-5  # conformal would stop at 1/31

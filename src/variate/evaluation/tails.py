@@ -21,6 +21,10 @@ It is exact for exponential tails, averaged over calibration sets, as a conforma
 law; with heavier tails it is too small far out, with lighter ones too large. Anomalies among the
 calibration scores make S, and so p, larger.
 
+Scores that depend on each other tell less of the tail than as many independent ones. If k of them
+are worth ν k, 0 < ν ≤ 1, the mean excess S/k is as uncertain as a mean of ν k, and k and S above
+become ν k and ν S.
+
 This module does not know what was scored.
 """
 
@@ -36,13 +40,16 @@ Floats = NDArray[np.float64]
 SHARE = 0.5  # of the calibration scores that the tail is fitted to
 
 
-def tail_p_values(calibration: ArrayLike, scores: ArrayLike, share: float = SHARE) -> Floats:
+def tail_p_values(
+    calibration: ArrayLike, scores: ArrayLike, *, share: float = SHARE, worth: float = 1.0
+) -> Floats:
     """p-values of scores, continued exponentially beyond the bulk of the calibration's, `[m]`.
 
     Args:
         calibration: The scores of calibration items, `[n]`, at least one.
         scores: Those of new items, `[m]`.
         share: k/n, the share of calibration scores that makes the tail.
+        worth: ν, how many independent scores a calibration score counts for.
 
     Raises:
         OptionError: There is no calibration score, or a score is NaN.
@@ -61,7 +68,7 @@ def tail_p_values(calibration: ArrayLike, scores: ArrayLike, share: float = SHAR
     total = float((known[n - k :] - u).sum())  # S
     if k < 1 or total <= 0:
         return ranks
-    beyond = np.maximum(new - u, 0.0) / total
-    tail = (k + 1.0) / (n + 1.0) * np.exp(-k * np.log1p(beyond))
+    beyond = np.maximum(new - u, 0.0) / (worth * total)
+    tail = (k + 1.0) / (n + 1.0) * np.exp(-worth * k * np.log1p(beyond))
     found: Floats = np.where(new > u, tail, ranks)
     return found

@@ -33,6 +33,8 @@ __all__ = ["Interval", "block_scores", "intervals", "reason_of"]
 
 Floats = NDArray[np.float64]
 
+WORTH = 0.5  # what a block of the calibration counts for, as blocks depend on each other
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -78,7 +80,7 @@ def intervals(found: Sequence[Floats], calibration: Floats, h: int, fdr: float) 
     p_values = [np.where(np.isnan(s), 1.0, 0.0) for s in scores]
     for p, s in zip(p_values, scores, strict=True):
         known = ~np.isnan(s)
-        p[known] = tail_p_values(calibration, s[known])
+        p[known] = tail_p_values(calibration, s[known], worth=WORTH)
     every_p, every_s = np.concatenate(p_values), np.concatenate(scores)
     known = ~np.isnan(every_s)
     alarm = conformal.benjamini_hochberg(every_p[known], fdr)

@@ -158,8 +158,6 @@ def _open(path: Path) -> Any:
 def _table(raw: Any, columns: Columns) -> Recordings:
     table, source = _arrow(raw)
     names = table.column_names
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"the column names {', '.join(map(repr, twice))} are used more than once.")
     time = columns.time if columns.time is not None else _time_column(table)
     _expect_columns(table, columns)
     if not table.num_rows:
@@ -183,7 +181,12 @@ def _table(raw: Any, columns: Columns) -> Recordings:
 
 def _arrow(raw: Any) -> tuple[pa.Table, str]:
     """A frame of any library as a pyarrow table, and the library."""
-    frame = nw.from_native(raw, pass_through=True, allow_series=True)
+    try:
+        frame = nw.from_native(raw, pass_through=True, allow_series=True)
+    except nw.exceptions.DuplicateError as error:
+        raise DataError(
+            f"column names are used more than once; rename them. {' '.join(str(error).split())}"
+        ) from None
     if isinstance(frame, nw.Series):
         frame = frame.rename(frame.name or "value").to_frame()
     if isinstance(frame, nw.LazyFrame):

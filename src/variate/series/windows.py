@@ -55,10 +55,11 @@ class Apart:
 def set_apart(series: Sequence[Floats], length: int, seed: int) -> Apart | None:
     """Validation and held-out stretches, spread over all series; None if there is too little.
 
-    A stretch has L steps where that leaves twenty of them, else fewer, but at least eight.
+    A stretch has half a window of steps where that leaves twenty of them, else fewer, but at least
+    eight: many short ones tell more of what is usual than few long ones.
     """
     total = sum(map(len, series))
-    stretch = max(8, min(length, total // 20))
+    stretch = max(8, min(length // 2, total // 20))
     pieces = [(s, at) for s, part in enumerate(series) for at in range(0, len(part), stretch)]
     validated, held = (max(1, round(share * len(pieces))) for share in (VALIDATED, HELD))
     if len(pieces) < 3 * (validated + held):
