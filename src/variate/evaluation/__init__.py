@@ -12,13 +12,16 @@ from variate.evaluation.latent import (
     posterior_means,
     total_correlation,
 )
+from variate.evaluation.ranges import RangeScores, range_scores, vus_pr
 from variate.evaluation.reference import Reference
 from variate.evaluation.samples import MMD, TwoSample, mmd, two_sample
 from variate.evaluation.summary import summary
+from variate.evaluation.tails import tail_p_values
 
 __all__ = [
     "MMD",
     "Bounds",
+    "RangeScores",
     "Reference",
     "Surgery",
     "TwoSample",
@@ -34,7 +37,10 @@ __all__ = [
     "mmd",
     "mutual_information",
     "posterior_means",
+    "range_scores",
     "summary",
+    "tail_p_values",
     "total_correlation",
     "two_sample",
+    "vus_pr",
 ]

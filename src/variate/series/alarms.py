@@ -15,15 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variate.errors import OptionError
+from variate.report import Section
 from variate.series.clock import Regular
+from variate.series.completion import CANDIDATES
 from variate.series.intervals import Interval, block_scores, intervals
 from variate.series.outward import alarm_table
+from variate.series.pictures import alarm_picture, alarm_section
+from variate.series.reading import give_back
 from variate.series.surprise import Expected, Scan, block_of, costs, expected
 from variate.series.windows import Apart
 
-__all__ = ["DRAWS", "detected", "found_in", "learned", "recalibrated", "step_scores"]
+__all__ = [
+    "DRAWS", "detected", "found_in", "learned", "recalibrated", "report_of", "step_scores",
+]  # fmt: skip
 
 DRAWS = 16  # of z, for the costs of steps
+ROWS, SERIES = 20, 6  # alarms that a report lists, series that it shows
 
 Floats = NDArray[np.float64]
 
@@ -83,20 +90,47 @@ def found_in(
 def detected(estimator: Any, parts: Sequence[Regular], fdr: float, draws: int) -> Any:
     """The alarms among series, explained, as the caller gets them."""
     alarms, _ = found_in(estimator, [part.values for part in parts], fdr)
-    found = [
-        _expected(estimator, part.values, [a for a in alarms if a.series == i], draws)
-        for i, part in enumerate(parts)
-    ]
-    return alarm_table(alarms, parts, found, estimator.codec_)
+    table = alarm_table(
+        alarms, parts, _explained(estimator, parts, alarms, draws), estimator.codec_
+    )
+    return give_back(table, estimator.codec_.source)
 
 
-def _expected(estimator: Any, values: Floats, alarms: Sequence[Interval], draws: int) -> Expected:
-    """What was to be expected within the alarms of a series."""
-    asked = np.zeros(len(values), dtype=bool)
-    for alarm in alarms:
-        asked[alarm.start : alarm.end + 1] = True
-    length = estimator.codec_.length
-    return expected(estimator.model_, values, length, asked, draws, estimator.seed)
+def report_of(
+    estimator: Any, parts: Sequence[Regular], fdr: float = 0.05
+) -> tuple[dict[str, Any], list[Section]]:
+    """Figures and the section of a report about the alarms among series; none without calibration.
+
+    Args:
+        estimator: The model.
+        parts: The series.
+        fdr: As for `detect`.
+    """
+    if not estimator.facts_.get("block_scores"):
+        return {}, []
+    codec = estimator.codec_
+    alarms, scores = found_in(estimator, [part.values for part in parts], fdr)
+    found = _explained(estimator, parts, alarms, CANDIDATES)
+    rows = alarm_table(alarms[:ROWS], parts, found, codec).to_pylist()
+    pictures = []
+    for i, part in enumerate(parts[:SERIES]):
+        spans = [(a.start, a.end) for a in alarms if a.series == i]
+        name = codec.channels[0] if part.name is None else f"{codec.channels[0]} of {part.name}"
+        pictures.append(alarm_picture(part.values[:, 0], scores[i], spans, name))
+    return {"alarms": len(alarms)}, [alarm_section(len(alarms), rows, pictures, fdr)]
+
+
+def _explained(
+    estimator: Any, parts: Sequence[Regular], alarms: Sequence[Interval], draws: int
+) -> list[Expected]:
+    """What was to be expected within the alarms of each series."""
+    length, found = estimator.codec_.length, []
+    for i, part in enumerate(parts):
+        asked = np.zeros(len(part.values), dtype=bool)
+        for alarm in alarms:
+            asked[alarm.start : alarm.end + 1] |= alarm.series == i
+        found.append(expected(estimator.model_, part.values, length, asked, draws, estimator.seed))
+    return found
 
 
 def _costs(estimator: Any, values: Floats) -> Floats:

@@ -30,6 +30,7 @@ from variate.estimator import Estimator
 from variate.models import VAE, priors
 from variate.options import at_least, share, whole
 from variate.preparation import Prepared
+from variate.records import Evaluation
 from variate.report import Section
 from variate.series import alarms
 from variate.series.codec import SeriesCodec
@@ -254,6 +255,28 @@ class SeriesVAE(Estimator):
 
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
         return examined(self.model_, x, self.codec_.channels, seed)
+
+    def evaluate(self, X: Any, *, draws: int = 64, seed: int = 0) -> Evaluation:
+        """Measure the model on series that it has not seen.
+
+        Args:
+            X: The series, or windows of them.
+            draws: Posterior draws per window for the bounds.
+            seed: Of the draws.
+
+        Returns:
+            `elbo`, `log_likelihood`, `kl`, `active_units` in nats per window, `nats_per_value`,
+            and of the last quarter of windows, hidden and drawn: `coverage_50`, `coverage_90`,
+            `error_median` and `error_last_value` in standard deviations; of series the number of
+            `alarms`. With a report.
+        """
+        check_is_fitted(self)
+        x = self._rows(X)
+        figures, sections = self._measure(x, seed)
+        if getattr(X, "ndim", 0) != 3:
+            more = alarms.report_of(self, self.codec_.received(X))
+            figures, sections = figures | more[0], sections + more[1]
+        return self._evaluation(x, (figures, sections), draws=draws, seed=seed)
 
     # -- the verbs of steps ---------------------------------------------------------------------
 

@@ -91,8 +91,8 @@ def alarm_table(
     parts: Sequence[Regular],
     found: Sequence[Expected],
     codec: SeriesCodec,
-) -> Any:
-    """Alarms as a frame in the caller's type, one each."""
+) -> pa.Table:
+    """Alarms as a table, one each."""
     columns: dict[str, Any] = {}
     if parts[0].name is not None:
         columns[codec.columns.series or "series"] = pa.array([parts[a.series].name for a in alarms])
@@ -107,7 +107,7 @@ def alarm_table(
     why = [_reason(a, parts[a.series], found[a.series], codec) for a in alarms]
     columns["channel"] = pa.array([channel for channel, _ in why], pa.string())
     columns["reasons"] = pa.array([reason for _, reason in why], pa.string())
-    return give_back(pa.table(columns), codec.source)
+    return pa.table(columns)
 
 
 def window_table(codec: SeriesCodec, parts: Sequence[Regular], scores: Floats) -> Any:

@@ -18,12 +18,13 @@ from variate.report.style import INK, MODEL, REAL, canvas, styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["alarm_picture", "draw_alarms", "forecast_section"]
+__all__ = ["alarm_picture", "alarm_section", "draw_alarms", "forecast_section"]
 
 Floats = NDArray[np.float64]
 
 SHOWN = 4  # windows
 ALARM = "#d55e00"
+LEFT_OUT = ("peak", "steps", "score", "channel")  # of a report's table of alarms
 
 
 def forecast_section(
@@ -75,6 +76,32 @@ def _draw_end(x: Floats, paths: Floats) -> Figure:
     ax.set_xlim(0, len(x) - 1)
     ax.set_xlabel("step of the window")
     return figure
+
+
+def alarm_section(
+    count: int, rows: Sequence[Mapping[str, Any]], pictures: Sequence[Picture], fdr: float
+) -> Section:
+    """The alarms among series.
+
+    Args:
+        count: How many there are.
+        rows: Those that are listed, as `detect` tells them.
+        pictures: The series, with their alarms marked.
+        fdr: The share of false alarms that was asked for.
+    """
+    listed = f" The first {len(rows)} are listed." if len(rows) < count else ""
+    text = (
+        f"{count} stretch{'' if count == 1 else 'es'} of these series are alarms, at a false-alarm "
+        f"share of at most {fdr:.0%} in expectation.{listed}"
+    )
+    table = [
+        {key: _cell(value) for key, value in row.items() if key not in LEFT_OUT} for row in rows
+    ]
+    return Section("Alarms", text, table=table or None, pictures=tuple(pictures))
+
+
+def _cell(value: Any) -> Any:
+    return value if isinstance(value, int | float) else str(value)
 
 
 def alarm_picture(
