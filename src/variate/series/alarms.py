@@ -93,7 +93,7 @@ def detected(estimator: Any, parts: Sequence[Regular], fdr: float, draws: int) -
     table = alarm_table(
         alarms, parts, _explained(estimator, parts, alarms, draws), estimator.codec_
     )
-    return give_back(table, estimator.codec_.source)
+    return give_back(table, parts[0].source)
 
 
 def report_of(

@@ -15,6 +15,7 @@ This module does not know what the channels mean, nor which time zone a stamp ha
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from variate.errors import DataError, DataWarning, SchemaError
 from variate.series.reading import Recording
 
-__all__ = ["Regular", "expect_step", "regular", "stamps_of", "step_of", "told"]
+__all__ = ["Regular", "apart", "expect_step", "regular", "stamps_of", "step_of", "told"]
 
 SPARSE = 50  # places of the grid for each row, beyond which the step must be wrong
 OFF = 0.1  # of a step, by which a stamp may be off without a word
@@ -43,6 +44,7 @@ class Regular:
         place: The place on the grid of each row, `[T]`.
         rows: The row of the data, `[T]`.
         origin: The stamp of the first place, or None.
+        source: What the data came in (see `reading.Recordings`).
     """
 
     name: Any
@@ -50,6 +52,7 @@ class Regular:
     place: Whole
     rows: Whole
     origin: Any
+    source: str = "array"
 
     def row_of(self) -> Whole:
         """The row of the data at each place of the grid, `[G]`; -1 where there is none."""
@@ -77,7 +80,7 @@ def step_of(series: Sequence[Recording]) -> float | None:
     return float(values[counts.argmax()])
 
 
-def regular(part: Recording, step: float | None) -> Regular:
+def regular(part: Recording, step: float | None, time_type: str = "") -> Regular:
     """A series on the grid of the step.
 
     Raises:
@@ -93,11 +96,11 @@ def regular(part: Recording, step: float | None) -> Regular:
     stamps, rows = part.stamps[order], part.rows[order]
     exact = (stamps - stamps[0]) / step
     place = np.round(exact).astype(np.int64)
-    _expect_apart(part, stamps, rows, place, step)
+    _expect_apart(part, stamps, rows, place, apart(step, time_type))
     if place[-1] + 1 > SPARSE * len(place) + 10_000:
         raise DataError(
-            f"{_of(part)}with the step {step:g}, the commonest difference, {place[-1] + 1:,} steps "
-            f"lie between the first stamp and the last, and only {len(place):,} have a row. Check "
+            f"{_of(part)}with the step {apart(step, time_type)}, the commonest difference, "
+            f"{place[-1] + 1:,} steps lie between the first stamp and the last, and only {len(place):,} have a row. Check "
             "the time column, or cut the series at its long gaps (one name each, series=...)."
         )
     _mention_irregular(part, exact, place)
@@ -106,7 +109,7 @@ def regular(part: Recording, step: float | None) -> Regular:
     return Regular(part.name, values, place, rows, stamps[0].item())
 
 
-def expect_step(found: float | None, known: float | None) -> None:
+def expect_step(found: float | None, known: float | None, time_type: str) -> None:
     """Refuse data whose steps are further apart, or closer, than those of training.
 
     Raises:
@@ -117,8 +120,8 @@ def expect_step(found: float | None, known: float | None) -> None:
         raise SchemaError(f"the data has {have}, and the model was trained on data with {had}.")
     if found is not None and known is not None and abs(found - known) > OFF * known:
         raise SchemaError(
-            f"the steps are {found:g} apart, and those of training were {known:g} (in the unit of "
-            "the time column). Resample the data, or fit a model to it."
+            f"the steps are {apart(found, time_type)} apart, and those of training were "
+            f"{apart(known, time_type)}. Resample the data, or fit a model to it."
         )
 
 
@@ -130,9 +133,17 @@ def stamps_of(origin: Any, step: float | None, places: Whole, time_type: str) ->
     if pa.types.is_floating(kind):
         return pa.array(origin + places * step, kind)
     ticks = origin + np.round(places * step).astype(np.int64)
-    if kind.bit_width == 32:
-        return pa.array(ticks, pa.int64()).cast(pa.int32()).cast(kind)
-    return pa.array(ticks, pa.int64()).cast(kind)
+    if pa.types.is_integer(kind):
+        return pa.array(ticks, kind)
+    return pa.array(ticks, pa.timestamp("us", getattr(kind, "tz", None))).cast(kind, safe=False)
+
+
+def apart(step: float, time_type: str) -> str:
+    """How far apart steps are, for people."""
+    kind = _type_of(time_type)
+    if kind is None or not pa.types.is_temporal(kind):
+        return f"{step:g}"
+    return str(timedelta(microseconds=step))
 
 
 def told(stamp: Any) -> str:
@@ -149,7 +160,7 @@ def _type_of(text: str) -> pa.DataType | None:
 
 
 def _expect_apart(
-    part: Recording, stamps: NDArray[Any], rows: Whole, place: Whole, step: float
+    part: Recording, stamps: NDArray[Any], rows: Whole, place: Whole, step: str
 ) -> None:
     clash = np.flatnonzero(np.diff(place) == 0)
     if not len(clash):
@@ -164,7 +175,7 @@ def _expect_apart(
         )
     raise DataError(
         f"{_of(part)}the rows {a} and {b} (counted from 0) are closer in time than the step "
-        f"{step:g}, the commonest difference, and would fall on one place, as would {len(clash):,} "
+        f"{step}, the commonest difference, and would fall on one place, as would {len(clash):,} "
         "pairs in all; resample the data to regular steps first."
     )
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from variate.codec import Codec
 from variate.errors import DataError, DataWarning, SchemaError
-from variate.series.clock import Regular, expect_step, regular, stamps_of, step_of
+from variate.series.clock import Regular, apart, expect_step, regular, stamps_of, step_of
 from variate.series.period import window_length
 from variate.series.reading import Columns, Recordings, give_back, read
 from variate.series.scaling import Scaling, snapped
@@ -69,7 +69,7 @@ class SeriesCodec(Codec):
             self.columns = Columns(found.time, found.key, found.channels)
         self.time_type = found.time_type
         self.step = step_of(found.series)
-        series = [regular(part, self.step) for part in found.series]
+        series = [regular(part, self.step, self.time_type) for part in found.series]
         self._expect_enough(found, series)
         values = [part.values for part in series]
         self.scaling = Scaling.of(np.concatenate(values))
@@ -96,10 +96,11 @@ class SeriesCodec(Codec):
                 f"{len(self.channels)}: {', '.join(self.channels)}."
             )
         if any(part.stamps is not None and len(part.stamps) > 1 for part in found.series):
-            expect_step(step_of(found.series), self.step)
+            expect_step(step_of(found.series), self.step, self.time_type)
         elif self.step is not None and found.time is None:
-            expect_step(None, self.step)
-        return [self._snapped(regular(part, self.step)) for part in found.series]
+            expect_step(None, self.step, self.time_type)
+        parts = [regular(part, self.step, self.time_type) for part in found.series]
+        return [self._snapped(part, found.source) for part in parts]
 
     def encode(self, raw: Any) -> Tensor:
         """Windows one after the other, `[N, L, C]` float64; the last of a series ends in gaps.
@@ -171,15 +172,16 @@ class SeriesCodec(Codec):
     def schema(self) -> str:
         """The channels, for people."""
         s = self.scaling
-        lines = [
-            f"windows of {self.length} steps" + (f", {self.step:g} apart" if self.step else "")
-        ]
+        lines = [f"windows of {self.length} steps" + self._apart()]
         for c, name in enumerate(self.channels):
             grid = f"steps of {s.grid[c]:g}" if s.grid[c] else "real"
             lines.append(f"  {name}: {s.low[c]:g} to {s.high[c]:g}, median {s.middle[c]:g}, {grid}")
         return "\n".join(lines)
 
-    def _snapped(self, part: Regular) -> Regular:
+    def _apart(self) -> str:
+        return "" if self.step is None else f", {apart(self.step, self.time_type)} apart"
+
+    def _snapped(self, part: Regular, source: str) -> Regular:
         values, strays = snapped(part.values, self.scaling)
         for c in np.flatnonzero(strays):
             warnings.warn(
@@ -188,7 +190,7 @@ class SeriesCodec(Codec):
                 DataWarning,
                 stacklevel=5,
             )
-        return Regular(part.name, values, part.place, part.rows, part.origin)
+        return Regular(part.name, values, part.place, part.rows, part.origin, source)
 
     def _taken(self, x: Tensor) -> Tensor:
         """Windows, as they come in."""

@@ -298,7 +298,7 @@ class SeriesVAE(Estimator):
         parts = self.codec_.received(X)
         found = alarms.step_scores(self, [part.values for part in parts])
         scores = [s[p.place][np.argsort(p.rows)] for s, p in zip(found, parts, strict=True)]
-        return scores if len(scores) > 1 or self.codec_.source == "arrays" else scores[0]
+        return scores if len(scores) > 1 or parts[0].source == "arrays" else scores[0]
 
     def detect(self, X: Any, *, fdr: float = 0.05, draws: int | None = None) -> Any:
         """Which stretches of series are anomalies, and why: intervals, not points.

@@ -61,7 +61,7 @@ def forecast_of(
         columns[name] = np.concatenate([one.mean(0) for one in drawn])
         columns[f"{name}_low"] = np.concatenate([np.quantile(one, 0.05, 0) for one in drawn])
         columns[f"{name}_high"] = np.concatenate([np.quantile(one, 0.95, 0) for one in drawn])
-    table = give_back(pa.table(columns), codec.source)
+    table = give_back(pa.table(columns), parts[0].source)
     return Forecast(paths, codec.channels, [part.name for part in parts], table)
 
 
@@ -82,7 +82,7 @@ def imputed(
         [_as_given(codec, parts, [path[k] for path in paths]) for k in range(draws)],
         pa.table(columns),
         np.concatenate([p[:, at[:, 0], at[:, 1]] for p, at in zip(paths, where, strict=True)], 1),
-        codec.source,
+        parts[0].source,
     )
 
 
@@ -122,7 +122,7 @@ def window_table(codec: SeriesCodec, parts: Sequence[Regular], scores: Floats) -
     stamps = [codec.stamps(part, at) for part, at in zip(parts, ends, strict=True)]
     columns["end"] = pa.chunked_array(stamps, stamps[0].type)
     columns["log_likelihood"] = scores
-    return give_back(pa.table(columns), codec.source)
+    return give_back(pa.table(columns), parts[0].source)
 
 
 def _reason(alarm: Interval, part: Regular, found: Expected, codec: SeriesCodec) -> tuple[str, str]:
@@ -140,11 +140,11 @@ def _on_grid(codec: SeriesCodec, values: Floats) -> Floats:
 
 def _as_given(codec: SeriesCodec, parts: Sequence[Regular], values: Sequence[Floats]) -> Any:
     """Whole series in the caller's type: arrays as they were, frames with a row for each stamp."""
-    if codec.source == "arrays":
+    if parts[0].source == "arrays":
         return list(values)
-    if codec.source == "array":
+    if parts[0].source == "array":
         return values[0]
     columns = step_table(codec, parts, [np.arange(len(one)) for one in values])
     joined = np.concatenate(list(values))
     columns |= {name: codec.column(c, joined[:, c]) for c, name in enumerate(codec.channels)}
-    return give_back(pa.table(columns), codec.source)
+    return give_back(pa.table(columns), parts[0].source)

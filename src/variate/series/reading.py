@@ -248,7 +248,7 @@ def _numbers(column: pa.ChunkedArray, name: str) -> Floats:
 
 
 def _stamps(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
-    """The times as ticks: int64, or float64 where they are real numbers."""
+    """The times as ticks, microseconds or whole numbers as they are; float64 if they are real."""
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0])
         raise DataError(
@@ -265,8 +265,9 @@ def _stamps(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
             f"column {name!r} holds {kind}, not times: write them as 2024-05-01 12:30:00, or as "
             "numbers."
         )
-    narrow = column.cast(pa.int32()) if kind.bit_width == 32 else column
-    ticks: NDArray[Any] = narrow.cast(pa.int64()).to_numpy()
+    if _is_time(kind):  # whatever the unit, and the zone
+        column = column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
+    ticks: NDArray[Any] = column.cast(pa.int64()).to_numpy()
     return ticks
 
 
