@@ -3,7 +3,8 @@
 Series of the Numenta Anomaly Benchmark, each fitted and scored whole, without labels. VUS-PR takes
 the scores (its largest buffer is the window that all methods have, at most 100 steps); range F1
 takes alarms: ours are those of `detect` at fdr 0.05, the others' the steps above the mean and three
-deviations of their scores. Some of the labels are wrong, and their windows are a tenth of a series
+deviations of their scores. A step's score is the mean over a window, for ours as for the others that
+look at windows. Some of the labels are wrong, and their windows are a tenth of a series
 (Wu & Keogh 2021): what counts is the mean over many, and never point-adjusted F1.
 """
 
@@ -40,7 +41,8 @@ def ours(x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, int]:
     alarms = np.zeros(len(x), dtype=bool)
     for row in model.detect(x, fdr=FDR).to_pylist():
         alarms[row["start"] : row["end"] + 1] = True
-    return model.score_steps(x), alarms, model.codec_.length
+    window = model.codec_.length
+    return model.score_steps(x, around=window), alarms, window
 
 
 def measured(x: np.ndarray, y: np.ndarray, seed: int) -> dict[str, dict[str, float]]:

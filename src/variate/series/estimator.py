@@ -41,7 +41,7 @@ from variate.series.network import WindowDecoder, WindowEncoder
 from variate.series.outward import forecast_of, imputed, window_table
 from variate.series.reading import Columns
 from variate.series.records import Forecast, Imputed
-from variate.series.surprise import block_of
+from variate.series.surprise import block_of, smoothed
 from variate.series.windows import Apart, WindowSource, set_apart
 
 __all__ = ["SeriesVAE"]
@@ -280,11 +280,13 @@ class SeriesVAE(Estimator):
 
     # -- the verbs of steps ---------------------------------------------------------------------
 
-    def score_steps(self, X: Any) -> Any:
+    def score_steps(self, X: Any, *, around: int = 1) -> Any:
         """How strange each step is; higher is stranger.
 
         Args:
             X: The series.
+            around: Over how many steps around each the scores are averaged. 1 tells places best; a
+                window (`facts_["window"]`) tells best which parts of a series are strange.
 
         Returns:
             `[T]` for each series (a list where several came in), in the order of its rows: 0 for a
@@ -296,7 +298,9 @@ class SeriesVAE(Estimator):
         """
         check_is_fitted(self)
         parts = self.codec_.received(X)
+        whole("around", around)
         found = alarms.step_scores(self, [part.values for part in parts])
+        found = [smoothed(s, around) for s in found]
         scores = [s[p.place][np.argsort(p.rows)] for s, p in zip(found, parts, strict=True)]
         return scores if len(scores) > 1 or parts[0].source == "arrays" else scores[0]
 
