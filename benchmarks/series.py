@@ -3,9 +3,9 @@
 Series of the Numenta Anomaly Benchmark, each fitted and scored whole, without labels. VUS-PR takes
 the scores (its largest buffer is the window that all methods have, at most 100 steps); range F1
 takes alarms: ours are those of `detect` at fdr 0.05, the others' the steps above the mean and three
-deviations of their scores. A step's score is the mean over a window, for ours as for the others that
-look at windows. Some of the labels are wrong, and their windows are a tenth of a series
-(Wu & Keogh 2021): what counts is the mean over many, and never point-adjusted F1.
+deviations of their scores. A step's score is the mean over a window, for ours as for the others
+that look at windows. Some of the labels are wrong, and the labelled stretches are a tenth of a
+series (Wu & Keogh 2021): what counts is the mean over many, and never point-adjusted F1.
 """
 
 import os

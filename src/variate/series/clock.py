@@ -101,7 +101,8 @@ def regular(part: Recording, step: float | None, time_type: str = "") -> Regular
         raise DataError(
             f"{_of(part)}with the step {apart(step, time_type)}, the commonest difference, "
             f"{place[-1] + 1:,} steps lie between the first stamp and the last, and only "
-            f"{len(place):,} have a row. Check the time column, or cut the series at its long gaps (one name each, series=...)."
+            f"{len(place):,} have a row. Check the time column, or cut the series at its long gaps "
+            "(one name each, series=...)."
         )
     _mention_irregular(part, exact, place)
     values = np.full((place[-1] + 1, part.values.shape[1]), np.nan)
