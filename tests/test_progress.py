@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from variate.progress import watch
+from variate import progress
+from variate.progress import tally, watch
 from variate.training.events import Finished, Started, Step, Validated
 
 
@@ -224,3 +225,24 @@ def test_ctrl_c_closes_the_run_and_restores_a_real_terminal():
     assert "CLOSED" in text
     assert text.rstrip().endswith("INTERRUPTED")
     assert text.rindex("\x1b[?25h") < text.index("INTERRUPTED")
+
+
+# -- a tally -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("show", [True, False])
+def test_a_tally_is_told_now_and_then(capsys, monkeypatch, show):
+    monkeypatch.setattr(progress, "TALLY", 0.0)
+    with tally("scored", show=show) as more:
+        more(800)
+        more(200)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == (2 if show else 0)
+    if show:
+        assert lines[1].startswith("scored 1,000 rows, ")
+
+
+def test_a_short_tally_is_not_told(capsys):
+    with tally("scored", show=True) as more:
+        more(10)
+    assert capsys.readouterr().err == ""

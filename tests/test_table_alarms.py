@@ -248,6 +248,20 @@ def test_a_file_is_looked_at_in_batches_and_order_is_kept(
             assert not want["anomaly"][near]
 
 
+@pytest.mark.filterwarnings("ignore:these rows do not score")  # they lack a column
+def test_what_is_worth_a_word_in_many_batches_is_said_once(model, rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(alarms, "PART", 64)
+    rows["age"] = rows["age"].astype("float64")
+    rows.loc[rows.index >= 130, "age"] = np.nan
+    files.write(rows.drop(columns="spare").assign(spare=np.nan), tmp_path / "rows.parquet")
+    with pytest.warns(DataWarning, match="no value in 'age'") as said:
+        model.detect(tmp_path / "rows.parquet")
+    said = [str(one.message) for one in said if "'age'" in str(one.message)]
+    assert len(said) == 1
+    assert "the first is row 2, counted from 0" in said[0]
+    assert said[0].endswith("Here rows are counted from row 128 of the data.")
+
+
 def test_what_is_wrong_in_a_later_batch_says_where(model, rows, tmp_path, monkeypatch):
     monkeypatch.setattr(alarms, "PART", 64)
     rows.loc[130, "income"] = np.inf

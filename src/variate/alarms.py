@@ -16,6 +16,7 @@ the bound on false alarms is about, and is scored by its other values.
 This module does not know any kind of data, nor what a reason is.
 """
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -243,10 +244,11 @@ def _all_scored(items: Items, draws: int) -> tuple[Floats, dict[int, str], list[
     scores: list[Floats] = [np.zeros(0)]
     certain: dict[int, str] = {}
     sizes: list[int] = []
+    said: set[str] = set()
     start = 0
     with tally("scored", show=items.estimator.verbose) as more:
         for part in items.parts():
-            x, reasons = _looked(items, part, start)
+            x, reasons = _looked(items, part, start, said)
             score = _scored(items.estimator, x, draws)
             score[_unknown(x) & ~np.isin(np.arange(len(x)), list(reasons))] = np.nan
             certain |= {start + i: reason for i, reason in reasons.items()}
@@ -257,16 +259,27 @@ def _all_scored(items: Items, draws: int) -> tuple[Floats, dict[int, str], list[
     return np.concatenate(scores), certain, sizes
 
 
-def _looked(items: Items, part: Any, start: int) -> tuple[Tensor, Mapping[int, str]]:
-    """What a part holds; an error says which part, for its rows are counted from 0."""
+def _looked(
+    items: Items, part: Any, start: int, said: set[str]
+) -> tuple[Tensor, Mapping[int, str]]:
+    """What a part holds.
+
+    Errors and warnings say where the part begins, for its rows are counted from 0; and what was
+    said of one part is not said of the others again.
+    """
+    where = f" Here rows are counted from row {start:,} of the data." if start else ""
     try:
-        return items.look(part)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", DataWarning)
+            looked = items.look(part)
     except DataError as error:
-        if not start:
-            raise
-        raise type(error)(
-            f"{error} Here rows are counted from row {start:,} of the data."
-        ) from None
+        raise type(error)(f"{error}{where}") from error
+    for warning in caught:
+        gist = re.sub(r"\d", "", str(warning.message))[:60]
+        if gist not in said:
+            said.add(gist)
+            warnings.warn(f"{warning.message}{where}", warning.category, stacklevel=6)
+    return looked
 
 
 def _scored(estimator: Any, x: Tensor, draws: int) -> Floats:

@@ -32,7 +32,7 @@ from variate.table.reasons import explain, shown
 from variate.table.schema import ColumnSchema
 from variate.table.storage import plain
 
-__all__ = ["TableItems", "alarm_tables", "never_seen"]
+__all__ = ["TableItems", "alarm_tables", "as_table", "never_seen"]
 
 PART = 8_192  # rows of a file that are looked at together
 

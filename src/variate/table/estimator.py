@@ -89,6 +89,7 @@ class TableVAE(Estimator):
         model_: The `vt.VAE`.
         codec_: The schema and how rows become tensors.
         facts_: What it was trained on, and the figures on held-out rows, in nats per row.
+        calibration_: The scores of held-out rows that `detect` compares with, if there are any.
         history_: The validations, in order.
         latent_: The number of latent dimensions.
 
