@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.privacy import Privacy
     from variate.records import Alarms, Encoding, Evaluation
+    from variate.series import SeriesVAE
     from variate.table import (
         Between,
         Imputation,
@@ -46,6 +47,7 @@ __all__ = [
     "Privacy",
     "RelatedTables",
     "Risk",
+    "SeriesVAE",
     "TableImputer",
     "TableVAE",
     "__version__",
@@ -79,6 +81,7 @@ _HOMES = {
     "RelatedTables": "variate.table",
     "TableImputer": "variate.table",
     "Risk": "variate.evaluation",
+    "SeriesVAE": "variate.series",
     "TableVAE": "variate.table",
     "VAE": "variate.models",
     "augmentation_gain": "variate.table",

@@ -14,7 +14,10 @@ from variate.table import files
 
 __all__ = ["KINDS", "estimator_class", "fit", "kind_of", "load"]
 
-KINDS = {"table": ("variate.table", "TableVAE")}
+KINDS = {
+    "table": ("variate.table", "TableVAE"),
+    "series": ("variate.series", "SeriesVAE"),
+}
 COMPOSED = {"related": ("variate.table", "RelatedTables")}  # of several models, in one file
 DETECTORS = {"anomaly": ("variate.anomaly", "AnomalyDetector")}  # that detect, and nothing else
 
@@ -24,8 +27,8 @@ def fit(data: Any, *, kind: str | None = None, **arguments: Any) -> Any:
 
     Args:
         data: A frame (pandas, polars, pyarrow), an array `[N, C]`, or the path of a table.
-        kind: "table"; None finds out.
-        **arguments: The constructor's, such as `minutes=3` (see `TableVAE`).
+        kind: "table" or "series"; None finds out (a series is never guessed: say so).
+        **arguments: The constructor's, such as `minutes=3` (see `TableVAE` and `SeriesVAE`).
 
     Returns:
         The fitted estimator.

@@ -32,6 +32,7 @@ from variate.anomaly.known import Known
 from variate.anomaly.scales import Scales
 from variate.anomaly.voices import Voices
 from variate.diary import follow
+from variate.errors import DataError
 from variate.evaluation import Reference
 from variate.fitting import unchanged_by_failure
 from variate.options import share
@@ -218,6 +219,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def _items(self, X: Any) -> alarms.Items:
         if self.codec_ is not None:
             return RowItems(self, X)
+        if isinstance(X, str | Path):
+            raise DataError(
+                f"{X} is a table, and this detector was fitted on an array; fit it on a table, or "
+                "give an array."
+            )
         return ArrayItems(self, X)
 
     def _scored(self, x: Tensor) -> NDArray[np.float64]:

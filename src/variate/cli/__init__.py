@@ -17,6 +17,7 @@ from variate.cli.app import app
 from variate.cli.deciding import decide
 from variate.cli.detecting import detect, recalibrate
 from variate.cli.filling import impute
+from variate.cli.forecasting import forecast
 from variate.cli.telling import constraints, demo, evaluate, info
 from variate.cli.training import fit
 from variate.cli.using import balance, encode, interpolate, reconstruct, sample, score, vary
@@ -33,6 +34,7 @@ __all__ = [
     "encode",
     "evaluate",
     "fit",
+    "forecast",
     "impute",
     "info",
     "interpolate",

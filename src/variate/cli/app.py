@@ -11,7 +11,18 @@ from cyclopts import App, Group, Parameter
 from variate._version import __version__
 from variate.errors import OptionError
 
-__all__ = ["COMMON", "Data", "Json", "Model", "Out", "Seed", "app", "item_of", "load"]
+__all__ = [
+    "COMMON",
+    "Data",
+    "Json",
+    "Model",
+    "Out",
+    "Seed",
+    "app",
+    "expect_kind",
+    "item_of",
+    "load",
+]
 
 COMMON = Group("Common options", sort_key=9)
 Model = Annotated[Path, Parameter(help="A model file (.variate).")]
@@ -33,9 +44,9 @@ app = App(
 )
 
 
-def load(path: Path, *, pairs: bool = False) -> Any:
-    """The model in a file; of two related tables only where the command knows `pairs`."""
-    from variate.kinds import COMPOSED, load
+def load(path: Path, *, pairs: bool = False, detectors: bool = False) -> Any:
+    """The model in a file; of two related tables, or a detector, where the command knows such."""
+    from variate.kinds import COMPOSED, DETECTORS, load
 
     model = load(path)
     if model.kind in COMPOSED and not pairs:
@@ -43,13 +54,35 @@ def load(path: Path, *, pairs: bool = False) -> Any:
             f"{path} holds two related tables: on the command line `variate sample` and `variate "
             f"info` know them; in Python: variate.load({str(path)!r}).parents_ and .children_."
         )
+    if model.kind in DETECTORS and not detectors:
+        raise OptionError(
+            f"{path} holds an anomaly detector, which is no model of the data: on the command line "
+            "`variate detect` and `variate recalibrate` know it."
+        )
     return model
 
 
-def item_of(data: Path, index: int) -> Any:
-    """One row of a table in a file."""
+def expect_kind(model: Any, kind: str, what: str) -> None:
+    """Refuse what only models of one kind do.
+
+    Raises:
+        OptionError: The model is of another kind.
+    """
+    if model.kind != kind:
+        raise OptionError(f"{what} is for models of the kind {kind!r}; this one is {model.kind!r}.")
+
+
+def item_of(model: Any, data: Path, index: int) -> Any:
+    """One item of a file: a row of a table, a window of series."""
     from variate.table import files
 
+    if model.kind == "series":
+        windows = model.windows(data)
+        if not 0 <= index < len(windows):
+            raise OptionError(
+                f"{data} has the windows 0 to {len(windows) - 1}; there is no window {index}."
+            )
+        return windows[index : index + 1]
     table = files.read(data)
     if not 0 <= index < table.num_rows:
         raise OptionError(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from variate.cli.app import COMMON, Data, Json, Model, app, load
+from variate.cli.app import COMMON, Data, Json, Model, app, expect_kind, load
 from variate.cli.pairs import show_pair
 from variate.console import expect_writable, print_json, report, say, write_line
 
@@ -64,9 +64,11 @@ def evaluate(
     expect_writable(out)
     fitted = load(model)
     fitted.verbose = without_z  # the second training is worth a bar
-    evaluation = fitted.evaluate(
-        data, draws=draws, seed=seed, train=train, target=target, without_z=without_z
-    )
+    of_tables = {"train": train, "target": target, "without_z": without_z or None}
+    asked = {name: value for name, value in of_tables.items() if value is not None}
+    if asked:
+        expect_kind(fitted, "table", "--" + next(iter(asked)).replace("_", "-"))
+    evaluation = fitted.evaluate(data, draws=draws, seed=seed, **asked)
     if out is not None:
         evaluation.to_html(out)
         say(f"wrote {out}")

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 
 from variate.cli.app import COMMON, Data, Json, app
 from variate.cli.pairs import expect_pair, fit_pair
+from variate.cli.series import options_of
 from variate.console import expect_writable, report, say
 from variate.errors import OptionError
 
@@ -57,6 +58,19 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     ] = None,
     order_by: Annotated[
         str | None, Parameter(help="With --children: its column that puts siblings in order.")
+    ] = None,
+    time: Annotated[
+        str | None, Parameter(help="Of --kind series: the column of stamps; None finds it.")
+    ] = None,
+    series: Annotated[
+        str | None, Parameter(help="Of --kind series: the column that names each row's series.")
+    ] = None,
+    channel: Annotated[
+        list[str] | None,
+        Parameter(help="Of --kind series: a column to model; None: all others; repeatable."),
+    ] = None,
+    window: Annotated[
+        int | None, Parameter(help="Of --kind series: steps of a window; None: from the data.")
     ] = None,
     latent: Annotated[int | None, Parameter(help="Latent dimensions.")] = None,
     hidden: Annotated[tuple[int, ...], Parameter(help="Widths of the encoder.")] = (256, 256),
@@ -111,8 +125,10 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         keys = {"parent_key": key, "foreign_key": foreign_key, "child_key": child_key}
         fit_pair((data, children), keys | {"order_by": order_by}, chosen, out, json=json)
         return
-    privacy = privacy_of(epsilon, delta, public)
-    estimator = estimator_class(kind or kind_of(data))(**chosen, privacy=privacy)
+    kind = kind or kind_of(data)
+    own = {"time": time, "series": series, "channels": channel, "window": window}
+    options = options_of(kind, chosen, own, privacy_of(epsilon, delta, public))
+    estimator = estimator_class(kind)(**options)
     checkpoint = None if epsilon is not None else out.with_name(out.name + ".checkpoint")
     resume = resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     if "WORLD_SIZE" not in os.environ:  # a group's launcher ends its processes by SIGTERM

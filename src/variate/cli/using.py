@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from variate.cli.app import Data, Json, Model, Out, Seed, app, item_of, load
+from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, item_of, load
 from variate.cli.pairs import sample_pair
 from variate.console import deliver, expect_writable
 from variate.errors import OptionError
@@ -59,6 +59,8 @@ def sample(
         return
     if children is not None:
         raise OptionError(f"{model} holds one table; leave out --children.")
+    if rows is not None or given:
+        expect_kind(fitted, "table", "--rows" if rows is not None else "--given")
     if rows is not None:
         deliver(fitted.complete(rows, seed=seed), out, json=json)
         return
@@ -90,6 +92,7 @@ def balance(
 
     expect_writable(out)
     fitted = load(model)
+    expect_kind(fitted, "table", "balance")
     rows = table.balance(fitted, data, column, ratio=ratio, temperature=temperature, seed=seed)
     deliver(rows, out, json=json)
 
@@ -131,12 +134,17 @@ def score(
 ) -> None:
     """Score each item of DATA: its columns, then `log_likelihood` in nats (higher is more usual).
 
+    The items of a series are windows, of which the first and the last step are written.
+
     Example: `variate score people.variate people.csv --out scores.csv`
     """
     from variate.table import files
 
     expect_writable(out)
     fitted = load(model)
+    if fitted.kind == "series":
+        deliver(fitted.score_table(data, draws=draws), out, json=json)
+        return
     table = files.read(data)
     with files.naming(data):
         scores = fitted.score_samples(table, draws=draws)
@@ -165,9 +173,10 @@ def vary(
     from variate.table import files
 
     expect_writable(out)
-    rows = item_of(data, item) if item is not None else data
+    fitted = load(model)
+    rows = item_of(fitted, data, item) if item is not None else data
     with files.naming(data):
-        varied = load(model).vary(rows, n, strength=strength, seed=seed)
+        varied = fitted.vary(rows, n, strength=strength, seed=seed)
     deliver(varied, out, json=json)
 
 
@@ -190,7 +199,8 @@ def interpolate(
     from variate.table import files
 
     expect_writable(out)
-    ends = item_of(data, start), item_of(data, end)
+    fitted = load(model)
+    ends = item_of(fitted, data, start), item_of(fitted, data, end)
     with files.naming(data):
-        way = load(model).interpolate(*ends, steps=steps)
+        way = fitted.interpolate(*ends, steps=steps)
     deliver(way, out, json=json)

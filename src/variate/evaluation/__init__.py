@@ -23,14 +23,17 @@ from variate.evaluation.predictive import (
     pit,
     reliability,
 )
+from variate.evaluation.ranges import RangeScores, range_scores, vus_pr
 from variate.evaluation.reference import Reference
 from variate.evaluation.samples import MMD, TwoSample, mmd, two_sample
 from variate.evaluation.summary import summary
+from variate.evaluation.tails import tail_p_values
 
 __all__ = [
     "MMD",
     "Bounds",
     "Choice",
+    "RangeScores",
     "Reference",
     "Reliability",
     "Risk",
@@ -56,9 +59,12 @@ __all__ = [
     "mutual_information",
     "pit",
     "posterior_means",
+    "range_scores",
     "reliability",
     "summary",
+    "tail_p_values",
     "total_correlation",
     "two_sample",
     "value_of_information",
+    "vus_pr",
 ]
