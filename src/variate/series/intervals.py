@@ -8,8 +8,9 @@ being its highest, and
               continued beyond the highest of them (`evaluation.tails`)
     alarms    by Benjamini & Hochberg, of all blocks together
 
-An alarm's interval are the steps that score at least as high as the weakest block that is one;
-intervals that are no more than h apart are one.
+With k alarms among m blocks, an interval are the steps whose own score, were it a block's, has a
+p-value of at most q k/m, which is what makes a block an alarm; intervals that are no more than h
+apart are one.
 
 What this promises is less than for rows of a table. Blocks next to each other are not exchangeable:
 their scores depend on each other for about a window, so that the calibration's blocks count for
@@ -81,17 +82,25 @@ def intervals(found: Sequence[Floats], calibration: Floats, h: int, fdr: float) 
     for p, s in zip(p_values, scores, strict=True):
         known = ~np.isnan(s)
         p[known] = tail_p_values(calibration, s[known], worth=WORTH)
-    every_p, every_s = np.concatenate(p_values), np.concatenate(scores)
-    known = ~np.isnan(every_s)
-    alarm = conformal.benjamini_hochberg(every_p[known], fdr)
-    if not alarm.any():
+    every = np.concatenate(p_values)
+    judged = every[np.isfinite(np.concatenate(scores))]
+    count = int(conformal.benjamini_hochberg(judged, fdr).sum())
+    if not count:
         return []
-    weakest = float(every_s[known][alarm].min())
+    cut = fdr * count / len(judged)
     return [
         _interval(i, part, np.repeat(p, h), start, end)
         for i, (part, p) in enumerate(zip(found, p_values, strict=True))
-        for start, end in _runs(np.nan_to_num(part, nan=-np.inf) >= weakest, h)
+        for start, end in _runs(_strange(part, calibration, cut), h)
     ]
+
+
+def _strange(score: Floats, calibration: Floats, cut: float) -> NDArray[np.bool_]:
+    """Which steps score as high as a block with a p-value of at most `cut`."""
+    known = ~np.isnan(score)
+    p = np.ones(len(score))
+    p[known] = tail_p_values(calibration, score[known], worth=WORTH)
+    return p <= cut * (1 + 1e-12)
 
 
 def reason_of(
