@@ -5,7 +5,8 @@ many times, and the calibration's too. Steps are therefore taken in blocks of h,
 being its highest, and
 
     p-value   of a block, against the blocks of the stretches that were held out, with the tail
-              continued beyond the highest of them (`evaluation.tails`)
+              continued beyond their bulk, and the highest set aside, which may be
+              anomalies (`evaluation.tails`)
     alarms    by Benjamini & Hochberg, of all blocks together
 
 With k alarms among m blocks, an interval are the steps whose own score, were it a block's, has a
@@ -34,6 +35,7 @@ __all__ = ["Interval", "block_scores", "intervals", "reason_of"]
 
 Floats = NDArray[np.float64]
 
+ASIDE = 0.15  # of the calibration's blocks, that may be anomalies as nobody has looked
 WORTH = 0.5  # what a block of the calibration counts for, as blocks depend on each other
 
 
@@ -81,7 +83,7 @@ def intervals(found: Sequence[Floats], calibration: Floats, h: int, fdr: float) 
     p_values = [np.where(np.isnan(s), 1.0, 0.0) for s in scores]
     for p, s in zip(p_values, scores, strict=True):
         known = ~np.isnan(s)
-        p[known] = tail_p_values(calibration, s[known], worth=WORTH)
+        p[known] = tail_p_values(calibration, s[known], aside=ASIDE, worth=WORTH)
     every = np.concatenate(p_values)
     judged = every[np.isfinite(np.concatenate(scores))]
     count = int(conformal.benjamini_hochberg(judged, fdr).sum())
@@ -99,7 +101,7 @@ def _strange(score: Floats, calibration: Floats, cut: float) -> NDArray[np.bool_
     """Which steps score as high as a block with a p-value of at most `cut`."""
     known = ~np.isnan(score)
     p = np.ones(len(score))
-    p[known] = tail_p_values(calibration, score[known], worth=WORTH)
+    p[known] = tail_p_values(calibration, score[known], aside=ASIDE, worth=WORTH)
     return p <= cut * (1 + 1e-12)
 
 
