@@ -93,6 +93,26 @@ def test_balance_writes_the_rows_and_then_those_that_were_drawn(run, folder, tmp
     assert "no column 'town'" in said
 
 
+def test_impute_writes_one_table_or_several(run, folder, tmp_path):
+    out, sure = tmp_path / "filled.csv", tmp_path / "sure.parquet"
+    words = ("impute", folder / "m.variate", folder / "people.csv", "--seed", 0)
+    status, _, said = run(*words, "--out", out, "--intervals", sure)
+    made, cells = files.read(out), files.read(sure)
+    assert status == 0
+    assert made.column_names == list(people().columns)
+    assert not any(column.null_count for column in made.columns)
+    assert f"{cells.num_rows} missing cells of 400 rows are filled" in said
+    status, _, _ = run(*words, "--out", out, "--draws", 3)
+    made = files.read(out)
+    assert made.column_names[-1] == "imputation"
+    assert made.column("imputation").to_pylist() == [1] * 400 + [2] * 400 + [3] * 400
+    assert run(*words, "--draws", 0)[0] == 2
+    assert "--level must lie" in run(*words, "--level", 90)[2]
+    status, _, said = run("impute", folder / "m.variate", out, "--draws", 2)
+    assert status == 2
+    assert "a column 'imputation' already" in said
+
+
 def test_evaluate_trains_the_model_without_its_code(run, folder):
     words = ("evaluate", folder / "m.variate", folder / "people.csv", "--draws", 2, "--json")
     status, said, progress = run(*words, "--train", folder / "people.csv", "--without-z")

@@ -4,10 +4,11 @@ import json
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from tables import people
 
-from variate import TableVAE, cli, load
+from variate import AnomalyDetector, TableVAE, cli, load
 from variate.table import alarms, files
 
 
@@ -136,3 +137,26 @@ def test_what_is_wrong_with_the_data_names_the_file(run, folder, tmp_path):
         assert status == 1
         assert "row 3" in said
         assert str(hot) in said
+
+
+def test_a_detector_in_a_file(run, tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=300), "b": rng.normal(size=300)})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    path = AnomalyDetector().fit(frame).save(tmp_path / "d.variate")
+    frame.loc[3, "a"] = 50.0
+    frame[:10].to_csv(tmp_path / "new.csv", index=False)
+    found = tmp_path / "found.csv"
+    status, _, _ = run("detect", path, tmp_path / "new.csv", "--fdr", "0.4", "--out", found)
+    assert status == 0
+    assert pd.read_csv(found)["anomaly"].tolist() == [i == 3 for i in range(10)]
+    status, told, _ = run("recalibrate", path, tmp_path / "rows.csv", "--json")
+    assert status == 0
+    assert json.loads(told)["calibration_rows"] == 300
+    for words in (["sample", path], ["info", path], ["encode", path, tmp_path / "new.csv"]):
+        status, _, error = run(*words)
+        assert status == 2
+        assert "holds an anomaly detector" in error
+    status, _, error = run("detect", path, tmp_path / "new.csv", "--draws", "3")
+    assert status == 2
+    assert "draws" in error

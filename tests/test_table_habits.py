@@ -6,7 +6,7 @@ from sklearn.exceptions import NotFittedError
 
 from variate import TableVAE, bundle, load, priors
 from variate.errors import ModelFileError
-from variate.table import estimator
+from variate.table import assembly
 from variate.table.habits import habits_for
 
 
@@ -29,7 +29,7 @@ def test_a_model_file_keeps_its_width_whatever_the_habits_are_now(tmp_path, monk
     path = model.save(tmp_path / "m.variate")
     wider = habits_for(30_000, 12, 11)
     assert wider.width != model.model_.decoder.chain.width
-    monkeypatch.setattr(estimator, "habits_of", lambda _: wider)
+    monkeypatch.setattr(assembly, "habits_of", lambda _: wider)
     again = load(path)
     assert again.width is None  # the user chose nothing
     np.testing.assert_array_equal(again.score_samples(rows), model.score_samples(rows))

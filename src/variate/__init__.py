@@ -13,6 +13,8 @@ from variate._version import __version__
 
 if TYPE_CHECKING:
     from variate import errors, evaluation, objectives, privacy
+    from variate.anomaly import AnomalyDetector
+    from variate.evaluation.decisions import Risk
     from variate.kinds import fit, load
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.privacy import Privacy
@@ -20,11 +22,15 @@ if TYPE_CHECKING:
     from variate.series import SeriesVAE
     from variate.table import (
         Between,
+        Imputation,
+        Pooled,
         RelatedTables,
+        TableImputer,
         TableVAE,
         augmentation_gain,
         balance,
         constraints,
+        pool,
         propose_constraints,
     )
     from variate.training import train
@@ -32,12 +38,17 @@ if TYPE_CHECKING:
 __all__ = [
     "VAE",
     "Alarms",
+    "AnomalyDetector",
     "Between",
     "Encoding",
     "Evaluation",
+    "Imputation",
+    "Pooled",
     "Privacy",
     "RelatedTables",
+    "Risk",
     "SeriesVAE",
+    "TableImputer",
     "TableVAE",
     "__version__",
     "augmentation_gain",
@@ -50,6 +61,7 @@ __all__ = [
     "likelihoods",
     "load",
     "objectives",
+    "pool",
     "posteriors",
     "priors",
     "privacy",
@@ -59,11 +71,16 @@ __all__ = [
 
 _HOMES = {
     "Alarms": "variate.records",
+    "AnomalyDetector": "variate.anomaly",
     "Between": "variate.table",
     "Encoding": "variate.records",
     "Evaluation": "variate.records",
+    "Imputation": "variate.table",
+    "Pooled": "variate.table",
     "Privacy": "variate.privacy",
     "RelatedTables": "variate.table",
+    "TableImputer": "variate.table",
+    "Risk": "variate.evaluation",
     "SeriesVAE": "variate.series",
     "TableVAE": "variate.table",
     "VAE": "variate.models",
@@ -71,6 +88,7 @@ _HOMES = {
     "balance": "variate.table",
     "fit": "variate.kinds",
     "load": "variate.kinds",
+    "pool": "variate.table",
     "propose_constraints": "variate.table",
     "train": "variate.training",
 }

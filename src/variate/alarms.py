@@ -73,6 +73,14 @@ class Items:
         """A part as x, and which of its items are alarms in any case, with the reason."""
         return self.estimator._rows(part), {}
 
+    def scored(self, x: Tensor, draws: int) -> Floats:
+        """How strange each item of x is, `[N]`."""
+        scores = verbs.log_likelihood(
+            self.estimator.model_, x, draws=draws, seed=self.estimator.seed
+        )
+        found: Floats = -scores.numpy()
+        return found
+
     def reasons(
         self, x: Tensor, strange: Sequence[int], normal: NDArray[Any], start: int
     ) -> list[str]:
@@ -207,7 +215,7 @@ def reference_of(estimator: Any, x: Tensor) -> Reference | None:
     known = x[~_unknown(x)]
     if not len(known):
         return None
-    return Reference.of(_scored(estimator, known, DRAWS), DRAWS)
+    return Reference.of(Items(estimator, None).scored(known, DRAWS), DRAWS)
 
 
 # -- scores -------------------------------------------------------------------------------------
@@ -249,7 +257,7 @@ def _all_scored(items: Items, draws: int) -> tuple[Floats, dict[int, str], list[
     with tally("scored", show=items.estimator.verbose) as more:
         for part in items.parts():
             x, reasons = _looked(items, part, start, said)
-            score = _scored(items.estimator, x, draws)
+            score = items.scored(x, draws)
             score[_unknown(x) & ~np.isin(np.arange(len(x)), list(reasons))] = np.nan
             certain |= {start + i: reason for i, reason in reasons.items()}
             scores.append(score)
@@ -280,12 +288,6 @@ def _looked(
             said.add(gist)
             warnings.warn(f"{warning.message}{where}", warning.category, stacklevel=6)
     return looked
-
-
-def _scored(estimator: Any, x: Tensor, draws: int) -> Floats:
-    scores = verbs.log_likelihood(estimator.model_, x, draws=draws, seed=estimator.seed)
-    found: Floats = -scores.numpy()
-    return found
 
 
 def _unknown(x: Tensor) -> NDArray[np.bool_]:

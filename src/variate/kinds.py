@@ -19,6 +19,7 @@ KINDS = {
     "series": ("variate.series", "SeriesVAE"),
 }
 COMPOSED = {"related": ("variate.table", "RelatedTables")}  # of several models, in one file
+DETECTORS = {"anomaly": ("variate.anomaly", "AnomalyDetector")}  # that detect, and nothing else
 
 
 def fit(data: Any, *, kind: str | None = None, **arguments: Any) -> Any:
@@ -59,7 +60,7 @@ def load(path: str | Path) -> Any:
         ModelFileError: It cannot be read. Nothing in it is ever executed.
     """
     manifest, weights, _ = bundle.read(path)
-    kinds = KINDS | COMPOSED
+    kinds = KINDS | COMPOSED | DETECTORS
     if manifest["kind"] not in kinds:
         raise ModelFileError(
             f"{path} holds a model of the kind {manifest['kind']!r}; this variate knows "

@@ -14,7 +14,9 @@ import warnings
 from cyclopts import CycloptsError
 
 from variate.cli.app import app
+from variate.cli.deciding import decide
 from variate.cli.detecting import detect, recalibrate
+from variate.cli.filling import impute
 from variate.cli.forecasting import forecast
 from variate.cli.telling import constraints, demo, evaluate, info
 from variate.cli.training import fit
@@ -26,12 +28,14 @@ __all__ = [
     "app",
     "balance",
     "constraints",
+    "decide",
     "demo",
     "detect",
     "encode",
     "evaluate",
     "fit",
     "forecast",
+    "impute",
     "info",
     "interpolate",
     "main",

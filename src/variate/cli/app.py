@@ -44,15 +44,20 @@ app = App(
 )
 
 
-def load(path: Path, *, pairs: bool = False) -> Any:
-    """The model in a file; of two related tables only where the command knows `pairs`."""
-    from variate.kinds import COMPOSED, load
+def load(path: Path, *, pairs: bool = False, detectors: bool = False) -> Any:
+    """The model in a file; of two related tables, or a detector, where the command knows such."""
+    from variate.kinds import COMPOSED, DETECTORS, load
 
     model = load(path)
     if model.kind in COMPOSED and not pairs:
         raise OptionError(
             f"{path} holds two related tables: on the command line `variate sample` and `variate "
             f"info` know them; in Python: variate.load({str(path)!r}).parents_ and .children_."
+        )
+    if model.kind in DETECTORS and not detectors:
+        raise OptionError(
+            f"{path} holds an anomaly detector, which is no model of the data: on the command line "
+            "`variate detect` and `variate recalibrate` know it."
         )
     return model
 

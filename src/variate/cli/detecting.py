@@ -5,12 +5,13 @@ This module does not know any mathematics.
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, app, load
 from variate.console import deliver, expect_writable, print_json, report, say
+from variate.errors import OptionError
 
 __all__ = ["detect", "recalibrate"]
 
@@ -47,7 +48,7 @@ def detect(
     from variate.table.parts import text_parts, write_parts
 
     expect_writable(out)
-    fitted = load(model)
+    fitted = load(model, detectors=True)
     if fitted.kind == "series":
         if normal is not None:
             fitted.recalibrate(normal)
@@ -56,7 +57,7 @@ def detect(
     fitted.verbose = True  # scoring many rows is worth a line
     if normal is not None:
         with files.naming(normal):
-            fitted.recalibrate(normal, draws=64 if draws is None else draws)
+            fitted.recalibrate(normal, **_draws(fitted, draws))
     with files.naming(data):
         found, tables = alarm_tables(fitted, data, fdr=fdr, draws=draws)
         figures = {
@@ -84,7 +85,9 @@ def recalibrate(
     extend: Annotated[
         bool, Parameter(negative=(), help="Keep the calibration that there is, and add DATA to it.")
     ] = False,
-    draws: Annotated[int, Parameter(help="Posterior draws per item.")] = 64,
+    draws: Annotated[
+        int | None, Parameter(help="Posterior draws per item; None: 64, a detector has none.")
+    ] = None,
     out: Annotated[
         Path | None, Parameter(name="--out", help="The model file to write; None: MODEL itself.")
     ] = None,
@@ -98,7 +101,7 @@ def recalibrate(
 
     out = model if out is None else out
     expect_writable(out)
-    fitted = load(model)
+    fitted = load(model, detectors=True)
     if fitted.kind == "series":
         fitted.recalibrate(data, extend=extend)
         fitted.save(out)
@@ -108,9 +111,17 @@ def recalibrate(
         return
     verbose, fitted.verbose = fitted.verbose, True
     with files.naming(data):
-        fitted.recalibrate(data, extend=extend, draws=draws)
+        fitted.recalibrate(data, extend=extend, **_draws(fitted, draws))
     fitted.verbose = verbose
     fitted.save(out)
     say(f"wrote {out}")
     rows = fitted.calibration_.rows
+    draws = fitted.calibration_.draws
     report({"model": str(out), "calibration_rows": rows, "draws": draws}, json=json)
+
+
+def _draws(fitted: Any, draws: int | None) -> dict[str, int]:
+    """The option `draws` of those that have it: the score of a detector has no noise."""
+    if draws is not None and fitted.kind == "anomaly":
+        raise OptionError("the score of an anomaly detector has no draws; leave --draws out.")
+    return {} if draws is None else {"draws": draws}

@@ -1,6 +1,7 @@
 """Estimators: pure functions of a model and data, or of two samples; nothing is changed by them."""
 
 from variate.evaluation import conformal
+from variate.evaluation.decisions import Choice, Risk, choose, cvar, value_of_information
 from variate.evaluation.evidence import Bounds, bounds, elbo, importance_weights, log_evidence
 from variate.evaluation.latent import (
     Surgery,
@@ -12,6 +13,16 @@ from variate.evaluation.latent import (
     posterior_means,
     total_correlation,
 )
+from variate.evaluation.predictive import (
+    Reliability,
+    brier_score,
+    calibration_error,
+    calibration_floor,
+    coverage,
+    crps,
+    pit,
+    reliability,
+)
 from variate.evaluation.ranges import RangeScores, range_scores, vus_pr
 from variate.evaluation.reference import Reference
 from variate.evaluation.samples import MMD, TwoSample, mmd, two_sample
@@ -21,14 +32,24 @@ from variate.evaluation.tails import tail_p_values
 __all__ = [
     "MMD",
     "Bounds",
+    "Choice",
     "RangeScores",
     "Reference",
+    "Reliability",
+    "Risk",
     "Surgery",
     "TwoSample",
     "active_units",
     "aggregate_gap",
     "bounds",
+    "brier_score",
+    "calibration_error",
+    "calibration_floor",
+    "choose",
     "conformal",
+    "coverage",
+    "crps",
+    "cvar",
     "elbo",
     "elbo_surgery",
     "importance_weights",
@@ -36,11 +57,14 @@ __all__ = [
     "log_evidence",
     "mmd",
     "mutual_information",
+    "pit",
     "posterior_means",
     "range_scores",
+    "reliability",
     "summary",
     "tail_p_values",
     "total_correlation",
     "two_sample",
+    "value_of_information",
     "vus_pr",
 ]

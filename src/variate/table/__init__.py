@@ -5,16 +5,23 @@ from variate.table.augmentation import Gain, augmentation_gain
 from variate.table.balancing import balance
 from variate.table.conditions import Between
 from variate.table.estimator import TableVAE
+from variate.table.imputation import Imputation
+from variate.table.imputer import TableImputer
+from variate.table.pooling import Pooled, pool
 from variate.table.proposals import propose as propose_constraints
 from variate.table.related import RelatedTables
 
 __all__ = [
     "Between",
     "Gain",
+    "Imputation",
+    "Pooled",
     "RelatedTables",
+    "TableImputer",
     "TableVAE",
     "augmentation_gain",
     "balance",
     "constraints",
+    "pool",
     "propose_constraints",
 ]

@@ -90,12 +90,12 @@ def alarm_tables(
     """The alarms of a file's rows: what was found, and the tables that tell it, batch by batch.
 
     Args:
-        estimator: A `TableVAE`, fitted.
+        estimator: A `TableVAE`, or a detector, fitted.
         data: The file.
         fdr: The most that the expected share of false alarms may be.
         draws: For the scores; None for as many as the calibration has.
     """
-    items = TableItems(estimator, data)
+    items = estimator._items(data)
     judgement = judge(items, fdr=fdr, draws=draws)
     return judgement, map(as_table, explained(items, judgement))
 

@@ -135,6 +135,52 @@ class Chain(nn.Module):
         start = self.layout.numeric.index(column) * size
         self.number_bias[start : start + size] += shift
 
+    @property
+    def separate(self) -> bool:
+        """Whether the networks of each column are its own, so that one can be replaced."""
+        return isinstance(self.mixing, _FullMixing)
+
+    def sees_code(self, place: int) -> bool:
+        """Whether any column from a place on is told of the code."""
+        return bool(self.from_code.weight[place * self.width :].any())
+
+    @torch.no_grad()
+    def replace_column(
+        self,
+        place: int,
+        told: Tensor,
+        bias: Tensor,
+        residual: Sequence[Tensor],
+        outcomes: Sequence[Tensor] | None,
+        numbers: Sequence[Tensor] | None,
+    ) -> None:
+        """Give the column at a place other networks, which see no code and no features.
+
+        Args:
+            place: Which column.
+            told: Of the embeddings of those before it, `[place·E, width]`.
+            bias: Of their sum, `[width]`.
+            residual: Of its own network, `[width, width]` each.
+            outcomes: Bias and weight as `outcomes_of` gives them.
+            numbers: Bias and weight as `numbers_of` gives them.
+        """
+        assert isinstance(self.mixing, _FullMixing)
+        assert isinstance(self.again, _FullMixing)
+        mine, column = slice(place * self.width, (place + 1) * self.width), self.order[place]
+        self.mixing.weight[: len(told), mine] = told
+        self.bias[place] = bias
+        self.again.weight[:, mine] = 0.0
+        self.from_code.weight[mine] = 0.0
+        self.from_code.bias[mine] = 0.0
+        for own, new in zip(self.residual, residual, strict=True):
+            own[place] = new
+        for held, given in (
+            (self.outcomes_of(column), outcomes),
+            (self.numbers_of(column), numbers),
+        ):
+            for own, part in zip(held or (), given or (), strict=True):
+                own.copy_(part)
+
     # -- all columns at once ----------------------------------------------------------------------
 
     def log_prob(self, z: Tensor, x: Tensor, *, half: torch.dtype | None = None) -> Tensor:

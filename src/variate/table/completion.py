@@ -15,6 +15,10 @@ The effective number of candidates of a row, 1 / Σ w̄_k², says how far its co
 row for which it is small is tried again with more candidates. Where the known columns are first
 in the chain, nothing is drawn before all of them are weighed, and only the code has to be found.
 
+Several draws of a row may come from the same candidates: as soon as no known cell is to come, so
+many of them are kept as draws are asked for, and each goes on by itself. That is cheap, but such
+draws are not independent: what they have in common is the noise of the candidates.
+
 This module does not know where the known cells came from, nor how the model was trained.
 """
 
@@ -73,12 +77,15 @@ class Completed(NamedTuple):
     """Whole rows, and how they came about.
 
     Attributes:
-        x: The rows, `[N, C]`.
+        x: The rows, `[N, C]`; of several draws each, one after the other, `[N·draws, C]`.
         effective: The effective number of candidates of each row, `[N]`.
+        likeliest: The log-probability of what is known of each row under the best of its
+            candidates, or of the least likely part of it, `[N]`.
     """
 
     x: Tensor
     effective: Tensor
+    likeliest: Tensor
 
 
 def positions_of(names: Collection[str] | None, codec: TableCodec) -> frozenset[int]:
@@ -173,7 +180,9 @@ def seen_cells(codec: TableCodec, table: pa.Table) -> Cells:
 
 
 @torch.no_grad()
-def complete_rows(model: VAE, cells: Cells, candidates: int, seed: int | None) -> Completed:
+def complete_rows(
+    model: VAE, cells: Cells, candidates: int, seed: int | None, *, draws: int = 1
+) -> Completed:
     """Whole rows with these cells.
 
     Args:
@@ -181,6 +190,7 @@ def complete_rows(model: VAE, cells: Cells, candidates: int, seed: int | None) -
         cells: What is known.
         candidates: K, the codes that are tried for each row.
         seed: Makes the draws repeatable.
+        draws: How many rows for each one given, from the same candidates.
     """
     assert isinstance(model.decoder, RowDecoder)
     route, device = Route(model.decoder.chain), next(model.parameters()).device
@@ -191,44 +201,52 @@ def complete_rows(model: VAE, cells: Cells, candidates: int, seed: int | None) -
         def codes(n: int) -> Tensor:
             return prior.sample(torch.Size((n,)))
 
-        found = _in_blocks(route, codes, cells, candidates)
+        found = _in_blocks(route, codes, cells, candidates, draws)
         again = (found.effective < min(FEW, candidates / 2)).nonzero().squeeze(-1)
         if len(again):
             some = Cells(*(part[again] for part in cells))
-            better = _in_blocks(route, codes, some, MORE * candidates)
-            found.x[again], found.effective[again] = better
-    return Completed(found.x.cpu(), found.effective.cpu())
+            better = _in_blocks(route, codes, some, MORE * candidates, draws)
+            for part, other in zip(found, better, strict=True):
+                part.view(len(cells.x), -1)[again] = other.view(len(again), -1)
+    return Completed(*(part.cpu() for part in found))
 
 
 def _in_blocks(
-    route: Route, codes: Callable[[int], Tensor], cells: Cells, candidates: int
+    route: Route, codes: Callable[[int], Tensor], cells: Cells, candidates: int, draws: int
 ) -> Completed:
     """Blocks of rows, those apart whose known cells come first."""
-    x, effective = cells.x.clone(), cells.x.new_zeros(len(cells.x))
+    x = cells.x.repeat_interleave(draws, 0).unflatten(0, (-1, draws))
+    effective, likeliest = cells.x.new_zeros(2, len(cells.x))
     known = cells.known[:, route.chain.order].int()
     length = known.sum(1)
     scattered = (known.cummin(1).values < known).any(1) | cells.filled.any(1)
     length[scattered] = -1
     for places in length.unique().tolist():
-        for rows in (length == places).nonzero().squeeze(-1).split(max(1, BLOCK // candidates)):
+        size = max(1, BLOCK // max(candidates, draws))
+        for rows in (length == places).nonzero().squeeze(-1).split(size):
             block = Cells(*(part[rows] for part in cells))
             if places < 0:
-                found = _among(route, codes, block, candidates)
+                found = _among(route, codes, block, candidates, draws)
             else:
-                found = _after(places, route, codes, block, candidates)
-            x[rows], effective[rows] = found.x, found.effective.to(effective)
-    return Completed(x, effective)
+                found = _after(places, route, codes, block, candidates, draws)
+            x[rows] = found.x.unflatten(0, (-1, draws))
+            effective[rows] = found.effective.to(effective)
+            likeliest[rows] = found.likeliest.to(likeliest)
+    return Completed(x.flatten(0, 1), effective, likeliest)
 
 
 def _after(
-    places: int, route: Route, codes: Callable[[int], Tensor], cells: Cells, k: int
+    places: int, route: Route, codes: Callable[[int], Tensor], cells: Cells, k: int, draws: int
 ) -> Completed:
     """A block of rows whose cells at so many first places of the chain are known, and no other.
 
     Candidates of a row differ in their codes alone, so that the row is read once for all of them;
-    those of many rows come from a pool, which is many times larger than each one's share.
+    those of many rows come from a pool, which is many times larger than each one's share. Where
+    nothing is known, or what is to come sees no code, there is nothing to choose by.
     """
-    n, k, chain = len(cells.x), k if places else 1, route.chain
+    n, chain, asked = len(cells.x), route.chain, k
+    weighed = places > 0 and chain.sees_code(places)
+    k = k if weighed else 1 if places else draws
     pool = codes(min(n * k, max(POOL, 8 * k)))
     features = chain.features(pool, places)
     candidates = torch.arange(n * k, device=pool.device).view(n, k)
@@ -241,21 +259,27 @@ def _after(
         law = walk.law_under(place, features[place][candidates])
         log_w += law.log_prob(given.repeat_interleave(k)).view_as(log_w)
         walk.take(place, given)
-    chosen = candidates.gather(1, torch.multinomial(log_w.softmax(-1), 1)).squeeze(-1)
-    walk.adopt(pool[chosen])
+    chosen = candidates.gather(1, _chosen(log_w, draws))
+    if draws > 1:
+        walk.keep(torch.arange(n, device=chosen.device).repeat_interleave(draws))
+    walk.adopt(pool[chosen.flatten()])
     for place in range(places, len(chain.order)):
         walk.draw(place)
-    return Completed(walk.whole(cells.known), _effective(log_w))
+    known = cells.known.repeat_interleave(draws, 0)
+    effective = _effective(log_w) if weighed else log_w.new_full((n,), float(asked))
+    return Completed(walk.whole(known), effective, log_w.amax(-1))
 
 
-def _among(route: Route, codes: Callable[[int], Tensor], cells: Cells, k: int) -> Completed:
+def _among(
+    route: Route, codes: Callable[[int], Tensor], cells: Cells, k: int, draws: int
+) -> Completed:
     """A block of rows whose known cells are anywhere, their candidates side by side."""
     order, weighed = route.chain.order, (cells.known | cells.filled).any(0).tolist()
     last = max((p for p, c in enumerate(order) if weighed[c]), default=-1)
     n = len(cells.x)
     walk = route.walk(codes(n * k))
     log_w = torch.zeros(n, k, device=cells.x.device)
-    effective = torch.full_like(log_w[:, 0], float(k))
+    effective, likeliest = torch.full_like(log_w[:, 0], float(k)), torch.zeros_like(log_w[:, 0])
     for place, column in enumerate(order):
         if place <= last and not cells.known[:, column].all():
             effective = torch.minimum(effective, _effective(log_w))
@@ -266,12 +290,18 @@ def _among(route: Route, codes: Callable[[int], Tensor], cells: Cells, k: int) -
         value, weight = _step(walk.law(place), column, cells, log_w.shape[1])
         walk.take(place, value)
         log_w = log_w + weight.view_as(log_w)
+        likeliest = torch.minimum(likeliest, log_w.amax(-1))
         if place == last:
             effective = torch.minimum(effective, _effective(log_w))
-            chosen = torch.multinomial(log_w.softmax(-1), 1).squeeze(-1)
-            walk.keep(torch.arange(n, device=chosen.device) * k + chosen)
-            log_w = log_w[:, :1].zero_()
-    return Completed(walk.whole(cells.known), effective)
+            first = k * torch.arange(n, device=log_w.device).unsqueeze(-1)
+            walk.keep((first + _chosen(log_w, draws)).flatten())
+    known = cells.known.repeat_interleave(draws, 0)
+    return Completed(walk.whole(known), effective, likeliest)
+
+
+def _chosen(log_w: Tensor, draws: int) -> Tensor:
+    """So many of each row's candidates, in proportion to their weights, `[N, draws]`."""
+    return torch.multinomial(log_w.softmax(-1), draws, replacement=True)
 
 
 def _step(law: CategoryLaw | NumberLaw, column: int, cells: Cells, k: int) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ from torch.distributions import Distribution
 from variate.codec import Codec
 from variate.errors import OptionError
 from variate.estimator import Estimator
+from variate.evaluation.decisions import Risk
 from variate.inference import Objective
 from variate.models import VAE, priors
 from variate.objectives import ELBO, FreeBits, WarmUp
@@ -33,20 +34,24 @@ from variate.records import Evaluation
 from variate.report import Section
 from variate.table import files, private
 from variate.table.alarms import TableItems
+from variate.table.assembly import assembled
 from variate.table.calibration import settle
-from variate.table.chain import Chain
 from variate.table.codec import TableCodec
 from variate.table.completion import CANDIDATES, complete_rows, known_cells, positions_of
 from variate.table.conditional import draw_rows
 from variate.table.conditions import read_conditions
 from variate.table.constrained import ConstrainedCodec
 from variate.table.constraints import Rule
+from variate.table.deciding import decide
 from variate.table.derived import asked_of, draw_asked
 from variate.table.examination import examined, without_code
+from variate.table.finishing import finish, outcomes_of
 from variate.table.habits import habits_of
+from variate.table.imputation import Imputation
+from variate.table.imputing import imputed
 from variate.table.intake import prepared, received
-from variate.table.network import RowEncoder, chain_order, layout_of
 from variate.table.rows import RowDecoder, Rows
+from variate.table.utilities import Utilities
 
 __all__ = ["TableVAE"]
 
@@ -189,26 +194,7 @@ class TableVAE(Estimator):
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, TableCodec)
-        first = positions_of(self.condition_on, codec)
-        # what comes first cannot repeat what comes later
-        copies = [
-            (c, copy) for c, copy in codec.copies if c not in first or {*copy.sources} <= first
-        ]
-        layout = layout_of(codec.modelled, copies, self.components)
-        encoder = RowEncoder(layout, tuple(self.hidden), posterior)
-        order = chain_order(layout, first)
-        habits, noisy = habits_of(codec.schema), self.privacy is not None
-        codec.width = codec.width or habits.width  # habits may change, a model's file does not
-        chain = Chain(
-            layout,
-            self._latent(codec),
-            order,
-            width=self.width or codec.width,
-            dropout=0.0 if noisy else habits.dropout,  # the noise is enough
-            number_dropout=0.0 if noisy else habits.number_dropout,
-            sums=codec.sums,
-        )
-        return VAE(encoder, RowDecoder(chain), prior)
+        return assembled(self, codec, self._latent(codec), posterior, prior)
 
     def _started(self, model: VAE, example: Tensor) -> VAE:
         assert isinstance(model.decoder, RowDecoder)
@@ -216,8 +202,13 @@ class TableVAE(Estimator):
         return model
 
     def _settle(self, prepared: Prepared) -> None:
-        if self.privacy is None:
-            settle(self.model_, prepared.many(), self.seed)
+        if self.privacy is not None:
+            return
+        settle(self.model_, prepared.many(), self.seed)
+        assert isinstance(self.model_.decoder, RowDecoder)
+        chain = self.model_.decoder.chain
+        places = outcomes_of(chain, positions_of(self.condition_on, self.codec_))
+        finish(self.model_, places, prepared.many(), prepared.validation, seed=self.seed)
 
     def _events(
         self, prepared: Prepared, checkpoint: Any, processes: int | None, *, resume: bool
@@ -284,6 +275,66 @@ class TableVAE(Estimator):
         with files.naming(X):
             cells = known_cells(self.codec_, received(self, X, reset=False), fill=fill)
         return self.codec_.decode(complete_rows(self.model_, cells, candidates, seed).x)
+
+    def impute(self, X: Any, *, draws: int = 20, seed: int | None = None) -> Imputation:
+        """Fill missing cells by draws from p(missing | known): see docs/impute.md.
+
+        Args:
+            X: Rows with gaps; columns of the training schema may be absent altogether.
+            draws: How many completed tables there are to be.
+            seed: Makes the draws repeatable.
+
+        Returns:
+            The table with its gaps filled (`filled`), `draws` completed tables (`tables`), and
+            the uncertainty of each cell (`interval`, `probabilities`).
+
+        Raises:
+            DataError: There are no rows, or a cell cannot be used.
+            OptionError: draws is no whole number of at least 1.
+        """
+        check_is_fitted(self)
+        with files.naming(X):
+            raw = received(self, X, reset=False)
+            return imputed(self.model_, self.codec_, raw, draws, seed)
+
+    def decide(
+        self,
+        X: Any,
+        actions: Any,
+        utility: Any,
+        *,
+        unknown: Sequence[str] = (),
+        ask: Sequence[str] | Mapping[str, float] | None = None,
+        risk: Risk = Risk(),  # noqa: B008 - it is frozen
+        draws: int = 200,
+        seed: int | None = None,
+    ) -> Any:
+        """The best action for each row, its risk, and what to ask first; see docs/decide.md.
+
+        Args:
+            X: The rows; what is missing, or not there, is drawn given the rest.
+            actions: Names, or settings by name; None where `utility` has an expression for each.
+            utility: An expression over columns and settings, one for each action by name, or a
+                function of an action's name and the draws (arrays `[M]` by column) -> `[M]`.
+            unknown: Columns that are not known when the decision is made, whatever X has in them.
+            ask: Columns that one could ask about first, or what asking costs by name; None: what
+                is missing in X, for nothing.
+            risk: The limits beyond which a decision is left to others.
+            draws: Of each row, in ten groups.
+            seed: Makes the draws repeatable.
+
+        Returns:
+            A row each, in the type of X (of a path or an array, a pyarrow table).
+
+        Raises:
+            DataError: A row is impossible, or a utility is no finite number there.
+            OptionError: An argument cannot be used.
+        """
+        check_is_fitted(self)
+        utilities = Utilities(actions, utility)
+        return decide(
+            self, X, utilities, unknown=unknown, ask=ask, risk=risk, draws=draws, seed=seed
+        )
 
     def evaluate(
         self,

@@ -19,12 +19,15 @@ from variate.report.style import shorten
 from variate.table.appraisal import appraise
 from variate.table.codeless import Codeless, compared, expect_teachable, taught_without_code
 from variate.table.conditional import draw_rows
+from variate.table.forecasts import forecasts
+from variate.table.foresight import foreseen
 from variate.table.schema import TableSchema
 from variate.table.sections import LABEL
 
 __all__ = ["examined", "without_code"]
 
 APPRAISED = 5_000  # rows that are compared and drawn; more would show nothing more
+FORECAST = 200  # rows whose columns are forecast, which costs about 20 ms a row
 
 
 def examined(
@@ -58,7 +61,18 @@ def examined(
         target=target,
         codeless=codeless,
     )
-    return figures, [*sections, *_not_modelled(estimator.codec_.schema)]
+    foresight = _foreseen(estimator, x[:FORECAST], seed, figures)
+    return figures, [sections[0], foresight, *sections[1:], *_not_modelled(estimator.codec_.schema)]
+
+
+def _foreseen(estimator: Any, x: Tensor, seed: int, figures: dict[str, Any]) -> Section:
+    """Add the figures of forecasts of some rows, and give the section that shows them."""
+    found = forecasts(estimator.model_, x, seed=seed)
+    names = [column.name for column in estimator.codec_.modelled]
+    foresight, floors, section = foreseen(found, x.numpy(), names, seed=seed)
+    figures |= foresight
+    figures["noise_floor"] |= floors
+    return section
 
 
 def without_code(

@@ -1,5 +1,7 @@
 """The figures of a synthetic table: their names, what they mean, and which value is best.
 
+FORESIGHT is about forecasts of real rows, all others (GLOSSARY) about rows that were drawn.
+
 An evaluation gives them under `name`; a report shows them under `label` with their `meaning`; the
 page docs/evaluation.md lists them all. Errors are in percent, shares and AUCs in 0..1.
 
@@ -127,6 +129,33 @@ CODE = (
         "held at 0, trained anew on the same rows for as many steps. Near 0, the columns tell each "
         "other all there is, and what the code is good for is encode, vary and interpolate; below "
         "0, that is what they cost.",
+    ),
+)
+FORESIGHT = (
+    Entry(
+        "coverage_50",
+        "Within 50 % intervals",
+        "0.5",
+        "The share of numbers inside the central half of their forecast, the mean over the "
+        "columns; less, the forecasts are too sure, more, they are too vague.",
+    ),
+    Entry("coverage_80", "Within 80 % intervals", "0.8", "The same for the central 80 %."),
+    Entry("coverage_95", "Within 95 % intervals", "0.95", "The same for the central 95 %."),
+    Entry(
+        "crps_ratio",
+        "CRPS ratio",
+        "below 1",
+        "The error of the forecasts of numbers (continuous ranked probability score) as a share "
+        "of that of a forecast that knows the column's distribution and nothing of the row, the "
+        "mean over the columns.",
+    ),
+    Entry(
+        "calibration_error",
+        "Calibration error",
+        "as real",
+        "How far levels come less or more often than their forecasts say, in ten bins of "
+        "probability, half the sum over levels, the mean over the categories. The noise floor is "
+        "that of outcomes drawn from the forecasts.",
     ),
 )
 GLOSSARY = {entry.name: entry for entry in (*FIDELITY, *USE, *PRIVACY, *CODE)}

@@ -37,7 +37,7 @@ from variate.table.constrained import ConstrainedCodec
 from variate.table.rest import given_rest
 from variate.table.rows import RowDecoder
 
-__all__ = ["Finding", "explain", "findings", "nearest", "shown"]
+__all__ = ["Finding", "explain", "findings", "nearest", "shown", "value_told"]
 
 DRAWS = 64  # of the conditional laws
 STRANGE = 3.0  # nats: twenty times less likely than what would be expected
@@ -171,19 +171,19 @@ def _described(codec: ConstrainedCodec, c: int, value: float, finding: Finding, 
     expected, low, high, sure = (
         float(part[row]) for part in (finding.expected, finding.low, finding.high, finding.sure)
     )
-    text = f"expected {_value(codec, c, expected)}"
+    text = f"expected {value_told(codec, c, expected)}"
     if not math.isnan(low):
-        text += f", 90 % within {_value(codec, c, low)}..{_value(codec, c, high)}"
+        text += f", 90 % within {value_told(codec, c, low)}..{value_told(codec, c, high)}"
     elif not math.isnan(sure):
         text += f", {100 * sure:.0f} %"
     return f"{_cell(codec, c, value)} ({text})"
 
 
 def _cell(codec: ConstrainedCodec, c: int, value: float) -> str:
-    return f"{codec.modelled[c].name}={_value(codec, c, value)}"
+    return f"{codec.modelled[c].name}={value_told(codec, c, value)}"
 
 
-def _value(codec: ConstrainedCodec, c: int, value: float) -> str:
+def value_told(codec: ConstrainedCodec, c: int, value: float) -> str:
     """A value of x as the user writes it; a week by its Monday."""
     column = codec.modelled[c]
     weeks = {calendar.parts[0] for calendar in codec.calendars if calendar.weekly}

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 
 from variate.distributions.column import ColumnLaw, NumberLaw, law_of
 from variate.distributions.draws import CategoryDraw, NumberDraw, draw_of
-from variate.distributions.outcomes import padded
+from variate.distributions.outcomes import NEVER, padded
 from variate.distributions.rows import Numeric
 from variate.table.blocks import one_thread
 from variate.table.chain import Chain
@@ -37,6 +37,8 @@ class _Stop:
     Attributes:
         column: Which column it is.
         elsewhere: The outcome of its numbers that are no atom; None for a category.
+        levels: How many a category has.
+        gap: The outcome that is a missing value; None if it has none.
         code: What it sees of a code's features.
         outcomes: Of its own network's features, the logits; None if it has none. Padded.
         numbers: Of these features, the raw parameters of its mixture; None for a category.
@@ -45,6 +47,8 @@ class _Stop:
 
     column: int
     elsewhere: int | None
+    levels: int
+    gap: int | None
     code: Linear
     outcomes: Linear | None
     numbers: Linear | None
@@ -122,6 +126,46 @@ class Walk:
         self._x[self._route.stops[place].column] = values
         outcome = torch.empty(len(values), dtype=torch.int32, device=values.device)
         self._note(place, outcome, slice(None))
+
+    def meet(
+        self, place: int, given: Tensor, known: Tensor, generator: Generator | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Known cells of the column at this place are taken, the others drawn, never as missing.
+
+        Args:
+            place: Which column.
+            given: The values of the cells that are known, `[M]`.
+            known: Which they are, bool `[M]`.
+            generator: Of the draws.
+
+        Returns:
+            The log-weights `[M]`: of a known cell its log-probability, of another that of there
+            being a value; and of a category the probabilities of its levels `[M, L]`, from which a
+            cell that is not known was drawn.
+        """
+        stop, own = self._route.stops[place], self._own(place)
+        logits = None if stop.outcomes is None else _linear(stop.outcomes, own)
+        values, log_w = given.clone(), torch.zeros(len(given), device=given.device)
+        there = known.nonzero().squeeze(-1)
+        if len(there):
+            part = None if logits is None else logits[there]
+            numbers = None if stop.numbers is None else _numbers(stop, own[there])
+            layout = self._route.chain.layout
+            law = law_of(layout, stop.column, part, numbers, self.x[there])
+            log_w[there] = law.log_prob(given[there])
+        absent = (~known).nonzero().squeeze(-1)
+        if len(absent):
+            inner = own[absent]
+            part = None if logits is None else logits[absent]
+            if part is not None and stop.gap is not None:
+                log_w[absent] = torch.log1p(-part.softmax(-1)[:, stop.gap].clamp(max=1 - 1e-7))
+                part[:, stop.gap] = NEVER
+            drawn = stop.draw(part, lambda r: _numbers(stop, inner[r]), self.x[absent], generator)
+            values[absent] = drawn.values
+        self.take(place, values)
+        if stop.elsewhere is not None or logits is None or not len(absent):
+            return log_w, None
+        return log_w, logits[:, : stop.levels].softmax(-1)
 
     def whole(self, fixed: Tensor | None = None) -> Tensor:
         """The rows `[M, C]`, drawn to the end, in which sums hold that hold in every row.
@@ -214,13 +258,17 @@ def _stop(chain: Chain, place: int) -> _Stop:
     column, width = chain.order[place], chain.width
     kind = chain.layout.columns[column]
     mine = slice(place * width, (place + 1) * width)
+    elsewhere = len(kind.atoms) if isinstance(kind, Numeric) else None
+    gap = len(kind.atoms) + 1 if isinstance(kind, Numeric) else kind.levels
     logits, numbers = chain.outcomes_of(column), chain.numbers_of(column)
     if logits is not None:
         bias, weight = (part[..., : kind.outcomes] for part in logits)
         logits = padded(bias), F.pad(weight, (0, len(padded(bias)) - len(bias)))
     return _Stop(
         column,
-        len(kind.atoms) if isinstance(kind, Numeric) else None,
+        elsewhere,
+        getattr(kind, "levels", 0),
+        gap if kind.gaps else None,
         (chain.from_code.bias[mine], chain.from_code.weight[mine].T),
         logits,
         numbers,

@@ -1,0 +1,205 @@
+r"""Weighted candidates for the missing cells of a table: p(x_missing | x_known), row by row.
+
+Each row has K candidates, which differ in their codes z_k ~ p(z) and walk along the chain. A known
+cell is taken, and weighs; a missing one is drawn, as a value and not as a gap:
+
+    w_k = Π_{j known} p(x_j | x before j, z_k) · Π_{j missing} (1 - p(gap_j | x before j, z_k))
+
+Where the next column is missing and the weights of a row have become too unequal, its candidates
+are first drawn anew in proportion to them (a particle filter for each row; Doucet & Johansen 2011).
+At the end the candidates, weighted, are draws of the missing cells together, exact as K grows.
+
+Codes come from the prior, not from the encoder: what the encoder sees of a row with gaps is, above
+all, which cells are missing, and codes that say so know nothing of the values.
+
+The most probable level of a category is found from two estimates of its probabilities: the shares
+of the candidates, a_l = Σ_k w̄_k [x_k = l], which are right but noisy, and b_l = Σ_k w̄_k p(l | x
+before, z_k), of what they were drawn from, which is calm, but leaves out what later columns say of
+the level itself. As far as they differ by no more than noise does, b is taken:
+
+    b + max(0, 1 - v / Σ (a_l - b_l)²) (a - b),      v = (1 - Σ b_l²) / effective number
+
+(James & Stein 1961, with the variance that indicators have).
+
+The fewest that the candidates of a row were worth on the way, min 1 / Σ w̄_k², says how far its
+draws can be trusted. Rows for which it is small are done again with more candidates.
+
+A known cell that is impossible under all candidates, log p < -10^6, says nothing and is noted.
+
+This module does not know the columns' names, nor what is made of the candidates.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from variate.models import VAE
+from variate.randomness import isolated
+from variate.table.blocks import in_blocks
+from variate.table.rows import RowDecoder
+from variate.table.walk import Route, Walk
+
+__all__ = ["CANDIDATES", "MOST", "Drawn", "drawn_cells"]
+
+CANDIDATES = 128  # of a row; a power of two, so that blocks hold whole rows
+MOST = 8_192  # those of one block
+MORE = 4  # times the candidates, for the rows where
+FEW = 8.0  # is the least effective number of them
+POOL = 65_536  # codes that the candidates are taken from
+IMPOSSIBLE = -1e6
+
+
+class Drawn(NamedTuple):
+    """The missing cells, row by row, and in a row from left to right.
+
+    Attributes:
+        values: Draws of each cell, those of a row together, `[cells, draws]`.
+        point: The weighted mean of a number, the most probable level of a category, `[cells]`.
+        effective: The effective number of candidates of each row, `[N]`.
+        impossible: For each row the first column of which the value was impossible, or -1, `[N]`.
+    """
+
+    values: Tensor
+    point: Tensor
+    effective: Tensor
+    impossible: Tensor
+
+
+@torch.no_grad()
+def drawn_cells(
+    model: VAE, x: Tensor, known: Tensor, draws: int, *, candidates: int, seed: int | None
+) -> Drawn:
+    """Draws of the cells that are not known.
+
+    Args:
+        model: One whose decoder is a chain of columns.
+        x: The rows `[N, C]`; of a cell that is not known the value is nothing.
+        known: Which cells are known, bool `[N, C]`.
+        draws: How many of each cell.
+        candidates: K, a power of two, at most `MOST`.
+        seed: Makes the draws repeatable.
+    """
+    assert isinstance(model.decoder, RowDecoder)
+    route, device = Route(model.decoder.chain), next(model.parameters()).device
+    x, known = x.to(device), known.to(device)
+    with isolated(seed, device):
+        pool = model.prior().sample(torch.Size((POOL,)))
+        found = _all(route, pool, x, known, candidates, draws)
+        again = (found.effective < FEW).nonzero().squeeze(-1)
+        more = min(MORE * candidates, MOST)
+        if len(again) and more > candidates:
+            better = _all(route, pool, x[again], known[again], more, draws)
+            row, _ = (~known).nonzero(as_tuple=True)
+            some = torch.isin(row, again)
+            found.values[some], found.point[some] = better.values, better.point
+            found.effective[again] = better.effective
+            found.impossible[again] = better.impossible
+    return Drawn(*(part.cpu() for part in found))
+
+
+def _all(route: Route, pool: Tensor, x: Tensor, known: Tensor, k: int, draws: int) -> Drawn:
+    """Blocks of rows, each alone."""
+
+    def work(block: Tensor, generator: Generator) -> Drawn:
+        rows = block[::k]
+        return _block(route, pool, x[rows], known[rows], k, draws, generator)
+
+    candidates = torch.arange(len(x), device=x.device).repeat_interleave(k)
+    parts = in_blocks(work, candidates)
+    return Drawn(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def _block(
+    route: Route,
+    pool: Tensor,
+    x: Tensor,
+    known: Tensor,
+    k: int,
+    draws: int,
+    generator: Generator,
+) -> Drawn:
+    """The missing cells of a few rows."""
+    n, order = len(x), route.chain.order
+    codes = torch.randint(len(pool), (n * k,), generator=generator, device=x.device)
+    walk = route.walk(pool[codes])
+    log_w = torch.zeros(n, k, device=x.device)
+    effective = torch.full((n,), float(k), device=x.device)
+    impossible = torch.full((n,), -1, device=x.device)
+    laws: dict[int, Tensor] = {}
+    for place, column in enumerate(order):
+        here = known[:, column]
+        if not here.all():
+            effective = torch.minimum(effective, _effective(log_w))
+            log_w = _evened(walk, log_w, ~here, laws, generator)
+        given = x[:, column].repeat_interleave(k)
+        gained, law = walk.meet(place, given, here.repeat_interleave(k), generator)
+        gained = gained.view(n, k)
+        if law is not None:
+            laws[column] = law
+        never = gained.amax(-1) < IMPOSSIBLE
+        impossible = torch.where(never & (impossible < 0), column, impossible)
+        log_w = log_w + torch.where(never.unsqueeze(-1), 0.0, gained)
+    effective = torch.minimum(effective, _effective(log_w))
+    rows = walk.whole(known.repeat_interleave(k, 0)).view(n, k, -1)
+    share = log_w.softmax(-1)
+    cell_row, cell_column = (~known).nonzero(as_tuple=True)
+    cells = rows[cell_row, :, cell_column]  # [cells, k]
+    chosen = _systematic(share, draws, generator)
+    mixed = torch.rand(n, draws, generator=generator, device=x.device).argsort(-1)
+    values = cells.gather(1, chosen.gather(1, mixed)[cell_row])
+    point = (cells * share[cell_row]).sum(-1)
+    for column, law in laws.items():
+        mine = cell_column == column
+        row = cell_row[mine]
+        chance = _levels(cells[mine], share[row], law.view(n, k, -1)[row], effective[row])
+        point[mine] = chance.argmax(-1).double()
+    return Drawn(values, point, effective, impossible)
+
+
+def _levels(codes: Tensor, share: Tensor, law: Tensor, effective: Tensor) -> Tensor:
+    """The probabilities of a category's levels, `[cells, L]`.
+
+    Args:
+        codes: Of the candidates, `[cells, k]`.
+        share: Their weights, which add to one.
+        law: From what they were drawn, `[cells, k, L]`.
+        effective: How many they are worth, `[cells]`.
+    """
+    calm = (share.unsqueeze(-1) * law).sum(1)
+    found = torch.zeros_like(calm).scatter_add(1, codes.long(), share)
+    off = found - calm
+    noise = (1 - calm.square().sum(-1)) / effective
+    kept = (1 - noise / off.square().sum(-1).clamp_min(1e-12)).clamp(min=0)
+    return calm + kept.unsqueeze(-1) * off
+
+
+def _effective(log_w: Tensor) -> Tensor:
+    """The effective number of each row's candidates, `[n]`."""
+    return 1 / log_w.softmax(-1).square().sum(-1)
+
+
+def _evened(
+    walk: Walk, log_w: Tensor, here: Tensor, laws: dict[int, Tensor], generator: Generator
+) -> Tensor:
+    """Draw anew the candidates of these rows if their weights are too unequal."""
+    n, k = log_w.shape
+    uneven = here & (_effective(log_w) < k / 2)
+    if not uneven.any():
+        return log_w
+    kept = torch.arange(k, device=log_w.device).repeat(n, 1)
+    kept[uneven] = _systematic(log_w[uneven].softmax(-1), k, generator)
+    first = k * torch.arange(n, device=log_w.device)
+    chosen = (kept + first.unsqueeze(-1)).flatten()
+    walk.keep(chosen)
+    for column, law in laws.items():
+        laws[column] = law[chosen]
+    return torch.where(uneven.unsqueeze(-1), 0.0, log_w)
+
+
+def _systematic(share: Tensor, draws: int, generator: Generator) -> Tensor:
+    """So many indices for each row, each as often as its share says, but for rounding."""
+    n, k = share.shape
+    start = torch.rand(n, 1, generator=generator, device=share.device)
+    points = (torch.arange(draws, device=share.device) + start) / draws
+    return torch.searchsorted(share.cumsum(-1), points).clamp(max=k - 1)
