@@ -85,6 +85,19 @@ def test_forecast(run, folder, model):
     assert run("forecast", model, folder / "none.csv", "--steps", 3)[0] == 1
 
 
+def test_impute_adds_the_missing_stamps(run, folder, model, tmp_path):
+    out, sure = tmp_path / "filled.csv", tmp_path / "sure.csv"
+    words = ("impute", model, folder / "load.csv", "--seed", 0, "--out", out, "--intervals", sure)
+    assert run(*words)[0] == 0
+    filled = files.read(out)
+    assert filled.num_rows == 600
+    assert filled.column_names == ["at", "load"]
+    assert files.read(sure).num_rows == 2
+    status, said, _ = run(*words[:3], "--draws", 2, "--json")
+    assert status == 0
+    assert len(json.loads(said)["rows"]) == 1200
+
+
 def test_windows_are_the_rows_of_the_other_verbs(run, folder, model):
     data = folder / "load.csv"
     status, said, _ = run("score", model, data, "--draws", 2)

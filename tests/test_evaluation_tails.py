@@ -20,12 +20,18 @@ def test_the_tail_by_hand():
     assert tail_p_values([1, 2, 3, 5], [6])[0] == pytest.approx(3 / 5 * (1 + 1) ** -2)
 
 
-@pytest.mark.parametrize("n", [10, 33])
-def test_exponential_scores_have_uniform_small_p_values(n):
+def test_the_censored_tail_by_hand():
+    # n = 5, k = 3, r = 1: u = 2, excesses 1, 2 and one of at least 2, S = 5; a score of 7 has c = 1
+    p = tail_p_values([1, 2, 3, 4, 99], [7], share=0.6, aside=0.2)
+    assert p[0] == pytest.approx(4 / 6 * (1 + 1) ** -2)
+
+
+@pytest.mark.parametrize(("n", "aside"), [(10, 0.0), (33, 0.0), (33, 0.15)])
+def test_exponential_scores_have_uniform_small_p_values(n, aside):
     rng = np.random.default_rng(n)
     rounds, levels = 20_000, (0.2, 0.05, 0.01, 0.001)
     known, new = rng.exponential(3.0, size=(rounds, n)), rng.exponential(3.0, size=rounds)
-    p = np.array([tail_p_values(a, [b])[0] for a, b in zip(known, new, strict=True)])
+    p = np.array([tail_p_values(a, [b], aside=aside)[0] for a, b in zip(known, new, strict=True)])
     for level in levels:
         error = np.sqrt(level * (1 - level) / rounds)
         assert abs((p <= level).mean() - level) < 4 * error, level
@@ -49,6 +55,7 @@ def test_anomalies_in_the_calibration_make_p_larger():
     known = np.random.default_rng(2).exponential(size=40)
     soiled = np.append(known, [30.0, 50.0])
     assert tail_p_values(soiled, [20.0])[0] > 10 * tail_p_values(known, [20.0])[0]
+    assert tail_p_values(soiled, [20.0], aside=0.1)[0] < tail_p_values(soiled, [20.0])[0] / 10
 
 
 def test_ties_and_one_score_fall_back_on_ranks():

@@ -21,9 +21,17 @@ It is exact for exponential tails, averaged over calibration sets, as a conforma
 law; with heavier tails it is too small far out, with lighter ones too large. Anomalies among the
 calibration scores make S, and so p, larger.
 
+Where nobody has looked whether there are any, the r highest scores are set aside: only that they
+are at least as high as the next one, s_(k-r), is used. Of k exponentials so censored
+
+    S = Σ_{i ≤ k-r} (s_(i) - u) + r (s_(k-r) - u)
+
+is a gamma variable of shape k - r (Epstein & Sobel 1953), and the p-value, with the exponent k - r,
+is as exact as before.
+
 Scores that depend on each other tell less of the tail than as many independent ones. If k of them
-are worth ν k, 0 < ν ≤ 1, the mean excess S/k is as uncertain as a mean of ν k, and k and S above
-become ν k and ν S.
+are worth ν k, 0 < ν ≤ 1, the mean excess is as uncertain as a mean of ν k, and the exponent and S
+above are multiplied by ν.
 
 This module does not know what was scored.
 """
@@ -41,7 +49,12 @@ SHARE = 0.5  # of the calibration scores that the tail is fitted to
 
 
 def tail_p_values(
-    calibration: ArrayLike, scores: ArrayLike, *, share: float = SHARE, worth: float = 1.0
+    calibration: ArrayLike,
+    scores: ArrayLike,
+    *,
+    share: float = SHARE,
+    aside: float = 0.0,
+    worth: float = 1.0,
 ) -> Floats:
     """p-values of scores, continued exponentially beyond the bulk of the calibration's, `[m]`.
 
@@ -49,6 +62,7 @@ def tail_p_values(
         calibration: The scores of calibration items, `[n]`, at least one.
         scores: Those of new items, `[m]`.
         share: k/n, the share of calibration scores that makes the tail.
+        aside: r/n, the share of the highest that may be anomalies themselves; less than `share`.
         worth: ν, how many independent scores a calibration score counts for.
 
     Raises:
@@ -65,10 +79,13 @@ def tail_p_values(
     ranks: Floats = (1.0 + above) / (n + 1.0)
     k = min(int(share * n), n - 1)
     u = known[n - 1 - k]
-    total = float((known[n - k :] - u).sum())  # S
-    if k < 1 or total <= 0:
+    r = min(int(aside * n), k - 1)
+    if k < 1:
+        return ranks
+    total = float((known[n - k : n - r] - u).sum() + r * (known[n - 1 - r] - u))  # S
+    if total <= 0:
         return ranks
     beyond = np.maximum(new - u, 0.0) / (worth * total)
-    tail = (k + 1.0) / (n + 1.0) * np.exp(-worth * k * np.log1p(beyond))
+    tail = (k + 1.0) / (n + 1.0) * np.exp(-worth * (k - r) * np.log1p(beyond))
     found: Floats = np.where(new > u, tail, ranks)
     return found

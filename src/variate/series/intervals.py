@@ -5,11 +5,13 @@ many times, and the calibration's too. Steps are therefore taken in blocks of h,
 being its highest, and
 
     p-value   of a block, against the blocks of the stretches that were held out, with the tail
-              continued beyond the highest of them (`evaluation.tails`)
+              continued beyond their bulk, and the highest set aside, which may be
+              anomalies (`evaluation.tails`)
     alarms    by Benjamini & Hochberg, of all blocks together
 
-An alarm's interval are the steps that score at least as high as the weakest block that is one;
-intervals that are no more than h apart are one.
+With k alarms among m blocks, an interval are the steps whose own score, were it a block's, has a
+p-value of at most q k/m, which is what makes a block an alarm; intervals that are no more than h
+apart are one.
 
 What this promises is less than for rows of a table. Blocks next to each other are not exchangeable:
 their scores depend on each other for about a window, so that the calibration's blocks count for
@@ -33,6 +35,7 @@ __all__ = ["Interval", "block_scores", "intervals", "reason_of"]
 
 Floats = NDArray[np.float64]
 
+ASIDE = 0.15  # of the calibration's blocks, that may be anomalies as nobody has looked
 WORTH = 0.5  # what a block of the calibration counts for, as blocks depend on each other
 
 
@@ -80,18 +83,26 @@ def intervals(found: Sequence[Floats], calibration: Floats, h: int, fdr: float) 
     p_values = [np.where(np.isnan(s), 1.0, 0.0) for s in scores]
     for p, s in zip(p_values, scores, strict=True):
         known = ~np.isnan(s)
-        p[known] = tail_p_values(calibration, s[known], worth=WORTH)
-    every_p, every_s = np.concatenate(p_values), np.concatenate(scores)
-    known = ~np.isnan(every_s)
-    alarm = conformal.benjamini_hochberg(every_p[known], fdr)
-    if not alarm.any():
+        p[known] = tail_p_values(calibration, s[known], aside=ASIDE, worth=WORTH)
+    every = np.concatenate(p_values)
+    judged = every[np.isfinite(np.concatenate(scores))]
+    count = int(conformal.benjamini_hochberg(judged, fdr).sum())
+    if not count:
         return []
-    weakest = float(every_s[known][alarm].min())
+    cut = fdr * count / len(judged)
     return [
         _interval(i, part, np.repeat(p, h), start, end)
         for i, (part, p) in enumerate(zip(found, p_values, strict=True))
-        for start, end in _runs(np.nan_to_num(part, nan=-np.inf) >= weakest, h)
+        for start, end in _runs(_strange(part, calibration, cut), h)
     ]
+
+
+def _strange(score: Floats, calibration: Floats, cut: float) -> NDArray[np.bool_]:
+    """Which steps score as high as a block with a p-value of at most `cut`."""
+    known = ~np.isnan(score)
+    p = np.ones(len(score))
+    p[known] = tail_p_values(calibration, score[known], aside=ASIDE, worth=WORTH)
+    return p <= cut * (1 + 1e-12)
 
 
 def reason_of(

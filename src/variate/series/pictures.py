@@ -109,7 +109,7 @@ def alarm_picture(
 ) -> Picture:
     """One channel of a series over its scores, the alarms marked."""
     caption = (
-        f"{name}, and how strange each step is given the rest of its window, in nats. "
+        f"{name}, and how strange each step is: 0 is usual, 1 is one in ten. "
         f"Marked: {len(spans)} alarm{'' if len(spans) == 1 else 's'}."
     )
     return Picture(lambda: draw_alarms(values, score, spans, name), caption)
@@ -131,7 +131,7 @@ def draw_alarms(
     above.plot(steps, values, color=INK, linewidth=0.7)
     below.plot(steps, score, color=MODEL, linewidth=0.7)
     above.set_ylabel(name)
-    below.set_ylabel("nats")
+    below.set_ylabel("score")
     below.set_xlabel("step")
     below.set_xlim(0, max(len(values) - 1, 1))
     below.set_ylim(bottom=0)
