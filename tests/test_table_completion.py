@@ -148,7 +148,7 @@ def test_where_the_known_columns_say_nothing_all_candidates_count_alike(model):
     x = torch.full((5, 6), torch.nan, dtype=torch.float64)
     nothing = torch.zeros(5, 6, dtype=torch.bool)
     found = complete_rows(model.model_, Cells(x, nothing, nothing), 16, 0)
-    torch.testing.assert_close(found.effective, torch.ones(5, dtype=torch.float64))
+    torch.testing.assert_close(found.effective, torch.full((5,), 16.0, dtype=torch.float64))
     assert found.x.shape == (5, 6)
 
 

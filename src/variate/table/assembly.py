@@ -34,6 +34,7 @@ def assembled(
     # what comes first cannot repeat what comes later
     copies = [(c, copy) for c, copy in codec.copies if c not in first or {*copy.sources} <= first]
     layout = layout_of(codec.modelled, copies, estimator.components)
+    encoder = RowEncoder(layout, tuple(estimator.hidden), posterior)
     habits, noisy = habits_of(codec.schema), estimator.privacy is not None
     codec.width = codec.width or habits.width  # habits may change, a model's file does not
     chain = Chain(
@@ -45,4 +46,4 @@ def assembled(
         number_dropout=0.0 if noisy else habits.number_dropout,
         sums=codec.sums,
     )
-    return VAE(RowEncoder(layout, tuple(estimator.hidden), posterior), RowDecoder(chain), prior)
+    return VAE(encoder, RowDecoder(chain), prior)
