@@ -1,16 +1,20 @@
-"""What every test shares: one thread, a seeded generator of its own, and where the data lies."""
+"""What tests share: one thread, a seeded generator of their own, the data, the command line."""
 
 import os
 
 # Before torch is imported, and inherited by every process that a test starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
+
+from variate import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,3 +47,22 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"there is no data folder {folder}; set VARIATE_DATA to one")
     return folder
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process: (exit status, standard output, standard error)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["variate", *map(str, words)])
+        status: Any = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            status = stop.code or 0
+        said = capsys.readouterr()
+        return int(status), said.out, said.err
+
+    return call

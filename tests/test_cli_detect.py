@@ -1,32 +1,14 @@
 """variate detect and variate recalibrate: what is written, and every stated error."""
 
 import json
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from tables import people
 
-from variate import AnomalyDetector, TableVAE, cli, load
+from variate import AnomalyDetector, TableVAE, load
 from variate.table import alarms, files
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: (exit status, standard output, standard error)."""
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["variate", *map(str, words)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -2,34 +2,16 @@
 
 import json
 import re
-import sys
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from variate import cli, load
+from variate import load
 from variate.table import files
 from variate.table.constraints import LessEqual, Unique, write
 
 QUICK = ["--epochs", "2", "--latent", "2", "--hidden", "16", "--width", "8", "--quiet"]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: (exit status, standard output, standard error)."""
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["variate", *map(str, words)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

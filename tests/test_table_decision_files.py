@@ -1,12 +1,11 @@
 """A decision in a TOML file: what is read from it, what is refused, and its command."""
 
 import json
-import sys
 
 import pytest
 from tables import people
 
-from variate import TableVAE, cli
+from variate import TableVAE
 from variate.errors import OptionError
 from variate.table import files
 from variate.table.decision_files import read_decision
@@ -119,21 +118,6 @@ def folder(tmp_path_factory):
     model = TableVAE(latent=3, hidden=(16,), width=8, epochs=3)
     model.fit(folder / "people.csv").save(folder / "m.variate")
     return folder
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["variate", *map(str, words)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return call
 
 
 def test_decide_keeps_the_rows_and_adds_the_decision(run, folder, tmp_path):
