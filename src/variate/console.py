@@ -37,13 +37,17 @@ def deliver(rows: Any, out: Path | None, *, json: bool) -> None:
 
 
 def report(figures: dict[str, Any], *, json: bool) -> None:
-    """Figures, a line each, or as one JSON object; vectors are in the JSON only."""
+    """Figures, a line each, or as one JSON object.
+
+    Vectors, and what is said of each of many columns, are in the JSON only.
+    """
     if json:
         print_json(figures)
         return
     for name, value in figures.items():
         if isinstance(value, dict):
-            report({f"{name}.{key}": inner for key, inner in value.items()}, json=False)
+            flat = {k: inner for k, inner in value.items() if not isinstance(inner, dict)}
+            report({f"{name}.{key}": inner for key, inner in flat.items()}, json=False)
         elif not isinstance(value, list | tuple):
             write_line(f"{name:>28}  {_short(value)}")
 
