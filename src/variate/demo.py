@@ -38,7 +38,7 @@ def table(folder: Path, *, epochs: int | None, seed: int) -> dict[str, Any]:
          f"{len(test):,} kept aside, {frame.shape[1]} columns")  # fmt: skip
     model = TableVAE(epochs=epochs, seed=seed, verbose=True).fit(train)
     model.save(folder / "model.variate")
-    evaluation = model.evaluate(test, seed=seed)
+    evaluation = model.evaluate(test, seed=seed, train=train, target="health")
     evaluation.to_html(folder / "report.html")
     sampled = model.sample(1000, seed=seed)
     files.write(sampled, folder / "sampled.csv")
