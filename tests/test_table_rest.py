@@ -10,6 +10,7 @@ from variate.distributions import Categorical, Numeric, RowLayout
 from variate.distributions.scores import Copy
 from variate.models import VAE, posteriors, priors
 from variate.table.chain import Chain
+from variate.table.guide import Guide
 from variate.table.network import RowEncoder
 from variate.table.rest import Rest, given_rest
 from variate.table.rows import RowDecoder
@@ -121,3 +122,11 @@ def test_quantiles_and_the_likeliest_by_hand():
     assert float(weight[0]) == pytest.approx(0.5)
     assert value[1:].isnan().all()
     assert rest.effective.tolist() == pytest.approx([1 / 0.295, 1 / 0.34, 4.0])
+
+
+def test_a_guess_of_a_column_that_is_never_there():
+    layout = RowLayout((Numeric(*KNOTS, low=-4, high=4, gaps=True), Categorical(3)))
+    x = torch.tensor([[NAN, 1.0], [NAN, 2.0]], dtype=torch.float64)
+    law = Guide(layout, 0, x).law(x)
+    assert law.sample().isfinite().all()
+    assert law.log_prob(torch.zeros(2, dtype=torch.float64)).isfinite().all()

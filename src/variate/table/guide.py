@@ -47,10 +47,11 @@ class Guide:
         features = self._features(x[present])
         score = layout.map_of(column)(x[present, column].unsqueeze(-1)).squeeze(-1)
         square = features.T @ features
-        square += RIDGE * len(features) * torch.eye(len(square), dtype=x.dtype, device=x.device)
+        ridge = RIDGE * max(1, len(features))
+        square += ridge * torch.eye(len(square), dtype=x.dtype, device=x.device)
         self.weights = torch.linalg.solve(square, features.T @ score)
-        left = score - features @ self.weights
-        self.spread = BROADER * float(left.square().mean().sqrt().clamp(NARROWEST, 1.0))
+        left = (score - features @ self.weights).square().sum() / max(1, len(score))
+        self.spread = BROADER * float(left.sqrt().clamp(NARROWEST, 1.0)) if len(score) else BROADER
 
     def law(self, x: Tensor) -> NumberLaw:
         """The guess for rows `[M, C]`, whatever they have in the column."""
