@@ -205,6 +205,18 @@ def test_recalibration_replaces_or_extends(detector, tmp_path):
     assert any(issubclass(w.category, DataWarning) for w in said)
 
 
+def test_an_interrupted_fit_leaves_nothing_behind(monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    fitted = AnomalyDetector().fit(normal(60))
+    before = fitted.score_samples(normal(5, seed=1))
+    monkeypatch.setattr(Known, "learn", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.fit(normal(60) * 100)
+    np.testing.assert_array_equal(fitted.score_samples(normal(5, seed=1)), before)
+
+
 # -- files ----------------------------------------------------------------------------------------
 
 

@@ -128,6 +128,7 @@ WRONG = {
     "--given": (["sample", "MODEL", "--given", "a=b"], "--given is for models of the kind 'table'"),
     "--rows": (["sample", "MODEL", "--rows", "DATA"], "--rows is for models of the kind 'table'"),
     "balance": (["balance", "MODEL", "DATA", "--column", "load"], "balance is for models"),
+    "decide": (["decide", "MODEL", "DATA", "--spec", "DATA"], "decide is for models"),
     "--target": (["evaluate", "MODEL", "DATA", "--target", "load"], "--target is for models"),
     "--column": (["fit", "DATA", "--kind", "series", "--column", "a=integer"], "--column is for"),
     "--window": (["fit", "DATA", "--window", "9"], "--window is for series"),

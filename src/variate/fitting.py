@@ -22,12 +22,18 @@ HELD_OUT_ROWS = 2_000  # the standard error is reported beside the figure
 
 
 @contextmanager
-def unchanged_by_failure(estimator: Any) -> Iterator[None]:
-    """Take back what an estimator has learned within, if it fails; Ctrl-C is no failure."""
+def unchanged_by_failure(estimator: Any, *, by_interruption: bool = False) -> Iterator[None]:
+    """Take back what an estimator has learned within, if it fails.
+
+    Args:
+        estimator: The estimator.
+        by_interruption: Whether Ctrl-C is a failure too: where what there is then is of no use.
+    """
     before = dict(vars(estimator))
+    failures = (Exception, KeyboardInterrupt) if by_interruption else (Exception,)
     try:
         yield
-    except Exception:
+    except failures:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise

@@ -117,7 +117,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             OptionError: An argument cannot be used.
         """
         share("level", self.level)
-        with unchanged_by_failure(self):
+        with unchanged_by_failure(self, by_interruption=True):
             x = self._first_seen(X)
             wide = self.features_.expand(x)
             self.scales_ = Scales(wide)

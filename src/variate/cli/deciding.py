@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from variate.cli.app import Data, Json, Model, Out, Seed, app, load
+from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, load
 from variate.console import deliver, expect_writable
 
 __all__ = ["decide"]
@@ -37,9 +37,10 @@ def decide(
     from variate.table.decision_files import read_decision
 
     expect_writable(out)
+    fitted = load(model)
+    expect_kind(fitted, "table", "decide")
     decision = read_decision(spec)
     table = files.read(data)
-    fitted = load(model)
     with files.naming(data):
         made = fitted.decide(
             table,

@@ -94,7 +94,7 @@ def given_rest(model: VAE, x: Tensor, column: int, *, draws: int = 64, seed: int
         model: Of rows, in evaluation mode.
         x: The rows, `[N, C]`; NaN = a gap. In the column it is what was found.
         column: Its position.
-        draws: K, the codes that are drawn for each row.
+        draws: K, the codes that are drawn for each row; an even number, for they come in halves.
         seed: Makes the result repeatable.
     """
     assert isinstance(model.decoder, RowDecoder)
