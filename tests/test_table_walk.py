@@ -16,7 +16,16 @@ LATENT = 3
 COLUMNS = (
     Numeric((-3.0, 0.0, 0.0, 9.0), (-2.0, -0.3, 0.4, 2.0), low=-3.0, high=9.0),
     Categorical(3, gaps=True),
-    Numeric((-0.5, 20.5), (-2.0, 2.0), 1.0, atoms=(0.0, 3.0), gaps=True, low=0.0, high=20.0),
+    Numeric(
+        (-0.25, 20.25),
+        (-2.0, 2.0),
+        0.5,
+        density=True,  # in nats per unit: atoms, too, are divided by the step
+        atoms=(0.0, 3.0),
+        gaps=True,
+        low=0.0,
+        high=20.0,
+    ),
     Numeric((-0.5, 3.5), (-2, 2), 1.0, atoms=(0.0, 1.0, 3.0), closed=True, low=0.0, high=3.0),
     Numeric(
         (-9.0, 9.0),

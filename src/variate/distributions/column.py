@@ -183,13 +183,14 @@ class NumberLaw:
         gap, atoms = values.isnan(), len(self.column.atoms)
         x = torch.where(gap, self.column.low, values)
         lower, width, offset = (part.squeeze(-1) for part in self.maps.cells(x.unsqueeze(-1)))
-        mass = self.mixture.log_mass(lower.float(), width.float()) + offset.float()
+        point = width == 0
+        unit = torch.where(point, 0.0, offset).float()  # of a cell: of all that it holds
+        mass = self.mixture.log_mass(lower.float(), width.float())
+        mass = mass + torch.where(point, offset, 0.0).float()
         same = (self._fixed() - x.unsqueeze(-1)).abs() <= self._tolerance()
-        mass = torch.where(
-            (width == 0) & same.any(-1), NEVER, mass
-        )  # its density is no probability
+        mass = torch.where(point & same.any(-1), NEVER, mass)  # its density is no probability
         fixed = self.log_w.masked_fill(~same, NEVER).logsumexp(-1)
-        found = torch.logaddexp(fixed, self.log_w[:, atoms] + mass)
+        found = torch.logaddexp(fixed, self.log_w[:, atoms] + mass) + unit
         of_gap = self.log_w[:, atoms + 1] if self.column.gaps else torch.zeros_like(found)
         return torch.where(gap, of_gap, found)
 
