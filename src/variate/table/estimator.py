@@ -235,6 +235,7 @@ class TableVAE(Estimator):
         }
         if self.epochs is None and self.minutes is None:
             chosen["epochs"] = habits.steps * min(batch, rows) / rows
+            chosen["patience"] = habits.patience
         return chosen
 
     def _blank(self, codec: Codec) -> Tensor:
