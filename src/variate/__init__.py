@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from variate import errors, evaluation, objectives, privacy
     from variate.anomaly import AnomalyDetector
     from variate.evaluation.decisions import Risk
+    from variate.image import ImageVAE
     from variate.kinds import fit, load
     from variate.models import VAE, flows, likelihoods, posteriors, priors
     from variate.privacy import Privacy
@@ -42,6 +43,7 @@ __all__ = [
     "Between",
     "Encoding",
     "Evaluation",
+    "ImageVAE",
     "Imputation",
     "Pooled",
     "Privacy",
@@ -75,6 +77,7 @@ _HOMES = {
     "Between": "variate.table",
     "Encoding": "variate.records",
     "Evaluation": "variate.records",
+    "ImageVAE": "variate.image",
     "Imputation": "variate.table",
     "Pooled": "variate.table",
     "Privacy": "variate.privacy",

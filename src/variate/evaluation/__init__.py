@@ -13,6 +13,7 @@ from variate.evaluation.latent import (
     posterior_means,
     total_correlation,
 )
+from variate.evaluation.passes import BLOCK, block_of
 from variate.evaluation.predictive import (
     Reliability,
     brier_score,
@@ -30,6 +31,7 @@ from variate.evaluation.summary import summary
 from variate.evaluation.tails import tail_p_values
 
 __all__ = [
+    "BLOCK",
     "MMD",
     "Bounds",
     "Choice",
@@ -41,6 +43,7 @@ __all__ = [
     "TwoSample",
     "active_units",
     "aggregate_gap",
+    "block_of",
     "bounds",
     "brier_score",
     "calibration_error",

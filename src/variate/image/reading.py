@@ -83,6 +83,10 @@ class Pictures:
     names: list[str] | None
     notes: dict[str, Any]
 
+    def labels(self) -> list[Any]:
+        """What to call the pictures: their names, or their numbers from 0."""
+        return list(range(len(self.x))) if self.names is None else list(self.names)
+
 
 def read(raw: Any, wanted: Wanted, *, scratch: Path | None = None, show: bool = False) -> Pictures:
     """Pictures of any sort as levels.
