@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from variate.anomaly import AnomalyDetector
     from variate.evaluation.decisions import Risk
     from variate.kinds import fit, load
-    from variate.models import VAE, flows, likelihoods, posteriors, priors
+    from variate.models import VAE, flows, likelihoods, pixels, posteriors, priors
     from variate.privacy import Privacy
     from variate.records import Alarms, Encoding, Evaluation
     from variate.series import SeriesVAE
@@ -61,6 +61,7 @@ __all__ = [
     "likelihoods",
     "load",
     "objectives",
+    "pixels",
     "pool",
     "posteriors",
     "priors",
@@ -98,6 +99,7 @@ _ROOMS = {
     "flows": "variate.models.flows",
     "likelihoods": "variate.models.likelihoods",
     "objectives": "variate.objectives",
+    "pixels": "variate.models.pixels",
     "posteriors": "variate.models.posteriors",
     "constraints": "variate.table.constraints",
     "priors": "variate.models.priors",
