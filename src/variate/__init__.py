@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from variate.evaluation.decisions import Risk
     from variate.image import ImageVAE
     from variate.kinds import fit, load
-    from variate.models import VAE, flows, likelihoods, posteriors, priors
+    from variate.models import VAE, flows, likelihoods, pixels, posteriors, priors
     from variate.privacy import Privacy
     from variate.records import Alarms, Encoding, Evaluation
     from variate.series import SeriesVAE
@@ -63,6 +63,7 @@ __all__ = [
     "likelihoods",
     "load",
     "objectives",
+    "pixels",
     "pool",
     "posteriors",
     "priors",
@@ -101,6 +102,7 @@ _ROOMS = {
     "flows": "variate.models.flows",
     "likelihoods": "variate.models.likelihoods",
     "objectives": "variate.objectives",
+    "pixels": "variate.models.pixels",
     "posteriors": "variate.models.posteriors",
     "constraints": "variate.table.constraints",
     "priors": "variate.models.priors",
