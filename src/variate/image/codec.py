@@ -142,6 +142,18 @@ class ImageCodec(Codec):
             for picture in rendered(x, self.levels)
         ]
 
+    def eight_bits(self, items: Any) -> NDArray[np.uint8]:
+        """Pictures, in the form in which `decode` gives them, as `[N, H, W, C]` of 8 bits."""
+        if self.outward.sort == "pictures":
+            arrays = [np.asarray(item) for item in items]
+            return np.stack([a[..., None] if a.ndim == 2 else a for a in arrays])
+        values = np.asarray(items).astype(np.float64) * (255 / self._full)
+        if self.outward.axes == "nhw":
+            values = values[..., None]
+        elif self.outward.axes == "nchw":
+            values = values.transpose(0, 2, 3, 1)
+        return np.rint(values).clip(0, 255).astype(np.uint8)
+
     def state(self) -> dict[str, Any]:
         """What was learned, as JSON-able values."""
         return {

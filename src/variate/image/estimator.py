@@ -247,9 +247,7 @@ class ImageVAE(Estimator):
 
     # -- the verbs of pictures ------------------------------------------------------------------
 
-    def evaluate(
-        self, X: Any, *, draws: int = 64, seed: int = 0, train: Any = None
-    ) -> Evaluation:
+    def evaluate(self, X: Any, *, draws: int = 64, seed: int = 0, train: Any = None) -> Evaluation:
         """Measure the model on pictures that it has not seen.
 
         Args:

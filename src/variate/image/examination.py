@@ -197,7 +197,5 @@ class _View:
             f"training picture, and reconstructions of pictures that training has not seen "
             f"{figures['held_out_to_training']:.3f} (medians of root mean squares, in shares of "
             "the full scale). Were the first much smaller, training pictures would be repeated.",
-            pictures=(
-                sheet(pictures, shown, "Below each drawn picture the nearest of training."),
-            ),
+            pictures=(sheet(pictures, shown, "Below each drawn picture the nearest of training."),),
         )

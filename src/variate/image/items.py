@@ -15,6 +15,7 @@ from variate.image.pixelwise import place_of, unexpected
 
 __all__ = ["PictureItems"]
 
+
 class PictureItems(alarms.Items):
     """Pictures that are looked at for anomalies; they are read once.
 

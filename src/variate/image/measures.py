@@ -44,9 +44,9 @@ def likeness(x: Tensor, again: Tensor, levels: int) -> dict[str, float]:
     except ImportError as error:
         raise MissingExtraError("SSIM", "scikit-image", "image") from error
     a, b = x.double().numpy(), again.double().numpy()
-    error = ((a - b) ** 2).mean((1, 2, 3))
+    squared = ((a - b) ** 2).mean((1, 2, 3))
     with np.errstate(divide="ignore"):
-        psnr = np.minimum(10 * np.log10((levels - 1) ** 2 / error), MOST_DB)
+        psnr = np.minimum(10 * np.log10((levels - 1) ** 2 / squared), MOST_DB)
     similar = [
         structural_similarity(p, q, data_range=levels - 1, channel_axis=0, win_size=WINDOW)
         for p, q in zip(a, b, strict=True)

@@ -35,9 +35,7 @@ HOT = np.array([[253, 253, 251], [240, 160, 60], [190, 30, 30], [60, 0, 20]], np
 Bytes = NDArray[np.uint8]
 
 
-def grid(
-    pictures: Bytes, columns: int | None = None, *, gap: int = 2, most: int = GRID
-) -> Bytes:
+def grid(pictures: Bytes, columns: int | None = None, *, gap: int = 2, most: int = GRID) -> Bytes:
     """Pictures side by side.
 
     Args:
@@ -95,9 +93,7 @@ def write_picture(pixels: Bytes, path: str | Path) -> Path:
     return path
 
 
-def write_folder(
-    pictures: Bytes, path: str | Path, names: Sequence[str] | None = None
-) -> Path:
+def write_folder(pictures: Bytes, path: str | Path, names: Sequence[str] | None = None) -> Path:
     """A PNG for each picture `[N, H, W, C]`, in a folder that is empty or new.
 
     Raises:
@@ -107,7 +103,9 @@ def write_folder(
     try:
         folder.mkdir(exist_ok=True)
         if any(folder.iterdir()):
-            raise OutputError(f"cannot write to the folder {folder}: it is not empty; name a new one.")
+            raise OutputError(
+                f"cannot write to the folder {folder}: it is not empty; name a new one."
+            )
     except OSError as error:
         if isinstance(error, OutputError):
             raise

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,11 @@ class Pictures:
     def labels(self) -> list[Any]:
         """What to call the pictures: their names, or their numbers from 0."""
         return list(range(len(self.x))) if self.names is None else list(self.names)
+
+    def part(self, numbers: Sequence[int]) -> Pictures:
+        """Some of the pictures."""
+        names = None if self.names is None else [self.names[n] for n in numbers]
+        return replace(self, x=self.x[list(numbers)], names=names)
 
 
 def read(raw: Any, wanted: Wanted, *, scratch: Path | None = None, show: bool = False) -> Pictures:

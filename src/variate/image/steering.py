@@ -31,7 +31,9 @@ def along(center: Floats, dimensions: Sequence[int], values: Floats) -> Floats:
     """
     for d in dimensions:
         if not 0 <= d < len(center):
-            raise OptionError(f"there is no latent dimension {d}; there are 0 to {len(center) - 1}.")
+            raise OptionError(
+                f"there is no latent dimension {d}; there are 0 to {len(center) - 1}."
+            )
     codes = np.tile(center, (len(dimensions) * len(values), 1))
     for i, d in enumerate(dimensions):
         codes[i * len(values) : (i + 1) * len(values), d] = values
