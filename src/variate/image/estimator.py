@@ -38,7 +38,7 @@ from variate.image.pixelwise import unexpected
 from variate.image.reading import Pictures
 from variate.image.records import Inpainted
 from variate.image.steering import along, difference, expect_code
-from variate.models import VAE
+from variate.models import VAE, priors
 from variate.options import at_least, whole
 from variate.preparation import Prepared, split
 from variate.records import Evaluation
@@ -49,7 +49,7 @@ __all__ = ["ImageVAE"]
 STEPS = 3_000  # of training, by default
 BATCH = 128
 EXAMPLE = 2_048  # pictures that a learned prior starts from
-MOST_LATENT, FEWEST_LATENT = 64, 8
+MOST_LATENT, FEWEST_LATENT = 128, 16
 
 
 class ImageVAE(Estimator):
@@ -66,11 +66,12 @@ class ImageVAE(Estimator):
             Bernoulli for two levels, else a mixture of discretised logistics.
         width: Channels of the networks' maps at half size.
         depth: Residual blocks of the networks at each size.
-        latent: Latent dimensions; None chooses from the size of a picture, 8 to 64.
+        latent: Latent dimensions; None chooses from the size of a picture, 16 to 128.
         beta: The weight of the KL term, warmed up over the first tenth; 1 is the ELBO.
         objective: What is maximised instead, such as `vt.objectives.TotalCorrelation(6.0)`.
         posterior: q(z|x), such as `vt.posteriors.LowRankGaussian(8, rank=2)`; None is diagonal.
-        prior: p(z), such as `vt.priors.Vamp(32)`; None is standard normal.
+        prior: p(z), such as `vt.priors.Vamp(32)`; None is standard normal in training, then a
+            mixture fitted to the codes.
         epochs: The budget in passes over the pictures; None and no minutes: 3,000 steps.
         minutes: The budget in minutes of wall time.
         batch_size: Pictures per step; None is 128.
@@ -223,6 +224,9 @@ class ImageVAE(Estimator):
 
     def _point(self, likelihood: Distribution) -> Tensor:
         return likelihood.mean
+
+    def _default_prior(self, latent: int) -> nn.Module:
+        return priors.Aggregate(latent)
 
     def _default_latent(self, codec: Codec) -> int:
         assert isinstance(codec, ImageCodec)

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from variate.errors import OptionError
-from variate.evaluation import BLOCK
 from variate.image.codec import ImageCodec
 from variate.models.pixels import BernoulliPixels, LogisticMixturePixels
 from variate.nets.conv import ConvDecoder, ConvEncoder
 
 __all__ = ["PictureDecoder", "decoder_of", "encoder_of", "head_of"]
 
-PIXELS_AT_ONCE = 1 << 15  # of a block of pictures; some 2 kB each while a mixture is evaluated
+PIXELS_AT_ONCE = 1 << 14  # of a block of pictures; some 2 kB each while a mixture is evaluated
+MOST_AT_ONCE = 128  # pictures: a block is filled up, which few pictures should not cost much
 
 
 class PictureDecoder(nn.Module):
@@ -39,7 +39,7 @@ class PictureDecoder(nn.Module):
         super().__init__()
         self.body = body
         self.head = head
-        self.block = max(4, min(BLOCK, PIXELS_AT_ONCE // (size[0] * size[1])))
+        self.block = max(4, min(MOST_AT_ONCE, PIXELS_AT_ONCE // (size[0] * size[1])))
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z) of codes z `[S, B, D]`."""
