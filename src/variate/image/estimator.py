@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from variate import verbs
 from variate.codec import Codec
 from variate.errors import DataError, OptionError
 from variate.estimator import Estimator
@@ -37,7 +38,7 @@ from variate.image.network import decoder_of, encoder_of
 from variate.image.pixelwise import unexpected
 from variate.image.reading import Pictures
 from variate.image.records import Inpainted
-from variate.image.steering import along, difference, expect_code
+from variate.image.steering import along, difference, expect_code, told_by
 from variate.models import VAE, priors
 from variate.options import at_least, whole
 from variate.preparation import Prepared, split
@@ -49,6 +50,7 @@ __all__ = ["ImageVAE"]
 STEPS = 3_000  # of training, by default
 BATCH = 128
 EXAMPLE = 2_048  # pictures that a learned prior starts from
+TOLD = 512  # pictures by which latent dimensions are put in order
 MOST_LATENT, FEWEST_LATENT = 128, 16
 
 
@@ -217,6 +219,10 @@ class ImageVAE(Estimator):
             chosen["epochs"] = STEPS * batch / rows
         return chosen
 
+    def _settle(self, prepared: Prepared) -> None:
+        mean, scale = verbs.encode(self.model_, prepared.example[:TOLD])
+        self.facts_["nats_per_dimension"] = told_by(mean.numpy(), scale.numpy())
+
     def _blank(self, codec: Codec) -> Tensor:
         assert isinstance(codec, ImageCodec)
         kind = torch.uint8 if codec.levels <= 256 else torch.int32
@@ -311,9 +317,9 @@ class ImageVAE(Estimator):
         return self.decode(along(center, order, np.linspace(-extent, extent, steps)))
 
     def dimensions_by_use(self) -> list[int]:
-        """The latent dimensions, those that say most about held-out pictures first."""
-        kl = self.facts_.get("held_out", {}).get("kl_per_dimension")
-        return list(range(self.latent_)) if kl is None else [int(d) for d in np.argsort(kl)[::-1]]
+        """The latent dimensions, those that say most about pictures first."""
+        told = self.facts_.get("nats_per_dimension", [0.0] * self.latent_)
+        return [int(d) for d in np.argsort(-np.asarray(told), kind="stable")]
 
     def direction(self, X: Any, labels: Any) -> NDArray[np.float64]:
         """The direction in the latent space from pictures without a label to those with it.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["map_of_codes", "sheet", "stacked"]
 
 WIDE, SMALL = 7.2, 3.4  # inches
-SMALL_GRID, LARGE_GRID = 640, 1400  # pixels
+SMALL_GRID, LARGE_GRID = 490, 1037  # pixels, as many as are drawn: lines of two stay lines
 THUMBNAILS = 22  # to a side of the map
 
 Bytes = NDArray[np.uint8]
@@ -36,7 +36,7 @@ def stacked(*rows: Bytes) -> Bytes:
 
 def sheet(pictures: Bytes, columns: int, caption: str, *, small: bool = False) -> Picture:
     """Pictures `[N, H, W, C]` in rows, as a part of a report."""
-    pixels = grid(pictures, columns, gap=1, most=SMALL_GRID if small else LARGE_GRID)
+    pixels = grid(pictures, columns, gap=2, most=SMALL_GRID if small else LARGE_GRID)
     return Picture(lambda: _drawn(pixels, SMALL if small else WIDE), caption)
 
 

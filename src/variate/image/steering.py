@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from variate.errors import DataError, OptionError
 
-__all__ = ["along", "difference", "expect_code"]
+__all__ = ["along", "difference", "expect_code", "told_by"]
+
+SHARPEST = 1e-4  # the standard deviation of a code that counts as none
 
 Floats = NDArray[np.float64]
 
@@ -66,6 +68,20 @@ def difference(codes: Floats, labels: Any) -> Floats:
         raise DataError("all labels are the same; a direction needs pictures with and without.")
     towards: Floats = codes[has].mean(0) - codes[~has].mean(0)
     return towards
+
+
+def told_by(mean: Floats, scale: Floats) -> list[float]:
+    """About how many nats each latent dimension tells of an item.
+
+    ½ log(1 + Var[mu] / E[sigma²]): the mutual information of a normal signal in normal noise.
+
+    Args:
+        mean: Of q(z|x), `[N, D]`.
+        scale: Of q(z|x), `[N, D]`.
+    """
+    noise = (scale**2).mean(0) + SHARPEST**2
+    told = 0.5 * np.log1p(mean.var(0) / noise)
+    return [round(float(nats), 4) for nats in told]
 
 
 def expect_code(direction: Any, latent: int) -> Floats:
