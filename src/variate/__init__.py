@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from variate.anomaly import AnomalyDetector
     from variate.evaluation.decisions import Risk
     from variate.kinds import fit, load
-    from variate.models import VAE, flows, likelihoods, pixels, posteriors, priors
+    from variate.models import (
+        VAE,
+        Ladder,
+        flows,
+        image_ladder,
+        likelihoods,
+        pixels,
+        posteriors,
+        priors,
+    )
     from variate.privacy import Privacy
     from variate.records import Alarms, Encoding, Evaluation
     from variate.series import SeriesVAE
@@ -43,6 +52,7 @@ __all__ = [
     "Encoding",
     "Evaluation",
     "Imputation",
+    "Ladder",
     "Pooled",
     "Privacy",
     "RelatedTables",
@@ -58,6 +68,7 @@ __all__ = [
     "evaluation",
     "fit",
     "flows",
+    "image_ladder",
     "likelihoods",
     "load",
     "objectives",
@@ -77,6 +88,7 @@ _HOMES = {
     "Encoding": "variate.records",
     "Evaluation": "variate.records",
     "Imputation": "variate.table",
+    "Ladder": "variate.models",
     "Pooled": "variate.table",
     "Privacy": "variate.privacy",
     "RelatedTables": "variate.table",
@@ -88,6 +100,7 @@ _HOMES = {
     "augmentation_gain": "variate.table",
     "balance": "variate.table",
     "fit": "variate.kinds",
+    "image_ladder": "variate.models",
     "load": "variate.kinds",
     "pool": "variate.table",
     "propose_constraints": "variate.table",
