@@ -179,11 +179,11 @@ class ConvGroup(nn.Module):
         self.width = width
         self.grow = nn.Sequential(*(Upsample(width, width, size) for size in grow or ()))
         self.prior_first = _conv(width, inner)
-        self.prior_law = _conv(inner, 2 * latent, scale=_QUIET)
-        self.prior_step = _conv(inner, width, scale=scale)
+        self.prior_law = _conv(inner, 2 * latent, 1, _QUIET)
+        self.prior_step = _conv(inner, width, 1, scale)
         self.posterior_state = _conv(width, inner)
         self.posterior_context = _conv(width, inner)
-        self.posterior_law = _conv(inner, 2 * latent, scale=_QUIET)
+        self.posterior_law = _conv(inner, 2 * latent, 1, _QUIET)
         self.mix = _conv(latent, width, 1, scale)
         self.block = ResidualBlock(width, scale=scale)
 
