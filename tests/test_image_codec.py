@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from variate.errors import DataError, OptionError, OutputError, SchemaError
-from variate.image.binarizing import PixelSource, binarized
+from variate.image.binarizing import binarized
 from variate.image.codec import ImageCodec, rendered
 from variate.image.pictures import animate, grid, heat, write_folder, write_picture
+from variate.image.sources import NumberedSource, source_of
 from variate.training import Source
 
 SHAPES = {"nhw": (5, 9, 8), "nhwc": (5, 9, 8, 3), "nchw": (5, 4, 9, 8)}
@@ -92,7 +93,7 @@ def test_arrays_are_resized_where_a_size_is_asked_for():
 
 def test_the_chance_of_a_one_is_the_grey_level():
     x = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).repeat(4000, 1, 1, 1)
-    source = PixelSource(x, torch.arange(4000), 256)
+    source = source_of(x, torch.arange(4000), 256, large=False)
     assert isinstance(source, Source)
     drawn = next(source.batches(0, 4000, seed=3)).float().mean(0).flatten()
     expected = torch.arange(256) / 255
@@ -102,16 +103,25 @@ def test_the_chance_of_a_one_is_the_grey_level():
 
 def test_each_step_draws_anew_and_can_be_entered():
     x = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8)
-    source = PixelSource(x, torch.arange(10, 50), 256)
-    stream = source.batches(0, 40, seed=1)
-    first, second = next(stream), next(stream)
-    assert (first.sum(0) != second.sum(0)).any()
-    assert torch.equal(next(source.batches(1, 40, seed=1)), second)
-    halves = [next(source.batches(1, 40, seed=1, rank=r, world=2)) for r in range(2)]
-    assert torch.equal(torch.cat(halves), second)
-    assert set(source.rows(0, 40, seed=1).tolist()) == set(range(40))
-    plain = next(PixelSource(x, torch.arange(10, 50), None).batches(0, 40, seed=1))
-    assert plain.max() > 1
+    for large in (False, True):
+        source = source_of(x, torch.arange(10, 50), 256, large=large)
+        stream = source.batches(0, 40, seed=1)
+        first, second = next(stream), next(stream)
+        assert (first.sum(0) != second.sum(0)).any()
+        assert torch.equal(next(source.batches(1, 40, seed=1)), second)
+        assert set(source.rows(0, 40, seed=1).tolist()) == set(range(40))
+
+
+def test_pictures_on_the_disk_come_in_the_order_of_those_in_memory():
+    x = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8)
+    numbers = torch.arange(10, 50)
+    source = NumberedSource(x, numbers)
+    assert isinstance(source, Source)
+    batch = next(source.batches(3, 16, seed=1))
+    assert torch.equal(batch, x[numbers[source.rows(3, 16, seed=1)]])
+    halves = [next(source.batches(3, 16, seed=1, rank=r, world=2)) for r in range(2)]
+    assert torch.equal(torch.cat(halves), batch)
+    assert torch.equal(source_of(x, numbers, None, large=False), x[10:])
 
 
 def test_a_picture_is_binarised_alike_beside_any_others():

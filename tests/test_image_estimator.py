@@ -135,6 +135,17 @@ def test_grey_can_be_made_binary_by_chance():
     assert model.facts_["training_rows"] == 450
 
 
+def test_pictures_that_are_large_stay_on_the_disk(tmp_path, monkeypatch):
+    for i in range(40):
+        Image.fromarray(X[i] * 15).save(tmp_path / f"{i:02d}.png")
+    options = {"width": 4, "latent": 2, "epochs": 2}
+    resident = vt.ImageVAE(**options).fit(tmp_path)
+    monkeypatch.setattr("variate.image.files.LARGE", 100)
+    monkeypatch.setattr("variate.image.estimator.LARGE", 100)
+    streamed = vt.ImageVAE(**options).fit(tmp_path)
+    assert np.array_equal(streamed.score_samples(X[:3] * 15), resident.score_samples(X[:3] * 15))
+
+
 # ---- bad input --------------------------------------------------------------------------------
 
 

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from variate.evaluation.decisions import Risk
     from variate.image import ImageVAE
     from variate.kinds import fit, load
-    from variate.models import VAE, flows, likelihoods, pixels, posteriors, priors
+    from variate.models import (
+        VAE,
+        Ladder,
+        flows,
+        image_ladder,
+        likelihoods,
+        pixels,
+        posteriors,
+        priors,
+    )
     from variate.privacy import Privacy
     from variate.records import Alarms, Encoding, Evaluation
     from variate.series import SeriesVAE
@@ -45,6 +54,7 @@ __all__ = [
     "Evaluation",
     "ImageVAE",
     "Imputation",
+    "Ladder",
     "Pooled",
     "Privacy",
     "RelatedTables",
@@ -60,6 +70,7 @@ __all__ = [
     "evaluation",
     "fit",
     "flows",
+    "image_ladder",
     "likelihoods",
     "load",
     "objectives",
@@ -80,6 +91,7 @@ _HOMES = {
     "Evaluation": "variate.records",
     "ImageVAE": "variate.image",
     "Imputation": "variate.table",
+    "Ladder": "variate.models",
     "Pooled": "variate.table",
     "Privacy": "variate.privacy",
     "RelatedTables": "variate.table",
@@ -91,6 +103,7 @@ _HOMES = {
     "augmentation_gain": "variate.table",
     "balance": "variate.table",
     "fit": "variate.kinds",
+    "image_ladder": "variate.models",
     "load": "variate.kinds",
     "pool": "variate.table",
     "propose_constraints": "variate.table",

@@ -24,6 +24,7 @@ This module does not know where the parameters come from.
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -107,6 +108,7 @@ class DiscretisedLogisticMixture(Distribution):
         self.scale = scale
         self.levels = levels
         self.slopes = slopes
+        self._slopes = () if slopes is None else slopes.unbind(-3)
         super().__init__(location.shape[:-4], location.shape[-3:], validate_args=validate_args)
 
     @property
@@ -142,23 +144,26 @@ class DiscretisedLogisticMixture(Distribution):
 
     def log_prob_of_pixels(self, value: Tensor) -> Tensor:
         """Log-probability of each pixel, all its channels together, in nats: `[*batch, H, W]`."""
-        x = value.to(self.location.dtype).unsqueeze(-4)  # [..., 1, C, H, W]
+        x = value.to(self.location.dtype).unsqueeze(-4).unbind(-3)  # C of [..., 1, H, W]
         total = self.logits
-        for c in range(self.event_shape[0]):
-            rate = self.scale[..., c, :, :].reciprocal()
-            distance = (x[..., c, :, :] - self._moved(c, x)) * rate
-            total = total + _log_mass(x[..., c, :, :], distance, rate / 2, self.levels)
+        for c, (location, scale) in enumerate(self._channels()):
+            rate = scale.reciprocal()
+            distance = (x[c] - self._moved(c, location, x)) * rate
+            total = total + _log_mass(x[c], distance, rate / 2, self.levels)
         return total.logsumexp(-3)
 
-    def _moved(self, c: int, x: Tensor) -> Tensor:
+    def _channels(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Location and scale of each channel, `[*batch, K, H, W]`."""
+        # one unbind: a slice per channel would fill zeros for all the others on the way back
+        return zip(self.location.unbind(-3), self.scale.unbind(-3), strict=True)
+
+    def _moved(self, c: int, location: Tensor, x: Sequence[Tensor]) -> Tensor:
         """The location of channel c, moved by the channels before it, `[*batch, K, H, W]`."""
-        location = self.location[..., c, :, :]
-        if self.slopes is None:
-            return location
-        first = c * (c - 1) // 2
-        for j in range(c):
-            slope = self.slopes[..., first + j, :, :]
-            location = torch.addcmul(location, slope, x[..., j, :, :] - self.middle)
+        if self._slopes:
+            first = c * (c - 1) // 2
+            for j in range(c):
+                slope = self._slopes[first + j]
+                location = torch.addcmul(location, slope, x[j] - self.middle)
         return location
 
     @property
@@ -170,10 +175,8 @@ class DiscretisedLogisticMixture(Distribution):
         half a level from the mean of the discretised law; for more it is an approximation.
         """
         means: list[Tensor] = []
-        for c in range(self.event_shape[0]):
-            scale = self.scale[..., c, :, :]
-            before = torch.stack(means, -3) if means else self.location
-            location = self._moved(c, before)
+        for c, (location, scale) in enumerate(self._channels()):
+            location = self._moved(c, location, means)
             low, high = location / scale, (location - self.levels + 1) / scale
             means.append(scale * (F.softplus(low) - F.softplus(high)))
         weights = self.logits.exp().unsqueeze(-3)
@@ -186,15 +189,15 @@ class DiscretisedLogisticMixture(Distribution):
         logits = self.logits.expand(*batch, *self.logits.shape[-3:])
         noise = -torch.empty_like(logits).exponential_().log()  # Gumbel: the arg-max is a draw
         k = (logits + noise).argmax(-3, keepdim=True)  # [*batch, 1, H, W]
-        x = self.location.new_zeros(*batch, 1, *self.event_shape)
-        for c in range(self.event_shape[0]):
-            location = self._moved(c, x).expand(logits.shape).gather(-3, k).squeeze(-3)
-            scale = self.scale[..., c, :, :].expand(logits.shape).gather(-3, k).squeeze(-3)
+        x: list[Tensor] = []  # C of [*batch, 1, H, W]
+        for c, (location, scale) in enumerate(self._channels()):
+            location = self._moved(c, location, x).expand(logits.shape).gather(-3, k)
+            scale = scale.expand(logits.shape).gather(-3, k)
             # a zero stands for the cell between it and the generator's next number
             uniform = torch.rand_like(location).clamp_min(torch.finfo(location.dtype).eps / 4)
             drawn = location + scale * (uniform.log() - torch.log1p(-uniform))
-            x[..., 0, c, :, :] = drawn.round().clamp(0, self.levels - 1)
-        return x.squeeze(-4).to(level_type(self.levels))
+            x.append(drawn.round().clamp(0, self.levels - 1))
+        return torch.cat(x, -3).to(level_type(self.levels))
 
 
 def _log_mass(x: Tensor, distance: Tensor, half: Tensor, levels: int) -> Tensor:

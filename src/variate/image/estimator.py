@@ -28,7 +28,6 @@ from variate import verbs
 from variate.codec import Codec
 from variate.errors import DataError, OptionError
 from variate.estimator import Estimator
-from variate.image.binarizing import PixelSource
 from variate.image.codec import ImageCodec
 from variate.image.examination import examined
 from variate.image.files import LARGE
@@ -38,6 +37,7 @@ from variate.image.network import decoder_of, encoder_of
 from variate.image.pixelwise import unexpected
 from variate.image.reading import Pictures
 from variate.image.records import Inpainted
+from variate.image.sources import source_of
 from variate.image.steering import along, difference, expect_code, told_by
 from variate.models import VAE, priors
 from variate.options import at_least, whole
@@ -184,11 +184,11 @@ class ImageVAE(Estimator):
                 "thousands to draw new ones that are worth looking at."
             )
         training, validation, held_out = split(torch.arange(len(x)), self.seed)
-        streamed = self.binarize or x.numel() * x.element_size() > LARGE
         levels = pictures.scale.levels if self.binarize else None
+        large = x.numel() * x.element_size() > LARGE
         return Prepared(
             codec=codec,
-            training=PixelSource(x, training, levels) if streamed else x[training],
+            training=source_of(x, training, levels, large=large),
             example=codec.levelled(x[training[:EXAMPLE]]),
             validation=None if validation is None else codec.levelled(x[validation]),
             held_out=None if held_out is None else codec.levelled(x[held_out]),

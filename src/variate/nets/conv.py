@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from variate.errors import OptionError
 
-__all__ = ["ConvDecoder", "ConvEncoder", "ResidualBlock", "Upsample", "scaled", "sizes"]
+__all__ = ["ConvDecoder", "ConvEncoder", "ResidualBlock", "Upsample", "halved", "scaled", "sizes"]
 
 _SMALLEST = 8  # the least side of an image
 _COARSEST = 8  # sides are halved until one is no larger
@@ -47,10 +47,18 @@ def sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
             f"an image must be at least {_SMALLEST}x{_SMALLEST} pixels, but is {height}x{width}; "
             "make it larger, or take a perceptron (nets.MLP) for images as small as this"
         )
-    found = [(height, width)]
-    while len(found) == 1 or min(found[-1]) > _COARSEST:
-        height, width = (height + 1) // 2, (width + 1) // 2
-        found.append((height, width))
+    times = 1
+    while min(halved(size, times)[-1]) > _COARSEST:
+        times += 1
+    return halved(size, times)
+
+
+def halved(size: tuple[int, int], times: int) -> list[tuple[int, int]]:
+    """The size (H, W), and so many halves of it, rounded up."""
+    found = [size]
+    for _ in range(times):
+        height, width = found[-1]
+        found.append(((height + 1) // 2, (width + 1) // 2))
     return found
 
 
