@@ -11,6 +11,7 @@ import variate as vt
 from variate.errors import DataError, DataWarning, OptionError
 from variate.image.inpainting import completions
 from variate.image.pixelwise import log_prob_of_pixels, place_of, unexpected
+from variate.specification import describe
 
 pytestmark = pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning")
 
@@ -73,6 +74,20 @@ def test_a_model_file_holds_all_of_it(model, tmp_path):
     assert np.array_equal(again.sample(3, seed=1), model.sample(3, seed=1))
     assert np.array_equal(again.score_samples(X[:3]), model.score_samples(X[:3]))
     assert "8 x 8" in again.codec_.schema
+
+
+def test_a_hostile_model_file_is_refused(model):
+    for name, value in (
+        ("depth", 10**9),
+        ("width", 10**7),
+        ("likelihood", vt.pixels.LogisticMixturePixels(1, 17, 3)),
+    ):
+        manifest, weights = model._described()
+        parameters = {**manifest["parameters"]["dict"], name: describe(value)}
+        if name == "likelihood":
+            parameters[name]["arguments"]["components"] = 10**10
+        with pytest.raises((ValueError, RuntimeError)):
+            vt.ImageVAE._restored({**manifest, "parameters": {"dict": parameters}}, weights)
 
 
 def test_vary_and_interpolate(model):

@@ -20,6 +20,7 @@ from variate.nets.conv import ConvDecoder, ConvEncoder
 __all__ = ["PictureDecoder", "decoder_of", "encoder_of", "head_of"]
 
 PIXELS_AT_ONCE = 1 << 14  # of a block of pictures; some 2 kB each while a mixture is evaluated
+DEEPEST = 64
 MOST_AT_ONCE = 128  # pictures: a block is filled up, which few pictures should not cost much
 
 
@@ -48,7 +49,13 @@ class PictureDecoder(nn.Module):
 
 
 def encoder_of(codec: ImageCodec, posterior: nn.Module, width: int, depth: int) -> nn.Module:
-    """x `[B, C, H, W]` -> q(z|x)."""
+    """x `[B, C, H, W]` -> q(z|x).
+
+    Raises:
+        OptionError: There are more blocks than any network of pictures has.
+    """
+    if depth > DEEPEST:
+        raise OptionError(f"depth must be at most {DEEPEST}, got {depth}.")
     body = ConvEncoder(codec.channels, codec.size, codec.levels, width, depth)
     return nn.Sequential(body, posterior)
 
