@@ -302,6 +302,13 @@ def test_an_evaluation_measures_and_shows(model, binary, tmp_path):
     assert 0 < found["ssim"] < 1
     assert 0 < found["drawn_to_training"] < 1
     page = found.to_html(tmp_path / "report.html").read_text()
-    for title in ("Drawn pictures", "Reconstructions", "Latent dimensions", "A map", "strangest"):
+    for title in (
+        "Bits per dimension",
+        "Drawn pictures",
+        "Reconstructions",
+        "Latent dimensions",
+        "A map",
+        "strangest",
+    ):
         assert title in page
     binary.evaluate((X[1000:1003] > 7).astype(np.uint8)).to_html(tmp_path / "report.html")

@@ -29,7 +29,7 @@ from variate.codec import Codec
 from variate.errors import DataError, OptionError
 from variate.estimator import Estimator
 from variate.image.codec import ImageCodec
-from variate.image.examination import examined
+from variate.image.examination import examined, in_bits
 from variate.image.files import LARGE
 from variate.image.inpainting import completions
 from variate.image.items import PictureItems
@@ -37,7 +37,7 @@ from variate.image.network import decoder_of, encoder_of
 from variate.image.pixelwise import unexpected
 from variate.image.reading import Pictures
 from variate.image.records import Inpainted
-from variate.image.sources import source_of
+from variate.image.sources import affordable, source_of
 from variate.image.steering import along, difference, expect_code, told_by
 from variate.models import VAE, priors
 from variate.options import at_least, whole
@@ -183,7 +183,7 @@ class ImageVAE(Estimator):
                 "there is one picture, and a model is fitted to many: hundreds at the least, "
                 "thousands to draw new ones that are worth looking at."
             )
-        training, validation, held_out = split(torch.arange(len(x)), self.seed)
+        training, validation, held_out = affordable(split(torch.arange(len(x)), self.seed), x)
         levels = pictures.scale.levels if self.binarize else None
         large = x.numel() * x.element_size() > LARGE
         return Prepared(
@@ -274,7 +274,8 @@ class ImageVAE(Estimator):
         check_is_fitted(self)
         x = self._rows(X)
         own = examined(self, x, None if train is None else self._rows(train), seed)
-        return self._evaluation(x, own, draws=draws, seed=seed)
+        found = self._evaluation(x, own, draws=draws, seed=seed)
+        return in_bits(found, self.codec_.levels)
 
     def score_table(self, X: Any, *, draws: int = 64) -> Any:
         """`score_samples` as a pyarrow table: the picture's name or number, and the score.

@@ -8,6 +8,8 @@
 This module does not know how a model is trained.
 """
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +26,10 @@ from variate.image.pixelwise import unexpected
 from variate.image.steering import along
 from variate.models import priors
 from variate.randomness import isolated
+from variate.records import Evaluation
 from variate.report import Section
 
-__all__ = ["examined"]
+__all__ = ["examined", "in_bits"]
 
 MEASURED = 500  # reconstructions
 MAPPED = 1_500  # pictures on the map
@@ -64,6 +67,22 @@ def examined(
         figures |= closeness
         sections.insert(1, section)
     return figures, sections
+
+
+def in_bits(evaluation: Evaluation, levels: int) -> Evaluation:
+    """An evaluation whose report says its bits per dimension, too."""
+    bits, elbo = (evaluation[f"{name}bits_per_dimension"] for name in ("", "elbo_"))
+    if bits is None:
+        return evaluation
+    section = Section(
+        "Bits per dimension",
+        f"{bits:.4f} by the log-likelihood, {elbo:.4f} by the ELBO: nats per picture, divided by "
+        f"log 2 and by the numbers of a picture. Whoever knows nothing needs log₂ {levels} = "
+        f"{math.log2(levels):.3g} bits.",
+    )
+    first, *others = evaluation.report.sections
+    report = replace(evaluation.report, sections=(first, section, *others))
+    return replace(evaluation, report=report)
 
 
 class _View:

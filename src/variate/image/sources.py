@@ -7,12 +7,16 @@ from collections.abc import Generator as Generates
 from contextlib import closing
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from variate.image.binarizing import binary
 from variate.training import AugmentedSource, MemorySource, Source
 
-__all__ = ["NumberedSource", "source_of"]
+__all__ = ["NumberedSource", "affordable", "source_of"]
+
+FEWEST_HELD_OUT = 100
+NUMBERS_HELD_OUT = 400_000  # pixels times channels of all of them, each scored with 64 draws, twice
 
 
 class NumberedSource:
@@ -43,6 +47,24 @@ class NumberedSource:
     def rows(self, step: int, size: int, seed: int, rank: int = 0, world: int = 1) -> Tensor:
         """The numbers of the pictures in the batch of `step`, among those of the source."""
         return self._numbers.rows(step, size, seed, rank, world)
+
+
+def affordable(
+    parts: tuple[Tensor, Tensor | None, Tensor | None], x: Tensor
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Fewer held-out pictures where they are large, so that scoring them takes a minute or so.
+
+    The others go to training.
+
+    Args:
+        parts: As `preparation.split` makes them.
+        x: The pictures `[N, C, H, W]`.
+    """
+    training, validation, held_out = parts
+    if held_out is None:
+        return parts
+    most = max(FEWEST_HELD_OUT, NUMBERS_HELD_OUT // x[0].numel())
+    return torch.cat([training, held_out[most:]]).sort().values, validation, held_out[:most]
 
 
 def source_of(x: Tensor, numbers: Tensor, levels: int | None, *, large: bool) -> Tensor | Source:
