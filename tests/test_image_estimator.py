@@ -205,6 +205,11 @@ def test_the_kind_is_guessed(tmp_path):
     np.save(tmp_path / "flat.npy", X[:50].reshape(50, -1))
     with pytest.raises(DataError, match="three or four axes"):
         vt.fit(str(tmp_path / "flat.npy"))
+    with pytest.raises(DataError, match="neither pictures nor"):
+        vt.fit(str(tmp_path))
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="there is nothing in the folder"):
+        vt.fit(str(tmp_path / "none"))
 
 
 # ---- the verbs of pictures --------------------------------------------------------------------

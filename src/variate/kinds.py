@@ -10,6 +10,7 @@ from typing import Any
 from variate import bundle
 from variate.errors import DataError, ModelFileError, OptionError
 from variate.estimator import Estimator
+from variate.image.files import SUFFIXES
 from variate.image.recognition import are_pictures
 from variate.table import files
 
@@ -111,6 +112,11 @@ def kind_of(data: Any) -> str:
     path = Path(data)
     if files.suffix_of(path) is not None or (path.is_dir() and any(path.glob("**/*.parquet"))):
         return "table"
+    if path.is_dir():
+        holds = "neither pictures nor .parquet files" if any(path.iterdir()) else "nothing"
+        raise DataError(
+            f"there is {holds} in the folder {path}; pictures end in {', '.join(SUFFIXES)}."
+        )
     raise DataError(
         f"{path}: this does not say what kind of data it is. Tables end in "
         f"{', '.join(files.SUFFIXES)}; pictures are a folder of them, or an .npy or .npz file "
