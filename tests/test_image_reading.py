@@ -278,6 +278,8 @@ def test_arrays_are_checked_against_what_is_known():
     assert read(x, known).x.shape == (3, 1, 9, 9)
     assert read(x[..., None], known).x.shape == (3, 1, 9, 9)
     assert (read(x / 255, known).x.numpy()[:, 0] == x).all()
+    with pytest.warns(DataWarning, match="multiply by 255"):
+        read((x > 99).astype(float), known)
     with pytest.raises(SchemaError, match="2 levels"):
         read(x, Wanted((9, 9), 1, Scale(2, 1.0)))
     with pytest.raises(SchemaError, match="3 channels"):

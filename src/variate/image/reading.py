@@ -10,6 +10,7 @@ This module does not know what is learned of pictures.
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from variate.errors import DataError, SchemaError
+from variate.errors import DataError, DataWarning, SchemaError
 from variate.image import files
 from variate.image.arrays import Scale, channels_last, levels_of, scale_of
 from variate.image.decoding import Form, fitted, pillow
@@ -168,6 +169,13 @@ def _from_array(values: Array, place: str, wanted: Wanted) -> Pictures:
     axes = _axes(values, place, wanted)
     scale = wanted.scale or scale_of(values, place)
     levels = levels_of(values, scale, place)
+    if scale.levels > 2 and values.dtype.kind == "f" and 0 < levels.max() <= 1:
+        warnings.warn(
+            f"{place} holds 0 and 1 only, which are the lowest two of {scale.levels} levels; if 1 "
+            f"shall be the highest, multiply by {(scale.levels - 1) * scale.unit:g}.",
+            DataWarning,
+            stacklevel=4,
+        )
     x = levels[:, None] if axes == "nhw" else levels
     x = x.transpose(0, 3, 1, 2) if axes == "nhwc" else x
     _expect_channels(x.shape[1], wanted, place)
