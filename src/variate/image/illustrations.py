@@ -72,7 +72,7 @@ def map_of_codes(pictures: Bytes, codes: Floats, caption: str) -> Picture:
 @styled()
 def _draw_map(pictures: Bytes, places: Floats) -> Figure:
     figure, ax = canvas(WIDE, WIDE)
-    low, high = np.quantile(places, [0.002, 0.998], axis=0)
+    low, high = np.quantile(places, [0.01, 0.99], axis=0)
     span = np.maximum(high - low, 1e-9)
     cells = np.floor((places - low) / span * THUMBNAILS).astype(int)
     side = span / THUMBNAILS
