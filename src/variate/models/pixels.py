@@ -23,7 +23,6 @@ This module does not know the network before the head.
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
-from torch.nn.parameter import is_lazy
 
 from variate.distributions.continuous import ContinuousBernoulli
 from variate.distributions.gaussian import bounded_scale
@@ -52,7 +51,7 @@ class _Maps(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         maps = features.flatten(0, 1)
-        if is_lazy(self.conv.weight):
+        if isinstance(self.conv, nn.LazyConv2d):
             self.conv(maps[:1])  # takes F from it
         # a batched product, not a convolution: a map of each parameter then lies in one piece in
         # either layout of the features, and what follows is done map by map
