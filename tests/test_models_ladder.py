@@ -304,6 +304,43 @@ class TestConvolutions:
             assert latent.posterior.mean.dtype == latent.kl().dtype == torch.float32
         assert inference.log_weight(x).dtype == torch.float32
 
+    def test_maps_stay_in_the_layout_of_the_weights(self):
+        """Each that does not costs a copy: only the image and the start may."""
+        model, x = binary(), images()
+        model(x)
+        torch.manual_seed(3)
+        expected = model(x).log_weight(x)
+        model.to(memory_format=torch.channels_last)
+        copied = []
+
+        def look(module, given, _):
+            if not given[0].is_contiguous(memory_format=torch.channels_last):
+                copied.append(module)
+
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d):
+                module.register_forward_hook(look)
+        torch.manual_seed(3)
+        torch.testing.assert_close(model(x).log_weight(x), expected, rtol=1e-4, atol=1e-3)
+        assert copied in (
+            [model.groups[0].prior_first],
+            [model.encoder.stem, model.groups[0].prior_first],
+        )
+
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore")
+    def test_the_compiler_takes_it_as_one_graph(self):
+        """Nothing in it waits for a value or is left to Python."""
+        model, x = binary(), images()
+        model(x)
+        whole = torch.compile(
+            lambda x: model(x, 2).log_weight(x), backend="eager", fullgraph=True, dynamic=False
+        )
+        torch.manual_seed(3)
+        expected = model(x, 2).log_weight(x)
+        torch.manual_seed(3)
+        torch.testing.assert_close(whole(x), expected)
+
     def test_it_learns_through_the_loop(self):
         x = torch.zeros(256, 1, *SIZE, dtype=torch.uint8)
         x[torch.arange(256), 0, torch.randint(0, 12, (256,))] = 1  # one bright line

@@ -3,9 +3,10 @@
 from itertools import islice
 
 import torch
+from training_tiny import correlated, digest, tiny
 
 import variate as vt
-from variate.training import AugmentedSource, MemorySource, Source
+from variate.training import AugmentedSource, MemorySource, Source, Step
 
 GREY = torch.arange(256).reshape(32, 1, 2, 4).to(torch.uint8)
 
@@ -50,6 +51,31 @@ def test_it_trains():
     source = AugmentedSource(MemorySource(GREY), lambda x, g: binary(x, g).float())
     *_, finished = vt.train(model, vt.objectives.ELBO(), source, epochs=3, batch_size=8)
     assert finished.step == 12
+
+
+def test_a_run_that_was_broken_off_sees_the_batches_of_one_that_was_not(tmp_path):
+    """With the norms that are usual, which `skip` asks for."""
+
+    def noisy(x, generator):
+        return x + 0.3 * torch.randn(x.shape, generator=generator)
+
+    options = {"epochs": 6, "batch_size": 20, "seed": 3, "skip": 1.5, "clip": None}
+    digests = []
+    for broken in (False, True):
+        model, source = tiny(), AugmentedSource(MemorySource(correlated(200)), noisy)
+        file = tmp_path / f"{broken}.checkpoint"
+        options |= {"checkpoint": file, "checkpoint_seconds": 1e9}
+        if broken:
+            run = vt.train(model, vt.objectives.ELBO(), source, **options)
+            for event in run:
+                if isinstance(event, Step) and event.step == 33:
+                    break
+            run.close()
+            model = tiny()
+        for _ in vt.train(model, vt.objectives.ELBO(), source, resume=broken, **options):
+            pass
+        digests.append(digest(model))
+    assert digests[0] == digests[1]
 
 
 class Float(torch.nn.Module):

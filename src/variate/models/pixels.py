@@ -50,7 +50,15 @@ class _Maps(nn.Module):
         self.conv = nn.LazyConv2d(maps, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        raw: Tensor = self.conv(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        maps = features.flatten(0, 1)
+        if isinstance(self.conv, nn.LazyConv2d):
+            self.conv(maps[:1])  # takes F from it
+        # a batched product, not a convolution: a map of each parameter then lies in one piece in
+        # either layout of the features, and what follows is done map by map
+        weight = self.conv.weight.flatten(1).expand(len(maps), -1, -1)
+        bias = self.conv.bias.unsqueeze(-1).expand(len(maps), -1, 1)
+        raw = torch.baddbmm(bias, weight, maps.flatten(2))
+        raw = raw.unflatten(-1, maps.shape[-2:]).unflatten(0, features.shape[:2])
         return raw.to(torch.promote_types(raw.dtype, torch.float32))
 
 

@@ -194,7 +194,8 @@ class ConvGroup(nn.Module):
         inside = F.silu(_over(self.prior_first, F.silu(h)))
         mean, raw = _wide(_over(self.prior_law, inside)).chunk(2, -3)
         prior = Normal(mean, bounded_scale(raw + _ONE), validate_args=False)
-        return Independent(prior, 3, validate_args=False), h + _over(self.prior_step, inside)
+        # the layout in memory is that of the first term: the convolution's
+        return Independent(prior, 3, validate_args=False), _over(self.prior_step, inside) + h
 
     def posterior(self, h: Tensor, context: Tensor, prior: Distribution) -> Distribution:
         """q(z|h, x) from the state `[S, B, F, h, w]` and the context `[B, F, h, w]`."""
