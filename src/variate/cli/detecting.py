@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, app, load
+from variate.cli.detectors import looked_at
 from variate.console import deliver, expect_writable, print_json, report, say
 from variate.errors import OptionError
 
@@ -39,7 +40,8 @@ def detect(
 
     Of a series it writes a row for each alarm: `start`, `end`, `score`, `p_value`, `reasons`.
 
-    DATA may be larger than memory.
+    DATA may be larger than memory. For a detector (`variate fit --kind anomaly`) it may be a .npy
+    array, if the detector was fitted on one.
 
     Example: `variate detect people.variate people.csv --fdr 0.1 --out alarms.csv`
     """
@@ -57,9 +59,9 @@ def detect(
     fitted.verbose = True  # scoring many rows is worth a line
     if normal is not None:
         with files.naming(normal):
-            fitted.recalibrate(normal, **_draws(fitted, draws))
+            fitted.recalibrate(_rows(fitted, normal), **_draws(fitted, draws))
     with files.naming(data):
-        found, tables = alarm_tables(fitted, data, fdr=fdr, draws=draws)
+        found, tables = alarm_tables(fitted, _rows(fitted, data), fdr=fdr, draws=draws)
         figures = {
             "rows": len(found.score), "anomalies": int(found.anomaly.sum()), "fdr": fdr,
             "calibration_rows": found.calibration, "drift_p_value": found.drift,
@@ -111,13 +113,20 @@ def recalibrate(
         return
     verbose, fitted.verbose = fitted.verbose, True
     with files.naming(data):
-        fitted.recalibrate(data, extend=extend, **_draws(fitted, draws))
+        fitted.recalibrate(_rows(fitted, data), extend=extend, **_draws(fitted, draws))
     fitted.verbose = verbose
     fitted.save(out)
     say(f"wrote {out}")
     rows = fitted.calibration_.rows
     draws = fitted.calibration_.draws
     report({"model": str(out), "calibration_rows": rows, "draws": draws}, json=json)
+
+
+def _rows(fitted: Any, data: Path) -> Any:
+    """What is looked at: a detector may have learned from an array."""
+    if fitted.kind != "anomaly":
+        return data
+    return looked_at(data, array=fitted.codec_ is None)
 
 
 def _draws(fitted: Any, draws: int | None) -> dict[str, int]:

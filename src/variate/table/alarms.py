@@ -85,13 +85,13 @@ class TableItems(Items):
 
 
 def alarm_tables(
-    estimator: Any, data: str | Path, *, fdr: float, draws: int | None
+    estimator: Any, data: Any, *, fdr: float, draws: int | None
 ) -> tuple[Judgement, Iterator[pa.Table]]:
     """The alarms of a file's rows: what was found, and the tables that tell it, batch by batch.
 
     Args:
         estimator: A `TableVAE`, or a detector, fitted.
-        data: The file.
+        data: The file, or what else it detects in.
         fdr: The most that the expected share of false alarms may be.
         draws: For the scores; None for as many as the calibration has.
     """
