@@ -54,12 +54,12 @@ def test_what_would_be_expected_is_the_conditional_law(model):
     assert float(found["x"].ratio) == pytest.approx(4.2, abs=1.5)
     for name in ("c", "sign", "day: week", "gap"):
         if name in found:
-            assert float(found[name].ratio) < reasons.STRANGE
+            assert float(found[name].ratio) < wording.STRANGE
 
 
 def test_a_level_that_does_not_go_with_the_others(model):
     found = found_in(model, changed(c=1.5, sign="minus"))
-    assert float(found["sign"].ratio) > reasons.STRANGE
+    assert float(found["sign"].ratio) > wording.STRANGE
     assert float(found["sign"].sure) > 0.9
     assert float(found_in(model, changed())["sign"].ratio) == pytest.approx(0, abs=0.05)
     assert np.isnan(float(found["sign"].low))

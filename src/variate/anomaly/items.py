@@ -13,9 +13,9 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from variate.alarms import Items
-from variate.anomaly.reasons import Wording, explain
+from variate.anomaly.reasons import explain
 from variate.table.alarms import TableItems
-from variate.table.wording import Words
+from variate.table.wording import Wording, Words
 
 __all__ = ["ArrayItems", "RowItems"]
 

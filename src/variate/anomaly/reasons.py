@@ -16,37 +16,22 @@ This module does not know which rows are alarms.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from variate.anomaly.features import Features, Group
 from variate.anomaly.scales import Scales
 from variate.anomaly.voices import Voices
+from variate.table.wording import Wording, strangest
 
-__all__ = ["Wording", "explain"]
+__all__ = ["explain"]
 
-STRANGE = 3.0  # nats
-NAMED = 4  # columns of a row, at the most
 WITHIN = 1.645  # deviations either side, for 90 %
 LEAST = 0.01  # of the share of a level
 EXPLAINED = 1_000  # rows, at the most
-
-
-class Wording(Protocol):
-    """How the cells of some rows are written; see `table.wording.Words`."""
-
-    def home(self, c: int) -> tuple[str, ...]:
-        """The user's columns that the c-th column is about."""
-
-    def cell(self, row: int, c: int) -> str:
-        """What was found."""
-
-    def told(self, c: int, values: NDArray[np.float64], rows: Sequence[int]) -> list[str]:
-        """Other values of a column, in so many rows."""
 
 
 class _Finding(NamedTuple):
@@ -80,7 +65,7 @@ def explain(
     ]
     near = voices.like(wide, scales)
     like = words_of(torch.stack([_of(group, near) for group in features.groups], 1))
-    named = _named(words, found)
+    named = strangest(words, torch.stack([finding.ratio for finding in found], 1))
     described = _described(words, found, named)
     texts = []
     for i, columns in enumerate(named):
@@ -91,18 +76,6 @@ def explain(
         texts.append(text)
     left = len(x) - len(rows)
     return [*texts, *[f"not explained: {EXPLAINED:,} rows here are stranger"] * left]
-
-
-def _named(words: Wording, found: Sequence[_Finding]) -> list[list[int]]:
-    """For each row the columns that are worth naming, the strangest of each of the user's."""
-    named = []
-    for ratios in torch.stack([finding.ratio for finding in found], 1).tolist():
-        first: dict[tuple[str, ...], int] = {}
-        for c in sorted(range(len(ratios)), key=lambda c: -ratios[c]):
-            if ratios[c] >= STRANGE:
-                first.setdefault(words.home(c), c)
-        named.append(list(first.values())[:NAMED])
-    return named
 
 
 def _finding(

@@ -32,13 +32,11 @@ from variate.distributions.rows import Numeric, RowLayout
 from variate.models import VAE
 from variate.table.rest import given_rest
 from variate.table.rows import RowDecoder
-from variate.table.wording import Words
+from variate.table.wording import Words, strangest
 
 __all__ = ["Finding", "explain", "findings", "nearest"]
 
 DRAWS = 64  # of the conditional laws
-STRANGE = 3.0  # nats: twenty times less likely than what would be expected
-NAMED = 4  # columns of a row, at the most
 EXPLAINED = 1_000  # rows of a part, at the most
 NEAR = 2_000  # normal rows, at the most, among which the nearest is looked for
 FAR = 3.0  # normal scores that are as far apart as different levels
@@ -87,7 +85,7 @@ def explain(
     found = findings(model, rows, seed=estimator.seed)
     near = nearest(model.decoder.chain.layout, rows, x, np.flatnonzero(normal))
     words = Words(codec, rows, None if table is None else table.take(told))
-    named = _named(words, found)
+    named = strangest(words, torch.stack([finding.ratio for finding in found], 1))
     described = _described(words, found, named)
     if near is not None:
         like = Words(codec, x[near], None if table is None else table.take(near))
@@ -164,19 +162,6 @@ def nearest(
 
 
 # -- in words -----------------------------------------------------------------------------------
-
-
-def _named(words: Words, found: Sequence[Finding]) -> list[list[int]]:
-    """For each row the columns of x that are worth naming, the strangest of each of the user's."""
-    named = []
-    for ratios in torch.stack([finding.ratio for finding in found], 1).tolist():
-        order = sorted(range(len(ratios)), key=lambda c: -ratios[c])
-        first: dict[tuple[str, ...], int] = {}
-        for c in order:
-            if ratios[c] >= STRANGE:
-                first.setdefault(words.home(c), c)
-        named.append(list(first.values())[:NAMED])
-    return named
 
 
 def _described(

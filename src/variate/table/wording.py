@@ -13,7 +13,7 @@ This module does not know why a cell is looked at.
 
 import datetime
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,10 +27,25 @@ from variate.table.constrained import ConstrainedCodec
 from variate.table.constraints.combinations import FittedCombinations
 from variate.table.constraints.sums import FittedFormula
 
-__all__ = ["Words", "homes", "shown"]
+__all__ = ["STRANGE", "Wording", "Words", "homes", "shown", "strangest"]
 
+STRANGE = 3.0  # nats: twenty times less likely than what would be expected
+NAMED = 4  # columns of a row, at the most
 WIDE = 40  # characters of a value
 SEED = 0  # of keys, which are never told
+
+
+class Wording(Protocol):
+    """How the cells of some rows are written."""
+
+    def home(self, c: int) -> tuple[str, ...]:
+        """The user's columns that the c-th column of x is about."""
+
+    def cell(self, row: int, c: int) -> str:
+        """What was found: COLUMN=VALUE."""
+
+    def told(self, c: int, values: NDArray[np.float64], rows: Sequence[int]) -> list[str]:
+        """Other values of the c-th column of x `[M]`, in so many rows."""
 
 
 class Words:
@@ -86,6 +101,23 @@ class Words:
         if isinstance(made, pa.DictionaryArray):
             made = made.dictionary_decode()
         return shown(made[0].as_py())
+
+
+def strangest(words: Wording, ratios: Tensor) -> list[list[int]]:
+    """For each row the columns that are worth naming, each of the user's once, the strangest first.
+
+    Args:
+        words: Of the rows.
+        ratios: By how much what would be expected is likelier than what was found, `[N, C]`.
+    """
+    named = []
+    for row in ratios.tolist():
+        first: dict[tuple[str, ...], int] = {}
+        for c in sorted(range(len(row)), key=lambda c: -row[c]):
+            if row[c] >= STRANGE:
+                first.setdefault(words.home(c), c)
+        named.append(list(first.values())[:NAMED])
+    return named
 
 
 def homes(codec: ConstrainedCodec) -> list[tuple[str, ...]]:
