@@ -132,10 +132,10 @@ def test_on_the_command_line(run, model, rows, tmp_path):
 def test_the_share_of_false_alarms_of_500_rows():
     """Held-out rows alone raise no alarm; all rows raise them, of which few are false."""
     false, found, without, small = [], [], [], []
-    for seed in range(4):
+    for seed in range(3):
         rows, new = people(500, seed=seed), people(3_000, seed=100 + seed)
         model = TableVAE(**TINY | {"epochs": 30, "seed": seed}).fit(rows)
-        odd = new[2_500:].assign(age=19.0, income=150_000.0)
+        odd = new[2_500:].assign(age=19.0, income=1_000_000.0)
         normal, strange = (-model.score_samples(part) for part in (new[:2_500], odd))
         held_out = model.calibration_
         cross_calibrate(model, rows)
