@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         augmentation_gain,
         balance,
         constraints,
+        cross_calibrate,
         pool,
         propose_constraints,
     )
@@ -54,6 +55,7 @@ __all__ = [
     "augmentation_gain",
     "balance",
     "constraints",
+    "cross_calibrate",
     "errors",
     "evaluation",
     "fit",
@@ -86,6 +88,7 @@ _HOMES = {
     "VAE": "variate.models",
     "augmentation_gain": "variate.table",
     "balance": "variate.table",
+    "cross_calibrate": "variate.table",
     "fit": "variate.kinds",
     "load": "variate.kinds",
     "pool": "variate.table",

@@ -9,7 +9,6 @@ from typing import Any
 
 from variate import bundle
 from variate.errors import DataError, ModelFileError, OptionError
-from variate.estimator import Estimator
 from variate.table import files
 
 __all__ = ["KINDS", "estimator_class", "fit", "kind_of", "load"]
@@ -27,8 +26,10 @@ def fit(data: Any, *, kind: str | None = None, **arguments: Any) -> Any:
 
     Args:
         data: A frame (pandas, polars, pyarrow), an array `[N, C]`, or the path of a table.
-        kind: "table" or "series"; None finds out (a series is never guessed: say so).
-        **arguments: The constructor's, such as `minutes=3` (see `TableVAE` and `SeriesVAE`).
+        kind: "table", "series" or "anomaly"; None finds out whether it is a table (the others are
+            never guessed: say so).
+        **arguments: The constructor's, such as `minutes=3` (see `TableVAE`, `SeriesVAE` and
+            `AnomalyDetector`).
 
     Returns:
         The fitted estimator.
@@ -75,15 +76,16 @@ def load(path: str | Path) -> Any:
         ) from error
 
 
-def estimator_class(kind: str) -> type[Estimator]:
-    """The estimator of a kind.
+def estimator_class(kind: str) -> type[Any]:
+    """The estimator of a kind, or the detector.
 
     Raises:
         OptionError: There is no such kind.
     """
-    if kind not in KINDS:
-        raise OptionError(f"there is no kind {kind!r}; there is: {', '.join(KINDS)}.")
-    found: type[Estimator] = _class_at(KINDS[kind])
+    kinds = KINDS | DETECTORS
+    if kind not in kinds:
+        raise OptionError(f"there is no kind {kind!r}; there is: {', '.join(kinds)}.")
+    found: type[Any] = _class_at(kinds[kind])
     return found
 
 
