@@ -33,8 +33,9 @@ class Blind(nn.Module):
 
 
 class Line(nn.Module):
-    def __init__(self):
+    def __init__(self, phi=0.0):
         super().__init__()
+        self.phi = phi
         self.weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
         self.units = Units(SCALING)
 
@@ -42,7 +43,8 @@ class Line(nn.Module):
         location = (z * A + self.weight).unsqueeze(-1)
         scale = torch.full_like(location, NOISE)
         one = torch.zeros(1, 1, dtype=torch.float64)
-        return Steps(self.units, location, scale, one, one.exp())
+        phi = torch.full((1,), self.phi, dtype=torch.float64)
+        return Steps(self.units, location, scale, one, one.exp(), phi)
 
 
 @pytest.fixture
@@ -75,6 +77,20 @@ def test_drawn_cells_follow_the_law_given_the_others(model):
     # the two gaps move together, as z is one
     both = np.corrcoef(location, torch.asinh(drawn[:, 5, 0]))[0, 1]
     assert both > 0.05
+
+
+def test_drawn_cells_follow_noise_that_wanders():
+    wandering = VAE(Blind(), Line(0.9), priors.StandardNormal(1).double())
+    x = torch.tensor([torch.nan, 0.9, torch.nan, 1.4, 1.8, torch.nan], dtype=torch.float64)
+    drawn = completed(wandering, x.expand(4000, 1, LENGTH).mT.contiguous(), 400)[..., 0]
+    z = torch.linspace(-6, 6, 801, dtype=torch.float64)
+    law = Line(0.9)(z[:, None, None])
+    log_p = law.log_prob(x[None, None, :, None])[:, 0] - z.square() / 2
+    below, _ = law.log_tails(torch.full((6, 1), 1.5, dtype=torch.float64), x[:, None])
+    expected = (log_p.softmax(0)[:, None] * below[:, 0, :, 0].exp()).sum(0)
+    share = (drawn <= 1.5).double().mean(0)
+    for t in (0, 2, 5):
+        assert share[t].item() == pytest.approx(expected[t].item(), abs=0.03)
 
 
 def test_weights_are_those_of_the_posterior(model):

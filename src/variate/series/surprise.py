@@ -197,19 +197,20 @@ def _blocks_hidden(model: VAE, x: Tensor, block: slice, draws: int) -> tuple[Flo
     shown = x.clone()
     shown[:, block] = torch.nan
     law, log_w = weighed(model, shown, draws)
-    part = law.at(block)
-    below, above = part.log_tails(x[:, block].to(part.location.device))
+    x, shown = x.to(law.location.device), shown.to(law.location.device)
+    below, above = (tail[..., block, :] for tail in law.log_tails(x, shown))
     weight = log_w[..., None, None]
     tail = torch.minimum((below + weight).logsumexp(0), (above + weight).logsumexp(0))
     s = -(tail + np.log(2.0)).clamp(max=0.0)
-    return s.flatten(0, 1).cpu().numpy(), _band(part, log_w).cpu().numpy()
+    return s.flatten(0, 1).cpu().numpy(), _band(law, log_w, shown, block).cpu().numpy()
 
 
-def _band(part: Steps, log_w: Tensor) -> Tensor:
+def _band(law: Steps, log_w: Tensor, shown: Tensor, block: slice) -> Tensor:
     """Quantiles of the cells of a block under its law, `[3, B·h, C]`, from resampled draws."""
     chosen = torch.multinomial(log_w.exp().T, BAND_DRAWS, replacement=True).T  # [R, B]
     own = torch.arange(chosen.shape[1], device=chosen.device)
-    drawn = part.picked(chosen, own).sample()
+    drawn = law.picked(chosen, own).filled(shown.expand(*chosen.shape, *shown.shape[1:]))
+    drawn = drawn[..., block, :]
     levels = torch.tensor(BAND, dtype=drawn.dtype, device=drawn.device)
     return torch.quantile(drawn, levels, dim=0).flatten(1, 2)
 
