@@ -14,7 +14,7 @@ from variate.models import VAE, priors
 from variate.series.completion import completed, extended, filled, weighed
 from variate.series.law import Steps, Units
 from variate.series.scaling import Scaling
-from variate.series.surprise import costs, expected, smoothed
+from variate.series.surprise import Costs, Scan, costs, expected, smoothed
 
 LENGTH = 6
 SCALING = Scaling(*(np.array([v]) for v in (0.0, 1.0, 0.0, -20.0, 20.0)))
@@ -118,16 +118,35 @@ def test_what_was_to_be_expected_is_the_tail_given_the_rest(model):
     assert low < middle < high < values[2, 0]
 
 
-def test_costs_of_steps_add_up_to_minus_the_elbo(model):
+@pytest.mark.parametrize("phi", [0.0, 0.8])
+def test_costs_of_steps_add_up_to_minus_the_elbo(phi):
+    model = VAE(Blind(), Line(phi), priors.StandardNormal(1).double())
     values = np.sinh(np.array([0.9, -0.8, np.nan, 0.8, 1.9, 1.4]))[:, None]
-    e, cells = costs(model, values, LENGTH, 4000, 0)
+    found = costs(model, values, LENGTH, 4000, 0)
     x = torch.from_numpy(values)[None]
     torch.manual_seed(5)
     inference = model(x, 4000)
-    elbo = inference.log_weight(x).mean().item()  # KL is 0: the encoder knows nothing
-    assert np.nansum(e) == pytest.approx(-elbo, rel=0.03)
-    assert np.isnan(e[2])
-    assert np.isnan(cells[2, 0])
+    elbo = inference.log_weight(x).mean().item()
+    assert np.nansum(found.tied) == pytest.approx(-elbo, rel=0.03)
+    np.testing.assert_allclose(found.code[[0, 5]], 0.0, atol=1e-9)  # the encoder knows nothing
+    assert np.isnan([found.tied[2], found.alone[2], found.code[2]]).all()
+    assert (np.nansum(found.tied) == np.nansum(found.alone)) == (phi == 0.0)
+
+
+def test_scores_are_the_largest_of_three_means_in_usual_units():
+    rng = np.random.default_rng(0)
+    usual = Costs(*rng.normal(size=(3, 4000)))
+    scan = Scan.of([usual], 16)
+    assert np.median(np.abs(usual.code - scan.middle[2])) == pytest.approx(scan.spread[2])
+    strange = Costs(*(part.copy() for part in (usual.tied, usual.alone, usual.code)))
+    strange.tied[100] += 40
+    strange.alone[300:400] += 3
+    strange.code[500:520] += 9
+    scores = scan.scores(strange)
+    calm = scan.scores(usual)
+    for inside in (slice(100, 102), slice(310, 390), slice(500, 520)):
+        assert scores[inside].min() > np.quantile(calm, 0.999)
+    assert np.isnan(scan.scores(usual.where(np.arange(4000) != 7))[7])
 
 
 def test_gaps_longer_than_a_window_and_the_future_are_filled(model):
