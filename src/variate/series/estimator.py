@@ -110,6 +110,7 @@ class SeriesVAE(Estimator):
 
     kind = "series"
     codec = SeriesCodec
+    judges_items = False  # `detect` is about blocks of steps, of which `facts_` keeps the scores
     codec_: SeriesCodec
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration
