@@ -127,10 +127,14 @@ def test_costs_of_steps_add_up_to_minus_the_elbo(phi):
     torch.manual_seed(5)
     inference = model(x, 4000)
     elbo = inference.log_weight(x).mean().item()
-    assert np.nansum(found.tied) == pytest.approx(-elbo, rel=0.03)
+    assert np.nansum(found.told) == pytest.approx(-elbo, rel=0.03)
     np.testing.assert_allclose(found.code[[0, 5]], 0.0, atol=1e-9)  # the encoder knows nothing
-    assert np.isnan([found.tied[2], found.alone[2], found.code[2]]).all()
-    assert (np.nansum(found.tied) == np.nansum(found.alone)) == (phi == 0.0)
+    assert np.isnan([found.told[2], found.away[2], found.code[2]]).all()
+    z = torch.linspace(-6, 6, 4001, dtype=torch.float64)
+    weight = (-z.square() / 2).softmax(0)
+    for t in (0, 4):
+        distance = (values[t, 0] - torch.sinh(z * A[t]).clamp(-60, 60)).abs()
+        assert found.away[t] == pytest.approx((weight * distance).sum().item(), rel=0.1)
 
 
 def test_scores_are_the_largest_of_three_means_in_usual_units():
@@ -138,9 +142,9 @@ def test_scores_are_the_largest_of_three_means_in_usual_units():
     usual = Costs(*rng.normal(size=(3, 4000)))
     scan = Scan.of([usual], 16)
     assert np.median(np.abs(usual.code - scan.middle[2])) == pytest.approx(scan.spread[2])
-    strange = Costs(*(part.copy() for part in (usual.tied, usual.alone, usual.code)))
-    strange.tied[100] += 40
-    strange.alone[300:400] += 3
+    strange = Costs(*(part.copy() for part in (usual.told, usual.away, usual.code)))
+    strange.told[100] += 40
+    strange.away[300:400] += 3
     strange.code[500:520] += 9
     scores = scan.scores(strange)
     calm = scan.scores(usual)

@@ -148,16 +148,13 @@ class Steps(Distribution):
     def log_cells(self, x: Tensor) -> Tensor:
         """Log p of each cell of x `[*, L, C]` given those before, in nats; 0 where x is NaN."""
         observed, shown = self._shown(x)
-        log_p = self._alone(shown)
+        lower, width, slope = self.units.cells(shown)
+        like = self.scale.dtype
+        log_p = self.mixture().log_mass(lower.to(like), width.to(like)) + slope.to(like)
         edges = self._edges(shown)
         w = recorded(*edges)
         ratio = log_ratio(w, edges, tied_after(w, observed, self.phi.double()))
         return torch.where(observed, log_p + ratio.to(log_p), 0.0)
-
-    def log_alone(self, x: Tensor) -> Tensor:
-        """Log p of each cell of x `[*, L, C]` by itself, in nats; 0 where x is NaN."""
-        observed, shown = self._shown(x)
-        return torch.where(observed, self._alone(shown), 0.0)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log p of the observed cells, summed, in nats."""
@@ -199,11 +196,6 @@ class Steps(Distribution):
         """Which cells are observed, and x with some value where none is."""
         observed = ~x.isnan()
         return observed, torch.where(observed, x, self.units.middle)
-
-    def _alone(self, x: Tensor) -> Tensor:
-        lower, width, slope = self.units.cells(x)
-        like = self.scale.dtype
-        return self.mixture().log_mass(lower.to(like), width.to(like)) + slope.to(like)
 
     def _edges(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The normal scores of both edges of x's cells, float64; one and the same without grids."""

@@ -1,20 +1,24 @@
-r"""How strange each step is: what its window's code does not tell of it, and how rare the code is.
+r"""How strange each step is: to the steps before it, beside its reconstruction, and by its code.
 
 For a window x of L steps and draws of z ~ q(z|x), minus the ELBO has two parts,
 
     -ELBO(x) = Σ_t c_t + k        c_t = E_q [ -Σ_c log p(x_tc | z, x before t) ]
                                   k   = KL(q(z|x) ‖ p(z))
 
-in nats. c is what z does not tell of a step, k how far the code is from those of training, whose
-distribution p(z) has learned. A third part is what z alone does not tell, a_t = E_q [ -Σ_c log
-p(x_tc | z) ]: a change that goes on is strange to c only where it begins, as noise that wanders
-goes on from where it was, and to a as long as it lasts. Windows begin every L/8 steps, and each
-part is averaged over those that hold t. A cell that was not observed adds nothing.
+in nats. c is what neither z nor the steps before tell of a step, k how far the code is from those
+of training, whose distribution p(z) has learned. c hardly sees two sorts of change: one that goes
+on, for noise that wanders goes on from where it was, and how large a large one is, for the tails
+are powers. So the distance to the reconstruction is a third part,
+
+    r_t = E_q [ Σ_c |x_tc - median of p(x_tc | z)| / spread_c ]
+
+Windows begin every L/8 steps, and each part is averaged over those that hold t. A cell that was not
+observed adds nothing.
 
 An anomaly may break the rhythm for a moment, or go on though each step of it alone is usual, or be
 a window that is like itself and like no other. So three means are looked at,
 
-    c over L/8 steps around t          a over L steps          k
+    c over L/8 steps around t          r over L steps          k
 
 each in units of what the series usually has (m and u, the median of training's steps and that of
 their distances from it), and the largest counts, as in a scan statistic:
@@ -29,10 +33,11 @@ Hidden together, the steps of an anomaly cannot vouch for each other.
 
 Averaged once more over the window around a step, s says which parts of a series are strange; by
 itself it says where. The parts, their units and their combination were chosen on twelve series of
-NAB: the mean VUS-PR was 0.55, beside 0.41 of the larger of the means of c + k/L over L/8 and L
-steps in units of their 90 % quantiles (PCA of windows: 0.52, nearest windows: 0.43). Distances of
-codes to those of the nearest other windows were no better than k, which needs no windows kept. As
-the score of a step the tail probability under the law of the hidden block was worse than all.
+NAB: the mean VUS-PR was 0.57, beside 0.55 with -log p(x_t|z) in the place of r, and 0.41 of the
+larger of the means of c + k/L over L/8 and L steps in units of their 90 % quantiles (PCA of
+windows: 0.52, nearest windows: 0.43). Distances of codes to those of the nearest other windows were
+no better than k, which needs no windows kept. As the score of a step the tail probability under the
+law of the hidden block was worse than all.
 
 This module does not know which scores are alarms.
 """
@@ -58,33 +63,33 @@ __all__ = ["Costs", "Expected", "Scan", "block_of", "costs", "expected", "smooth
 CELLS = 4_000_000  # of decoded windows that exist at once
 BAND = (0.05, 0.5, 0.95)
 BAND_DRAWS = 64
-LEAST = 1e-3  # nats that the means of a series differ by at the least
+LEAST = 1e-3  # nats, or spreads, that the means of a series differ by at the least
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Costs:
-    """The parts of -ELBO of the steps of a series, `[G]` each, NaN where nothing was observed.
+    """How strange the steps of a series are, `[G]` each, NaN where nothing was observed.
 
     Attributes:
-        tied: c, in nats.
-        alone: a, in nats.
+        told: c, in nats.
+        away: r, in spreads of the channels.
         code: k of the windows that hold the step, in nats.
     """
 
-    tied: Floats
-    alone: Floats
+    told: Floats
+    away: Floats
     code: Floats
 
     def where(self, chosen: Any) -> "Costs":
         """The parts of the steps that are chosen, bool `[G]`; NaN for the others."""
-        kept = (np.where(chosen, part, np.nan) for part in (self.tied, self.alone, self.code))
+        kept = (np.where(chosen, part, np.nan) for part in (self.told, self.away, self.code))
         return Costs(*kept)
 
     def means(self, length: int) -> tuple[Floats, Floats, Floats]:
         """The three means that are looked at."""
-        return smoothed(self.tied, block_of(length)), smoothed(self.alone, length), self.code
+        return smoothed(self.told, block_of(length)), smoothed(self.away, length), self.code
 
 
 @dataclass(frozen=True)
@@ -162,16 +167,17 @@ def costs(model: VAE, values: Floats, length: int, draws: int, seed: int) -> Cos
 
 @torch.no_grad()
 def _shares(model: VAE, x: Tensor, draws: int) -> Floats:
-    """c, a and k of each step of windows x `[B, L, C]`: `[B, 3, L]`."""
+    """c, r and k of each step of windows x `[B, L, C]`: `[B, 3, L]`."""
     x = x.to(verbs.device_of(model))
     q = model.encoder(x)
     z = q.sample(torch.Size((draws,)))
     law = model.decoder(z)
     assert isinstance(law, Steps)
     k = (q.log_prob(z) - model.prior().log_prob(z)).mean(0)
-    tied, alone = (-part.mean(0).sum(-1) for part in (law.log_cells(x), law.log_alone(x)))
-    found = torch.stack([tied, alone, k[:, None].expand_as(tied)], 1)
-    return found.double().cpu().numpy()
+    told = -law.log_cells(x).mean(0).sum(-1)
+    away = ((x - law.central()).abs() / law.units.spread).nan_to_num(0.0).mean(0).sum(-1)
+    found = torch.stack([told.double(), away, k.double()[:, None].expand_as(told)], 1)
+    return found.cpu().numpy()
 
 
 def smoothed(score: Floats, width: int) -> Floats:
