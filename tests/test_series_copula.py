@@ -137,6 +137,21 @@ def test_far_out_and_untied_nothing_is_lost():
         torch.testing.assert_close(free.log_cells(x)[:, 0], torch.stack(each))
 
 
+def test_what_comes_later_and_what_is_hidden_tell_nothing():
+    one = law(0.8, [0.1, -0.3, 0.5, 0.2])
+    x = torch.tensor([0.5, 1.2, -0.8, 0.3], dtype=torch.float64)[:, None]
+    other = x.clone()
+    other[2:] = 7.0
+    torch.testing.assert_close(one.log_cells(x)[:2], one.log_cells(other)[:2], rtol=0, atol=0)
+    shown = torch.where(torch.arange(4)[:, None] < 2, x, NAN)
+    for a, b in zip(one.log_tails(x, shown), one.log_tails(other, shown), strict=True):
+        torch.testing.assert_close(a[:2], b[:2], rtol=0, atol=0)
+    torch.manual_seed(0)
+    first = one.filled(shown)
+    torch.manual_seed(0)
+    torch.testing.assert_close(first, one.filled(shown.clone()), rtol=0, atol=0)
+
+
 def test_phi_has_a_gradient_where_it_starts():
     value = phi(0.0).requires_grad_()
     place = torch.zeros(3, 1, dtype=torch.float64)

@@ -142,7 +142,7 @@ def path(
     pull = told * torch.take_along_dim(w, at.expand_as(w), -2)
     alone = torch.ones_like(phi)
     drawn, made = torch.randn_like(w), [torch.zeros_like(w[..., 0, :])]
-    whole = observed.all(-1).flatten(0, -2).all(0).tolist()
+    whole = observed.all(-1).reshape(-1, w.shape[-2]).all(0).tolist()
     for t, full in enumerate(whole):
         known, hidden = observed[..., t, :], w[..., t, :]
         if not full:
