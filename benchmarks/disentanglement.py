@@ -31,6 +31,7 @@ from variate.evaluation import active_units, disentanglement, elbo, spreads
 
 LATENT = 10
 HELD_OUT, SCORED = 2_000, 10_000
+TRAINING = ("images", "batch", "hidden", "learning_rate", "beta", "tc", "gamma", "device")
 METHODS: dict[str, Callable[[argparse.Namespace], nn.Module]] = {
     "VAE": lambda _: vt.objectives.ELBO(),
     "β-VAE": lambda options: vt.objectives.ELBO(options.beta),
@@ -111,7 +112,8 @@ def one(
     options: argparse.Namespace, folder: Path, sprites: Sprites, method: str, seed: int
 ) -> dict[str, Any]:
     """The figures of one method and seed; those that are kept are not made again."""
-    kept = folder / f"{method}-{options.images}-{seed}.json"
+    made_with = [str(getattr(options, name)) for name in TRAINING]
+    kept = folder / f"{'-'.join([method, *made_with, str(seed)])}.json"
     if kept.exists():
         return json.loads(kept.read_text(encoding="utf-8"))
     start, wall = time.process_time(), time.perf_counter()
@@ -177,8 +179,7 @@ def words(text: str) -> tuple[str, ...]:
 def main() -> None:
     options = arguments()
     warnings.simplefilter("ignore", VariateWarning)
-    names = ("methods", "seeds", "images", "batch", "hidden", "learning_rate", "beta", "tc",
-             "gamma", "device")  # fmt: skip
+    names = ("methods", "seeds", *TRAINING)
     record = Record("disentanglement", {name: getattr(options, name) for name in names})
     record.head()
     sprites = Sprites(Path(options.data), torch.device(options.device))

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LinearRegression
+from sklearn.metrics import mutual_info_score
 
 from variate.errors import DataError, OptionError
 from variate.evaluation.disentanglement import (
@@ -247,6 +248,16 @@ def test_information_of_independent_counts_has_the_bias_that_is_stated() -> None
     # 2 N Î is about chi-squared, of variance twice its mean; 80 of them, nearly independent.
     error = math.sqrt(2 * 2 * n * wanted / found.size) / (2 * n)
     assert found.mean() == pytest.approx(wanted, abs=4 * error)
+
+
+def test_information_is_that_of_scikit_learn_for_the_bins_of_numpy() -> None:
+    v = V[:: N // 500]
+    z = noise(4, n=len(v)) + v @ noise(4, n=K)
+    found = mig(z, v).information
+    for d in range(4):
+        binned = np.digitize(z[:, d], np.histogram(z[:, d], 20)[1][:-1])
+        for k in range(K):
+            assert found[d, k] == pytest.approx(mutual_info_score(v[:, k], binned), abs=1e-9)
 
 
 def test_very_large_codes_do_not_overflow() -> None:
