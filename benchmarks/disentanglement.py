@@ -6,6 +6,9 @@ that agree in a factor, are scored. What is shown is the median over seeds and t
 values beside are those of dSprites in the table of a later paper that compiled them: the images,
 networks, lengths of training (300,000 steps there) and, for DCI, the estimator are others, so they
 compare in kind and not cell by cell. With --folder a run can be broken off and continued.
+
+Seeds are trained one after the other: on a CPU the products of ten of these networks as one batched
+product take 1.2 times as long as one by one, at 64 images as at 256.
 """
 
 import argparse
