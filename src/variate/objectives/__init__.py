@@ -8,6 +8,8 @@ from variate.objectives.penalties import (
     AggregateCovariance,
     Factor,
     MeanCovariance,
+    MinibatchWeighted,
+    Stratified,
     TotalCorrelation,
 )
 from variate.objectives.schedules import Constant, Cyclical, WarmUp
@@ -26,8 +28,10 @@ __all__ = [
     "Factor",
     "FreeBits",
     "MeanCovariance",
+    "MinibatchWeighted",
     "Reconstruction",
     "StickTheLanding",
+    "Stratified",
     "TotalCorrelation",
     "WarmUp",
 ]
