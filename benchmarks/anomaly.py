@@ -5,6 +5,7 @@
     lof         scikit-learn's LocalOutlierFactor, 20 neighbours, novelty
     knn         the distance to the fifth neighbour
     dte_np      the mean distance to five neighbours (Livernoche et al. 2024)
+    pyod_ae     PyOD's AutoEncoder, pyod_vae its VAE; with --pyod, where it is installed
 
 All at their defaults, in one process, taking turns. Figures are the area under the ROC curve and
 the average precision on the test part, means over sets and seeds; CPU seconds to fit, rows scored
@@ -62,12 +63,15 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--sets", type=words, default=SETS, help="the sets")
     made.add_argument("--seeds", type=int, default=2, help="how many splits and seeds")
     made.add_argument("--threads", type=int, default=1, help="threads of each method")
+    made.add_argument("--pyod", action="store_true", help="PyOD's autoencoders too: long")
     made.add_argument("--data", type=Path, default=os.environ.get("VARIATE_DATA"),
                       help="a folder that has anomaly/ ($VARIATE_DATA)")  # fmt: skip
     options = made.parse_args()
     if options.data is None:
         made.error("give --data (or set $VARIATE_DATA)")
     options.data = Path(options.data)
+    if options.pyod:
+        METHODS.update(pyod_ae=pyod_ae, pyod_vae=pyod_vae)
     return options
 
 
@@ -118,6 +122,18 @@ def knn(split: Split, seed: int) -> Score:  # noqa: ARG001
 def dte_np(split: Split, seed: int) -> Score:  # noqa: ARG001
     neighbours = NearestNeighbors(n_neighbors=5).fit(split.train)
     return lambda x: neighbours.kneighbors(x)[0].mean(1)
+
+
+def pyod_ae(split: Split, seed: int) -> Score:
+    from pyod.models.auto_encoder import AutoEncoder
+
+    return AutoEncoder(random_state=seed, verbose=0).fit(split.train).decision_function
+
+
+def pyod_vae(split: Split, seed: int) -> Score:
+    from pyod.models.vae import VAE
+
+    return VAE(random_state=seed, verbose=0).fit(split.train).decision_function
 
 
 METHODS: dict[str, Callable[[Split, int], Score]] = {

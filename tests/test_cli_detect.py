@@ -1,13 +1,15 @@
 """variate detect and variate recalibrate: what is written, and every stated error."""
 
+import contextlib
 import json
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from tables import people
 
-from variate import AnomalyDetector, TableVAE, load
+from variate import AnomalyDetector, TableVAE, cli, kinds, load
 from variate.table import alarms, files
 
 
@@ -121,24 +123,107 @@ def test_what_is_wrong_with_the_data_names_the_file(run, folder, tmp_path):
         assert str(hot) in said
 
 
-def test_a_detector_in_a_file(run, tmp_path):
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    """A folder with tables and arrays, and a detector of each, fitted by the command line."""
+    folder = tmp_path_factory.mktemp("detector")
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"a": rng.normal(size=300), "b": rng.normal(size=300)})
-    frame.to_csv(tmp_path / "rows.csv", index=False)
-    path = AnomalyDetector().fit(frame).save(tmp_path / "d.variate")
-    frame.loc[3, "a"] = 50.0
-    frame[:10].to_csv(tmp_path / "new.csv", index=False)
-    found = tmp_path / "found.csv"
-    status, _, _ = run("detect", path, tmp_path / "new.csv", "--fdr", "0.4", "--out", found)
+    frame = pd.DataFrame({"a": rng.normal(size=300), "b": rng.choice(["x", "y"], 300)})
+    array = rng.normal(size=(300, 2))
+    new, other = frame[:10].copy(), array[:10].copy()
+    new.loc[3, "a"], other[3, 0] = 50.0, 50.0
+    for name, table in (("rows", frame), ("new", new)):
+        for ending in (".csv", ".parquet", ".jsonl"):
+            files.write(table, folder / f"{name}{ending}")
+    np.save(folder / "rows.npy", array)
+    np.save(folder / "new.npy", other)
+    np.save(folder / "objects.npy", np.array([{}, {}], dtype=object))
+    np.save(folder / "line.npy", array[:, 0])
+    for data, model in (("rows.csv", "d.variate"), ("rows.npy", "array.variate")):
+        sys.argv = ["variate", "fit", str(folder / data), "--kind", "anomaly", "--quiet"]
+        sys.argv += ["--level", "0.1", "--out", str(folder / model)]
+        with contextlib.suppress(SystemExit):
+            cli.main()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [
+        ("d", "new.csv"),
+        ("d", "new.parquet"),
+        ("d", "new.jsonl"),
+        ("array", "new.npy"),
+    ],
+)
+def test_a_detector_of_a_table_or_an_array(run, detector, tmp_path, model, data):
+    out = tmp_path / "found.csv"
+    path = detector / f"{model}.variate"
+    status, _, _ = run("detect", path, detector / data, "--fdr", "0.4", "--out", out)
     assert status == 0
-    assert pd.read_csv(found)["anomaly"].tolist() == [i == 3 for i in range(10)]
-    status, told, _ = run("recalibrate", path, tmp_path / "rows.csv", "--json")
+    assert load(path).level == 0.1
+    assert pd.read_csv(out)["anomaly"].tolist()[3]
+    assert pd.read_csv(out)["p_value"].idxmin() == 3
+
+
+def test_a_detector_is_the_one_of_python(detector):
+    ours = AnomalyDetector(level=0.1).fit(detector / "rows.csv")
+    fitted = load(detector / "d.variate")
+    np.testing.assert_array_equal(
+        ours.score_samples(detector / "new.csv"), fitted.score_samples(detector / "new.csv")
+    )
+    assert kinds.fit(np.load(detector / "rows.npy"), kind="anomaly").kind == "anomaly"
+
+
+def test_a_detector_is_shown_and_recalibrated(run, detector, tmp_path):
+    status, said, _ = run("info", detector / "d.variate")
     assert status == 0
-    assert json.loads(told)["calibration_rows"] == 300
-    for words in (["sample", path], ["info", path], ["encode", path, tmp_path / "new.csv"]):
-        status, _, error = run(*words)
-        assert status == 2
-        assert "holds an anomaly detector" in error
-    status, _, error = run("detect", path, tmp_path / "new.csv", "--draws", "3")
+    assert "300 rows of 2 columns" in said
+    assert "2 levels: x, y" in said
+    told = json.loads(run("info", detector / "d.variate", "--json")[1])
+    assert (told["kind"], told["calibration_rows"]) == ("anomaly", 300)
+    assert json.loads(run("info", detector / "array.variate", "--json")[1])["schema"] is None
+    for model, data in (("d", "rows.csv"), ("array", "rows.npy")):
+        words = (detector / f"{model}.variate", detector / data, "--out", tmp_path / "m.variate")
+        status, said, _ = run("recalibrate", *words, "--extend", "--json")
+        assert (status, json.loads(said)["calibration_rows"]) == (0, 600)
+
+
+@pytest.mark.parametrize("verb", ["sample", "encode", "score", "evaluate", "impute", "forecast"])
+def test_what_a_detector_does_not_do_is_said(run, detector, verb):
+    words = {"sample": [], "forecast": [detector / "new.csv", "--steps", 2]}
+    status, _, error = run(verb, detector / "d.variate", *words.get(verb, [detector / "new.csv"]))
     assert status == 2
-    assert "draws" in error
+    assert "holds an anomaly detector" in error
+    assert "`variate detect`" in error
+
+
+WRONG = {
+    "detect d new.csv --draws 3": (2, "leave draws out"),
+    "detect array new.csv": (1, "was fitted on an array"),
+    "detect d new.npy": (1, "new.npy is an array, and this detector was fitted on a table"),
+    "detect array objects.npy": (1, "objects.npy cannot be read"),
+    "detect array line.npy": (1, "line.npy holds float64 of the shape [300]"),
+    "detect array none.npy": (1, "none.npy does not exist"),
+    "fit rows.csv --kind anomaly --epochs 3": (2, "--epochs does not go with --kind anomaly"),
+    "fit rows.csv --kind anomaly --window 3": (2, "--window does not go with --kind anomaly"),
+    "fit rows.csv --kind anomaly --resume": (2, "--resume does not go with --kind anomaly"),
+    "fit rows.csv --kind anomaly --level 2": (2, "level must be between 0 and 1"),
+    "fit rows.npy --kind anomaly --column a=ignore": (2, "an array has no names"),
+    "fit none.npy --kind anomaly": (1, "none.npy does not exist"),
+    "fit rows.csv --level 0.1": (2, "--level is for detectors"),
+    "fit rows.csv --kind anomaly --children new.csv --key a --foreign-key a": (2, "--kind is for"),
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_wrong_usage_of_a_detector(run, detector, words):
+    status, says = WRONG[words]
+    named = {"d": detector / "d.variate", "array": detector / "array.variate"}
+    verb, *others = words.split()
+    found = [named.get(w, detector / w if w.partition(".")[2][:1].isalpha() else w) for w in others]
+    ended, _, error = run(verb, *found)
+    assert ended == status
+    assert says in error
+    assert "Traceback" not in error
+    assert len(error.strip().splitlines()) == 1

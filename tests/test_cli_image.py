@@ -160,6 +160,7 @@ REFUSED = {
     "--hidden": (["fit", "DATA", "--hidden", "9"], "--hidden is for tables and series"),
     "--target": (["evaluate", "MODEL", "DATA", "--target", "a"], "--target is for models"),
     "--given": (["sample", "MODEL", "--given", "a=b"], "--given is for models"),
+    "--level": (["fit", "DATA", "--level", "0.1"], "--level is for detectors"),
     "traverse": (["traverse", "MODEL", "DATA", "--item", "99"], "--out"),
 }
 

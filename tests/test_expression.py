@@ -153,3 +153,55 @@ def test_it_is_what_python_would_say(text):
 def test_any_text_is_an_expression_or_an_error_of_ours(text):
     with contextlib.suppress(OptionError):
         Expression(text)({name: np.array(1.0) for name in Expression(text).names})
+
+
+# -- dates ----------------------------------------------------------------------------------------
+
+DATES = {
+    "day": np.array(["2024-01-31", "2024-02-01", "NaT"], dtype="datetime64[s]"),
+    "at": np.array(["2024-01-31 12:00", "2024-01-30 00:00", "2024-01-01"], dtype="datetime64[ns]"),
+    "town": np.array(["2024-01-31", "x", "y"], dtype=object),
+    "limit": np.array("2024-01-31"),  # a setting
+    "a": np.array([1.0, 2.0, 3.0]),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("1 if day <= '2024-01-31' else 0", [1, 0, 0]),
+        ("1 if '2024-01-31' == day else 0", [1, 0, 0]),
+        ("1 if day > limit else 0", [0, 1, 0]),
+        ("1 if at < '2024-01-31 12:00:01' and at > '2024-01-30T23:59' else 0", [1, 0, 0]),
+        ("1 if '2024-01-01' <= at < '9999-12-31' else 0", [1, 1, 1]),
+        ("at - '2024-01-30'", [1.5, 0, -29]),
+        ("2 * (day - at)", [-1, 4, np.nan]),
+        ("'2024-02-02' - day", [2, 1, np.nan]),
+        ("1 if at - day > -1 else 0", [1, 0, 0]),
+        ("1 if town == '2024-01-31' else 0", [1, 0, 0]),
+        ("a - 1", [0, 1, 2]),
+    ],
+)
+def test_dates_are_compared_with_dates_and_their_difference_is_in_days(text, want):
+    np.testing.assert_allclose(Expression(text)(DATES), want)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1 if day < '2024-02-30' else 0", "position 6: '2024-02-30' is no date; write it as"),
+        ("1 if day < '31.01.2024' else 0", "is no date"),
+        ("1 if day < '2024' else 0", "is no date"),
+        ("day - 'soon'", "'soon' is no date"),
+        ("1 if day < 3 else 0", "a time is compared with a number"),
+        ("1 if day == town else 0", "a time is compared with text"),
+        ("day - town", "a time goes with another, not with text"),
+        ("day - a", "position 1: a time goes with another, not with a number"),
+        ("day + 1", "a number is needed here, not a time"),
+        ("day", "a number is needed here, not a time"),
+        ("'2024-01-31' - '2024-01-30'", "a number is needed here, not text"),
+    ],
+)
+def test_what_is_no_date(text, said):
+    with pytest.raises(OptionError, match=said):
+        Expression(text)(DATES)

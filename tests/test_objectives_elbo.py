@@ -102,6 +102,50 @@ def test_the_elbo_is_the_closed_form_of_a_linear_gaussian_model() -> None:
     assert abs(loss.terms["elbo"] - exact) < 0.01
 
 
+@pytest.mark.parametrize("beta", [0.5, 4.0])
+def test_beta_has_the_optimum_of_a_likelihood_to_the_power_of_its_inverse(beta: float) -> None:
+    """R + β K is least at q ∝ p(z) p(x|z)^(1/β), where it is -β log ∫ p(z) p(x|z)^(1/β) dz.
+
+    N(x; Wz, σ²)^(1/β) is N(x; Wz, βσ²) times a constant, so that this posterior and this integral
+    are those of the same model with βσ² in place of σ².
+    """
+    scale, event = 0.8, 5
+    truth = LinearGaussian.random(event=event, latent=2, scale=scale, seed=3)
+    wider = LinearGaussian(truth.weight, truth.bias, scale * math.sqrt(beta))
+    x = truth.data(2_000, seed=4)
+    model = truth.model()
+    model.encoder = wider.model().encoder
+    constant = event / 2 * math.log(beta * (2 * math.pi * scale**2) ** (1 - 1 / beta))
+    least = -beta * (wider.evidence().log_prob(x).mean().item() + constant)
+
+    def total() -> float:
+        torch.manual_seed(5)
+        return objectives.ELBO(beta, samples=400)(model, x, END).total.item()
+
+    # The mean over 800,000 draws has a standard error near 0.002.
+    assert total() == pytest.approx(least, abs=0.01)
+    for shift, stretch in ((0.4, 1.0), (0.0, 1.4)):  # elsewhere it is more by β KL(q‖optimum)
+        model.encoder = wider.model(shift=shift, stretch=stretch).encoder
+        gap = shift**2 + stretch**2 - 1 - 2 * math.log(stretch)
+        assert total() == pytest.approx(least + beta * gap, abs=0.02)
+
+
+@pytest.mark.parametrize("nats", [0.5, 4.0])
+def test_the_kl_is_held_at_the_capacity(nats: float) -> None:
+    """From below as from above: the optimum of the ELBO has a KL of 1.3 nats here."""
+    truth = LinearGaussian.random(event=5, latent=2, scale=0.8, seed=3)
+    x = truth.data(500, seed=4)
+    model, objective = truth.model(), objectives.Capacity(nats, gamma=50.0)
+    optimiser = torch.optim.Adam(model.encoder.parameters(), lr=0.02)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, 500)
+    for _ in range(500):
+        optimiser.zero_grad()
+        objective(model, x, END).total.backward()
+        optimiser.step()
+        schedule.step()
+    assert objective(model, x, END).terms["kl"].item() == pytest.approx(nats, abs=0.05)
+
+
 @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 4.0])
 def test_neither_the_batch_nor_the_width_changes_the_balance(beta: float) -> None:
     objective = objectives.ELBO(beta)

@@ -11,7 +11,7 @@ from variate import objectives
 from variate.inference import Inference, Latent, Moment
 from variate.models import likelihoods, posteriors, priors
 from variate.models.vae import VAE
-from variate.objectives import AggregateCovariance, MeanCovariance
+from variate.objectives import AggregateCovariance, MeanCovariance, MinibatchWeighted
 from variate.objectives.penalties import log_aggregate, mmd
 
 N, D = 5_000, 10
@@ -92,6 +92,37 @@ def test_the_whole_data_as_one_batch_is_exact_and_repeating_draws_changes_nothin
     torch.testing.assert_close(marginals, each.logsumexp(2) - math.log(7))
     fewer, _ = log_aggregate(z, q, items=1)  # a moment that was not told how many
     torch.testing.assert_close(fewer, joint)
+
+
+def test_minibatch_weights_are_the_definition() -> None:
+    """(1/NB) Σ_m q_m(z) (Chen et al. 2018, eq. 4): off by constants, which have no gradient."""
+    x, model = torch.randn(7, 3, dtype=torch.float64), Codes(0.5)
+    q = model.posterior(x)
+    z = q.sample((2,))
+    joint, marginals = log_aggregate(z, q, N, MinibatchWeighted())
+    density = q.log_prob(z[..., None, :]).exp()
+    torch.testing.assert_close(joint.exp(), density.sum(-1) / (N * 7))
+    each = q.base_dist.log_prob(z[..., None, :]).exp()
+    torch.testing.assert_close(marginals.exp(), each.sum(2) / (N * 7))
+
+
+def test_minibatch_weights_report_too_much_and_move_the_model_as_the_batch_mean_does() -> None:
+    x = torch.randn(20, 3, dtype=torch.float64)
+    terms, slopes = [], []
+    for aggregate, items in ((MinibatchWeighted(), N), (MinibatchWeighted(), 20), (None, 20)):
+        scale = nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
+        torch.manual_seed(3)
+        objective = objectives.TotalCorrelation(4.0, aggregate)
+        loss = objective(Codes(scale), x, Moment(items=items))
+        loss.total.backward()
+        terms.append([loss.terms["total_correlation"], loss.terms["mutual_information"]])
+        slopes.append(scale.grad)
+    # With the batch as the whole data, stratified weights are all 1/B: the batch's mean.
+    (tc, mi), (exact_tc, exact_mi) = terms[0], terms[2]
+    torch.testing.assert_close(tc, exact_tc + (3 - 1) * math.log(N))
+    torch.testing.assert_close(mi, exact_mi + math.log(N))
+    torch.testing.assert_close(slopes[0], slopes[1])
+    torch.testing.assert_close(slopes[0], slopes[2])
 
 
 def test_one_item_has_no_total_correlation() -> None:

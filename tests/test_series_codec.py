@@ -14,6 +14,7 @@ from variate.errors import DataError, DataWarning, SchemaError
 from variate.series.codec import SeriesCodec
 from variate.series.period import dominant_period, window_length
 from variate.series.reading import Columns, read
+from variate.table.files import write
 
 
 def frame(steps=60):
@@ -73,7 +74,7 @@ def test_a_column_names_the_series():
 BAD = {
     "no rows": (frame(0), {}, "no rows"),
     "no channel": (frame()[["at"]], {}, "no channel"),
-    "text": (frame().assign(site="x"), {}, r"'site' holds .*string.*not numbers.*series='site'"),
+    "text": (frame().assign(site="x"), {}, r"'site' holds text, not numbers.*series='site'"),
     "infinite": (frame().assign(temp=[np.inf] + [0.0] * 59), {}, "'temp', row 0 .*not finite"),
     "two times": (frame().assign(seen=frame()["at"]), {}, "'at', 'seen' all hold times"),
     "no such column": (frame(), {"time": "when"}, "no column 'when'"),
@@ -98,16 +99,18 @@ def test_bad_data_is_told(case):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "", "cannot be read, is empty or damaged"),
-        ("a.csv", "load\n", "a.csv: there are columns, but no rows"),
+        ("a.csv", "", "a.csv is empty"),
+        ("a.csv", "load\n", "a.csv has a header, but no rows"),
+        ("a.tsv", "load\ttemp\n1\n", "a.tsv, line 2"),
+        ("a.jsonl", '{"load": 1}\n{"load": \n', "a.jsonl, line 2"),
         (
             "a.csv",
             "load,load\n1,2\n",
-            "a.csv: column names .* more than once.*'load' 2 times",
+            "a.csv, line 1: .*'load' are used more than once",
         ),
-        ("a.csv", "load\n1\nlow\n", "a.csv: column 'load' holds string"),
+        ("a.csv", "load\n1\nlow\n", "a.csv: column 'load' holds text"),
         ("a.txt", "1", "the ending does not say"),
-        ("a.parquet", "no parquet", "cannot be read, is empty or damaged"),
+        ("a.parquet", "no parquet", "cannot be read, or is damaged"),
         ("a.npy", "no array", "cannot be read, is empty or damaged"),
     ],
 )
@@ -117,6 +120,16 @@ def test_bad_files_are_named(tmp_path, name, content, message):
         read(tmp_path / name, Columns())
     with pytest.raises(DataError, match="does not exist"):
         read(tmp_path / "none.csv", Columns())
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.tsv", "a.jsonl", "a.ndjson.gz", "a.arrow"])
+def test_a_file_of_any_format_is_the_same_series(tmp_path, name):
+    table = pa.table({"at": frame()["at"], "load": frame()["load"], "temp": frame()["temp"]})
+    write(table, tmp_path / name)
+    found, given = read(tmp_path / name, Columns()), read(table, Columns())
+    assert (found.time, found.channels, found.whole) == ("at", given.channels, given.whole)
+    np.testing.assert_array_equal(found.series[0].values, given.series[0].values)
+    np.testing.assert_array_equal(found.series[0].stamps, given.series[0].stamps)
 
 
 # -- the grid ----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from variate.models import VAE, priors
 from variate.series.completion import completed, extended, filled, weighed
 from variate.series.law import Steps, Units
 from variate.series.scaling import Scaling
-from variate.series.surprise import costs, expected, smoothed
+from variate.series.surprise import Costs, Scan, costs, expected, smoothed
 
 LENGTH = 6
 SCALING = Scaling(*(np.array([v]) for v in (0.0, 1.0, 0.0, -20.0, 20.0)))
@@ -33,8 +33,9 @@ class Blind(nn.Module):
 
 
 class Line(nn.Module):
-    def __init__(self):
+    def __init__(self, phi=0.0):
         super().__init__()
+        self.phi = phi
         self.weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
         self.units = Units(SCALING)
 
@@ -42,7 +43,8 @@ class Line(nn.Module):
         location = (z * A + self.weight).unsqueeze(-1)
         scale = torch.full_like(location, NOISE)
         one = torch.zeros(1, 1, dtype=torch.float64)
-        return Steps(self.units, location, scale, one, one.exp())
+        phi = torch.full((1,), self.phi, dtype=torch.float64)
+        return Steps(self.units, location, scale, one, one.exp(), phi)
 
 
 @pytest.fixture
@@ -77,6 +79,20 @@ def test_drawn_cells_follow_the_law_given_the_others(model):
     assert both > 0.05
 
 
+def test_drawn_cells_follow_noise_that_wanders():
+    wandering = VAE(Blind(), Line(0.9), priors.StandardNormal(1).double())
+    x = torch.tensor([torch.nan, 0.9, torch.nan, 1.4, 1.8, torch.nan], dtype=torch.float64)
+    drawn = completed(wandering, x.expand(4000, 1, LENGTH).mT.contiguous(), 400)[..., 0]
+    z = torch.linspace(-6, 6, 801, dtype=torch.float64)
+    law = Line(0.9)(z[:, None, None])
+    log_p = law.log_prob(x[None, None, :, None])[:, 0] - z.square() / 2
+    below, _ = law.log_tails(torch.full((6, 1), 1.5, dtype=torch.float64), x[:, None])
+    expected = (log_p.softmax(0)[:, None] * below[:, 0, :, 0].exp()).sum(0)
+    share = (drawn <= 1.5).double().mean(0)
+    for t in (0, 2, 5):
+        assert share[t].item() == pytest.approx(expected[t].item(), abs=0.03)
+
+
 def test_weights_are_those_of_the_posterior(model):
     x = window()
     z, weight = exact(x)
@@ -102,16 +118,39 @@ def test_what_was_to_be_expected_is_the_tail_given_the_rest(model):
     assert low < middle < high < values[2, 0]
 
 
-def test_costs_of_steps_add_up_to_minus_the_elbo(model):
+@pytest.mark.parametrize("phi", [0.0, 0.8])
+def test_costs_of_steps_add_up_to_minus_the_elbo(phi):
+    model = VAE(Blind(), Line(phi), priors.StandardNormal(1).double())
     values = np.sinh(np.array([0.9, -0.8, np.nan, 0.8, 1.9, 1.4]))[:, None]
-    e, cells = costs(model, values, LENGTH, 4000, 0)
+    found = costs(model, values, LENGTH, 4000, 0)
     x = torch.from_numpy(values)[None]
     torch.manual_seed(5)
     inference = model(x, 4000)
-    elbo = inference.log_weight(x).mean().item()  # KL is 0: the encoder knows nothing
-    assert np.nansum(e) == pytest.approx(-elbo, rel=0.03)
-    assert np.isnan(e[2])
-    assert np.isnan(cells[2, 0])
+    elbo = inference.log_weight(x).mean().item()
+    assert np.nansum(found.told) == pytest.approx(-elbo, rel=0.03)
+    np.testing.assert_allclose(found.code[[0, 5]], 0.0, atol=1e-9)  # the encoder knows nothing
+    assert np.isnan([found.told[2], found.away[2], found.code[2]]).all()
+    z = torch.linspace(-6, 6, 4001, dtype=torch.float64)
+    weight = (-z.square() / 2).softmax(0)
+    for t in (0, 4):
+        distance = (values[t, 0] - torch.sinh(z * A[t]).clamp(-60, 60)).abs()
+        assert found.away[t] == pytest.approx((weight * distance).sum().item(), rel=0.1)
+
+
+def test_scores_are_the_largest_of_three_means_in_usual_units():
+    rng = np.random.default_rng(0)
+    usual = Costs(*rng.normal(size=(3, 4000)))
+    scan = Scan.of([usual], 16)
+    assert np.median(np.abs(usual.code - scan.middle[2])) == pytest.approx(scan.spread[2])
+    strange = Costs(*(part.copy() for part in (usual.told, usual.away, usual.code)))
+    strange.told[100] += 40
+    strange.away[300:400] += 3
+    strange.code[500:520] += 9
+    scores = scan.scores(strange)
+    calm = scan.scores(usual)
+    for inside in (slice(100, 102), slice(310, 390), slice(500, 520)):
+        assert scores[inside].min() > np.quantile(calm, 0.999)
+    assert np.isnan(scan.scores(usual.where(np.arange(4000) != 7))[7])
 
 
 def test_gaps_longer_than_a_window_and_the_future_are_filled(model):

@@ -144,6 +144,22 @@ def test_forecasts_follow_the_wave_and_their_bands_hold(model):
         model.forecast(past, 0)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("correlation", [0.0, 0.7])
+def test_bands_hold_what_comes_though_noise_wanders(correlation):
+    def series(steps, seed):
+        shock = np.random.default_rng(seed).normal(size=steps)
+        noise = np.zeros(steps)
+        for t in range(steps):
+            noise[t] = correlation * noise[t - 1] + np.sqrt(1 - correlation**2) * shock[t]
+        return 10 * np.sin(2 * np.pi * np.arange(steps) / 24) + 3 * noise
+
+    found = SeriesVAE(hidden=(64, 64), window=64).fit(series(3000, 0))
+    found = found.evaluate(found.windows(series(4000, 1)))
+    assert 0.85 < found["coverage_90"] < 0.95
+    assert 0.42 < found["coverage_50"] < 0.58
+
+
 def test_gaps_and_missing_stamps_are_filled(model):
     whole = frame(300, seed=4)
     gappy = whole.drop(index=range(100, 110)).assign(
@@ -238,6 +254,7 @@ def test_fit_by_name_clone_and_evaluate(tmp_path):
 def test_recalibrate_replaces_or_extends(model):
     other = clone(model).set_params(epochs=2).fit(frame(500))
     before = len(other.facts_["block_scores"])
+    assert other.calibration_ is None  # of windows: nothing would read it
     other.recalibrate(frame(480, 9), extend=True)
     assert len(other.facts_["block_scores"]) == before + 80
     other.recalibrate(frame(480, 9))

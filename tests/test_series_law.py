@@ -12,7 +12,7 @@ REAL = Scaling.of(np.array([[0.123456789], [3.987654321], [7.111111113], [100.31
 WHOLE = Scaling.of(np.arange(0.0, 40.0)[:, None])
 
 
-def law(scaling, location=0.3, scale=0.4):
+def law(scaling, location=0.3, scale=0.4, phi=0.0):
     shape = (1, 1, len(scaling.middle))
     logits = torch.tensor([0.0, 1.0, -1.0], dtype=torch.float64).expand(len(scaling.middle), 3)
     return Steps(
@@ -21,6 +21,7 @@ def law(scaling, location=0.3, scale=0.4):
         torch.full(shape, scale, dtype=torch.float64),
         logits,
         shapes(3).double().exp().expand_as(logits),
+        torch.full((len(scaling.middle),), phi, dtype=torch.float64),
     )
 
 
@@ -63,7 +64,7 @@ def test_gaps_add_nothing():
 
 def test_tails_hold_the_value_itself_and_sum_to_one_and_its_mass():
     x = torch.tensor([[[23.0]]], dtype=torch.float64)
-    at_most, at_least = law(WHOLE).log_tails(x)
+    at_most, at_least = law(WHOLE).log_tails(x, torch.full_like(x, torch.nan))
     mass = law(WHOLE).log_cells(x)
     assert (at_most.exp() + at_least.exp()).item() == pytest.approx(1 + mass.exp().item())
 
@@ -74,7 +75,8 @@ def test_draws_follow_the_law_and_stay_on_the_grid():
     assert torch.equal(x, x.round())
     at = torch.tensor([[[15.0]]], dtype=torch.float64)
     share = (x <= 15).double().mean().item()
-    assert share == pytest.approx(one.log_tails(at)[0].exp().item(), abs=0.01)
+    nothing = torch.full_like(at, torch.nan)
+    assert share == pytest.approx(one.log_tails(at, nothing)[0].exp().item(), abs=0.01)
     assert x.min() >= WHOLE.low[0] - 39
     assert x.max() <= WHOLE.high[0] + 39
 

@@ -226,6 +226,23 @@ def test_gaps_constraints_and_moments(frame):
     assert (made["standard_error"][~known] > 0).any()
 
 
+@pytest.mark.parametrize("written", [None, "%Y-%m-%d"])
+def test_dates_in_a_utility(written):
+    frame = people()
+    rows = frame if written is None else frame.assign(joined=frame["joined"].dt.strftime(written))
+    model = tiny(epochs=2, condition_on=["joined"]).fit(rows)
+    worth = {"call": "joined - since if joined < '2021-01-01' else -1", "leave": "-2"}
+    actions = {"call": {"since": "2020-01-01"}, "leave": {}}
+    made = model.decide(rows.head(20), actions, worth, draws=10, seed=0)
+    days = (frame["joined"].head(20) - pd.Timestamp("2020-01-01")).dt.days
+    want = np.where(frame["joined"].head(20) < pd.Timestamp("2021-01-01"), days, -1)
+    np.testing.assert_allclose(made["expected_utility"], want)
+    drawn = model.decide(rows.head(5), actions, worth, unknown=["joined"], draws=50, seed=0)
+    assert (drawn["standard_error"] > 0).all()
+    with pytest.raises(OptionError, match="'soon' is no date"):
+        model.decide(rows.head(2), None, {"call": "joined - 'soon'"}, draws=10)
+
+
 def test_a_seed_repeats_and_leaves_the_callers_generator_alone(model, frame):
     before = torch.get_rng_state()
     one, two = (

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from variate.errors import DataError, OutputError
-from variate.table import delimited, files, jsonlines
+from variate.reading import delimited, jsonlines
+from variate.table import files
 
 TABLE = pa.table(
     {

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from variate.errors import DataError, OutputError
-from variate.table import delimited, files, jsonlines, stream
+from variate.reading import delimited, jsonlines
+from variate.table import files, stream
 from variate.table.codec import TableCodec
 from variate.table.stream import TableStream, fit_codec, is_large
 

@@ -18,6 +18,7 @@ from tables import people
 import variate as vt
 from variate import TableImputer, TableVAE, constraints
 from variate.errors import DataError, DataWarning, OptionError, SchemaError
+from variate.table.candidates import drawn_cells
 
 pytestmark = pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning")
 
@@ -145,6 +146,17 @@ def test_a_seed_repeats_the_draws(model, frame):
     pd.testing.assert_frame_equal(first.tables[1], again.tables[1])
     pd.testing.assert_frame_equal(first.filled, again.filled)
     assert not first.tables[0].equals(model.impute(frame, draws=2, seed=2).tables[0])
+
+
+def test_every_row_with_a_gap_is_counted_once(model, frame):
+    x = model.codec_.encode(frame)
+    known = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) < 0.7
+    counted = []
+    drawn_cells(
+        model.model_, x, known, 4, candidates=256, seed=0, done=lambda rows: counted.append(rows)
+    )
+    assert len(counted) > 1
+    assert sum(counted) == len(x)
 
 
 def test_the_callers_generator_is_left_alone(model, frame):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from variate import TableVAE
-from variate.table import reasons
+from variate.table import reasons, wording
 
 
 def simulated(rows, seed=0):
@@ -54,12 +54,12 @@ def test_what_would_be_expected_is_the_conditional_law(model):
     assert float(found["x"].ratio) == pytest.approx(4.2, abs=1.5)
     for name in ("c", "sign", "day: week", "gap"):
         if name in found:
-            assert float(found[name].ratio) < reasons.STRANGE
+            assert float(found[name].ratio) < wording.STRANGE
 
 
 def test_a_level_that_does_not_go_with_the_others(model):
     found = found_in(model, changed(c=1.5, sign="minus"))
-    assert float(found["sign"].ratio) > reasons.STRANGE
+    assert float(found["sign"].ratio) > wording.STRANGE
     assert float(found["sign"].sure) > 0.9
     assert float(found_in(model, changed())["sign"].ratio) == pytest.approx(0, abs=0.05)
     assert np.isnan(float(found["sign"].low))
@@ -98,20 +98,15 @@ def test_in_words(model):
     assert text == "no column by itself, but their combination"
 
 
-def test_levels_gaps_and_dates_in_words(model):
-    codec = model.codec_
-    names = [column.name for column in codec.modelled]
-    x = model._rows(changed(sign="minus", gap=np.nan).assign(day=pd.Timestamp("2025-03-05")))[0]
-    cells = {name: reasons._cell(codec, i, float(x[i])) for i, name in enumerate(names)}
+def test_levels_and_gaps_in_words(model):
+    names = [column.name for column in model.codec_.modelled]
+    words = wording.Words(model.codec_, model._rows(changed(sign="minus", gap=np.nan)))
+    cells = {name: words.cell(0, i) for i, name in enumerate(names)}
     assert cells["sign"] == "sign=minus"
     assert cells["gap"] == "gap=missing"
-    day = next(name for name in names if name.startswith("day"))
-    assert cells[day] in ("day=2025-03-05", "day: week=2025-03-03", "day: day=2025-03-05")
-    if "day: weekday" in cells:
-        assert cells["day: weekday"] == "day: weekday=Wednesday"
-    assert reasons.shown(12345678.25) == "12345678.25"
-    assert reasons.shown(pd.Timestamp("2025-03-05 06:07")) == "2025-03-05 06:07:00"
-    assert len(reasons.shown("a very long " * 20)) <= reasons.WIDE
+    assert wording.shown(12345678.25) == "12345678.25"
+    assert wording.shown(pd.Timestamp("2025-03-05 06:07")) == "2025-03-05 06:07:00"
+    assert len(wording.shown("a very long " * 20)) <= wording.WIDE
 
 
 def test_only_so_many_rows_are_explained(model, monkeypatch):

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         augmentation_gain,
         balance,
         constraints,
+        cross_calibrate,
         pool,
         propose_constraints,
     )
@@ -66,6 +67,7 @@ __all__ = [
     "augmentation_gain",
     "balance",
     "constraints",
+    "cross_calibrate",
     "errors",
     "evaluation",
     "fit",
@@ -102,6 +104,7 @@ _HOMES = {
     "VAE": "variate.models",
     "augmentation_gain": "variate.table",
     "balance": "variate.table",
+    "cross_calibrate": "variate.table",
     "fit": "variate.kinds",
     "image_ladder": "variate.models",
     "load": "variate.kinds",

@@ -42,6 +42,7 @@ __all__ = [
     "judge",
     "recalibrated",
     "reference_of",
+    "scores_of",
 ]
 
 DRAWS = 64
@@ -59,7 +60,12 @@ class Items:
     Args:
         estimator: The model, fitted.
         X: The data.
+
+    Attributes:
+        more: How there come to be more calibration scores.
     """
+
+    more = "model.recalibrate(rows, extend=True)"
 
     def __init__(self, estimator: Any, X: Any) -> None:
         self.estimator = estimator
@@ -154,7 +160,7 @@ def judge(items: Items, *, fdr: float, draws: int | None = None) -> Judgement:
     tied = TIE * (1 + np.abs(score[judged]))
     p_value[judged] = reference.p_values(score[judged] - tied)
     anomaly[judged] = conformal.benjamini_hochberg(p_value[judged], fdr)
-    _mention_few(p_value[judged], anomaly[judged], reference.rows, fdr)
+    _mention_few(p_value[judged], anomaly[judged], reference.rows, fdr, items.more)
     p_value[list(certain)], anomaly[list(certain)] = 1 / (reference.rows + 1), True
     drift = _drift(reference, score[judged])
     return Judgement(score, p_value, anomaly, certain, sizes, drift, reference.rows)
@@ -208,6 +214,15 @@ def recalibrated(items: Items, *, extend: bool, draws: int) -> Reference:
         )
     made = Reference.of(score, draws)
     return made if before is None else before.joined(made)
+
+
+def scores_of(items: Items, draws: int) -> Floats:
+    """The scores of the items that are judged by them, in order; the others have none."""
+    score, certain, _ = _all_scored(items, draws)
+    known = ~np.isnan(score)
+    known[list(certain)] = False
+    found: Floats = score[known]
+    return found
 
 
 def reference_of(estimator: Any, x: Tensor) -> Reference | None:
@@ -310,7 +325,7 @@ def _mention_unknown(judged: Iterable[bool]) -> None:
         )
 
 
-def _mention_few(p: Floats, anomaly: NDArray[np.bool_], n: int, fdr: float) -> None:
+def _mention_few(p: Floats, anomaly: NDArray[np.bool_], n: int, fdr: float, more: str) -> None:
     """Say where it is for want of calibration scores that there is no alarm."""
     if anomaly.any() or not len(p):
         return
@@ -321,8 +336,8 @@ def _mention_few(p: Floats, anomaly: NDArray[np.bool_], n: int, fdr: float) -> N
     _warn(
         f"no alarm is raised for want of calibration scores: {extreme:,} of {len(p):,} rows are "
         f"stranger than all {n:,} of them, which cannot be told from chance at fdr {fdr:g}. It "
-        f"takes {needed:,} for that (model.recalibrate(rows, extend=True)), or a higher fdr; or "
-        "look at the rows with the smallest p-values."
+        f"takes {needed:,} for that ({more}), or a higher fdr; or look at the rows with the "
+        "smallest p-values."
     )
 
 

@@ -55,6 +55,7 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     codec: ClassVar[type[Codec]]
     model_: VAE
     codec_: Codec
+    judges_items: ClassVar[bool] = True  # `detect` does, and keeps the scores of held-out ones
     calibration_: Reference | None  # of `detect`
 
     # -- what a kind writes ---------------------------------------------------------------------

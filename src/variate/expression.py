@@ -11,12 +11,14 @@ where it is. Nothing is ever compiled or executed as Python.
     name, `any name`                  a value by name, in backticks where it is no identifier
     + - * / **                        of numbers; a truth value counts as 0 or 1
     == != < <= > >=                   of two of a kind; text is equal or not
+    moment - moment                   days between two dates or times
     and or not, a if condition else b
     min max abs exp log sqrt round
 
-All of it is elementwise. Both branches of `a if c else b` are evaluated and the wanted one is
-taken, so that what would divide by zero in the other does no harm. A result that is infinite or no
-number is the caller's to refuse, who knows what the elements are.
+Beside a date or time a text is one too, '2024-01-31' or '2024-01-31 12:30', in UTC where the other
+has a zone. All of it is elementwise. Both branches of `a if c else b` are evaluated and the wanted
+one is taken, so that what would divide by zero in the other does no harm. A result that is infinite
+or no number is the caller's to refuse, who knows what the elements are.
 
 The text has at most 2,000 characters and a constant exponent is at most 64, so that an expression
 of any origin costs little.
@@ -25,6 +27,8 @@ This module does not know what the names mean.
 """
 
 import ast
+import datetime
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -37,11 +41,13 @@ __all__ = ["ALLOWED", "Expression"]
 
 ALLOWED = (
     "numbers, 'text', names of columns (in `backticks` where they are no identifiers), "
-    "+ - * / **, comparisons, and, or, not, 'x if c else y', and the functions min, max, abs, exp, "
-    "log, sqrt, round"
+    "+ - * / **, comparisons, dates such as '2024-01-31' beside dates (less each other: days), "
+    "and, or, not, 'x if c else y', and the functions min, max, abs, exp, log, sqrt, round"
 )
 LENGTH = 2_000  # characters
 EXPONENT = 64.0
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?", re.ASCII)
+DAY = np.timedelta64(1, "D")
 BREAKS = {ord(space): " " for space in "\n\r\t\f\v"}  # an expression may go over several lines
 
 Values = Mapping[str, NDArray[Any]]
@@ -180,6 +186,8 @@ class Expression:
         if operation is np.power:
             self._expect_small(node.right)
         left, right = self._read(node.left), self._read(node.right)
+        if operation is np.subtract:
+            return lambda values: self._difference(left(values), right(values), place)
         return lambda values: operation(
             self._number(left(values), place), self._number(right(values), place)
         )
@@ -275,6 +283,30 @@ class Expression:
             self._refuse(f"a number is needed here, not {_kind(value)}", place)
         return value.astype(np.float64)
 
+    def _difference(self, a: NDArray[Any], b: NDArray[Any], place: int) -> NDArray[np.float64]:
+        """a - b: of moments the days between them, NaN where one is missing."""
+        if "M" not in a.dtype.kind + b.dtype.kind:
+            return self._number(a, place) - self._number(b, place)
+        found: NDArray[np.float64] = (self._moment(a, place) - self._moment(b, place)) / DAY
+        return found
+
+    def _moment(self, value: NDArray[Any], place: int) -> NDArray[Any]:
+        """A moment in microseconds, which hold all years; a text that stands for one is read."""
+        if value.dtype.kind == "M":
+            return value.astype("datetime64[us]")
+        if value.dtype.kind != "U" or value.ndim:
+            self._refuse(f"a time goes with another, not with {_kind(value)}", place)
+        text = str(value)
+        try:
+            moment = datetime.datetime.fromisoformat(text) if MOMENT.fullmatch(text) else None
+        except ValueError:
+            moment = None
+        if moment is None:
+            self._refuse(
+                f"{text!r:.60} is no date; write it as '2024-01-31' or '2024-01-31 12:30'", place
+            )
+        return np.asarray(np.datetime64(moment, "us"))
+
     def _truth(self, value: NDArray[Any], place: int) -> NDArray[np.bool_]:
         if value.dtype.kind != "b":
             self._refuse(f"a condition is needed here, not {_kind(value)}", place)
@@ -283,6 +315,8 @@ class Expression:
     def _compared(
         self, operation: Any, a: NDArray[Any], b: NDArray[Any], place: int
     ) -> NDArray[Any]:
+        if "M" in a.dtype.kind + b.dtype.kind and "U" in a.dtype.kind + b.dtype.kind:
+            a, b = self._moment(a, place), self._moment(b, place)
         if _kind(a) != _kind(b):
             self._refuse(f"{_kind(a)} is compared with {_kind(b)}", place)
         if _kind(a) == "text" and operation not in (np.equal, np.not_equal):

@@ -79,5 +79,5 @@ def _conclude(estimator: Any, prepared: Prepared) -> None:
         x = prepared.held_out[:HELD_OUT_ROWS]
         figures = estimator._figures(x, draws=64, seed=estimator.seed)
         estimator.facts_["held_out"] = {"rows": len(x)} | figures
-        if estimator._has_density():
+        if estimator._has_density() and estimator.judges_items:
             estimator.calibration_ = alarms.reference_of(estimator, prepared.held_out)

@@ -9,7 +9,6 @@ from typing import Any
 
 from variate import bundle
 from variate.errors import DataError, ModelFileError, OptionError
-from variate.estimator import Estimator
 from variate.image.files import SUFFIXES
 from variate.image.recognition import are_pictures
 from variate.table import files
@@ -31,9 +30,10 @@ def fit(data: Any, *, kind: str | None = None, **arguments: Any) -> Any:
     Args:
         data: A frame (pandas, polars, pyarrow), an array `[N, C]` (a table) or `[N, H, W]` and
             `[N, H, W, C]` (pictures), or the path of a table or of pictures.
-        kind: "table", "image" or "series"; None finds out (a series is never guessed: say so).
-        **arguments: The constructor's, such as `minutes=3` (see `TableVAE`, `ImageVAE` and
-            `SeriesVAE`).
+        kind: "table", "image", "series" or "anomaly"; None finds out whether it is a table or
+            pictures (the others are never guessed: say so).
+        **arguments: The constructor's, such as `minutes=3` (see `TableVAE`, `ImageVAE`,
+            `SeriesVAE` and `AnomalyDetector`).
 
     Returns:
         The fitted estimator.
@@ -80,15 +80,16 @@ def load(path: str | Path) -> Any:
         ) from error
 
 
-def estimator_class(kind: str) -> type[Estimator]:
-    """The estimator of a kind.
+def estimator_class(kind: str) -> type[Any]:
+    """The estimator of a kind, or the detector.
 
     Raises:
         OptionError: There is no such kind.
     """
-    if kind not in KINDS:
-        raise OptionError(f"there is no kind {kind!r}; there is: {', '.join(KINDS)}.")
-    found: type[Estimator] = _class_at(KINDS[kind])
+    kinds = KINDS | DETECTORS
+    if kind not in kinds:
+        raise OptionError(f"there is no kind {kind!r}; there is: {', '.join(kinds)}.")
+    found: type[Any] = _class_at(kinds[kind])
     return found
 
 

@@ -32,7 +32,7 @@ from variate.anomaly.known import Known
 from variate.anomaly.scales import Scales
 from variate.anomaly.voices import Voices
 from variate.diary import follow
-from variate.errors import DataError
+from variate.errors import DataError, OptionError
 from variate.evaluation import Reference
 from variate.fitting import unchanged_by_failure
 from variate.options import share
@@ -136,6 +136,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 x = self.codec_.encode(raw)
                 self.features_ = Features.of_columns(self.codec_.modelled, x)
                 return x
+        if self.columns:
+            raise OptionError(
+                f"columns says of what kind {next(iter(self.columns))!r} is, and an array has no "
+                "names and only numbers; give a frame, or leave columns out."
+            )
         x = torch.from_numpy(
             np.array(
                 validate_data(

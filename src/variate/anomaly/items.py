@@ -3,7 +3,7 @@
 This module does not know how rows are scored.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,15 @@ from torch import Tensor
 from variate.alarms import Items
 from variate.anomaly.reasons import explain
 from variate.table.alarms import TableItems
-from variate.table.reasons import value_told
+from variate.table.wording import Wording, Words
 
 __all__ = ["ArrayItems", "RowItems"]
 
 
 class RowItems(TableItems):
     """Rows of a table, by the detector's score."""
+
+    more = Items.more
 
     def scored(self, x: Tensor, draws: int) -> NDArray[np.float64]:
         """How strange rows are."""
@@ -33,10 +35,9 @@ class RowItems(TableItems):
     ) -> list[str]:
         """The columns that make these rows strange."""
         del normal, start
-        codec = self.estimator.codec_
-        return _explained(
-            self.estimator, x[list(strange)], lambda c, value: value_told(codec, c, value)
-        )
+        chosen, codec = list(strange), self.estimator.codec_
+        words = Words(codec, x[chosen], self.looked_at.take(chosen))
+        return _explained(self.estimator, x[chosen], words, lambda rows: Words(codec, rows))
 
 
 class ArrayItems(Items):
@@ -59,13 +60,34 @@ class ArrayItems(Items):
     ) -> list[str]:
         """The columns that make these rows strange."""
         del normal, start
-        return _explained(self.estimator, x[list(strange)], _number)
+        names = [group.name for group in self.estimator.features_.groups]
+        words = _Numbers(names, x[list(strange)])
+        return _explained(self.estimator, words.x, words, lambda rows: _Numbers(names, rows))
 
 
-def _explained(estimator: Any, x: Tensor, tell: Any) -> list[str]:
-    return explain(estimator.voices_, estimator.scales_, estimator.features_, x, tell)
+class _Numbers:
+    """The cells of rows of an array in words."""
+
+    def __init__(self, names: Sequence[str], x: Tensor) -> None:
+        self.names, self.x = names, x
+
+    def home(self, c: int) -> tuple[str, ...]:
+        return (self.names[c],)
+
+    def cell(self, row: int, c: int) -> str:
+        return f"{self.names[c]}={_number(float(self.x[row, c]))}"
+
+    def told(self, c: int, values: NDArray[np.float64], rows: Sequence[int]) -> list[str]:
+        del c, rows
+        return [_number(value) for value in values.tolist()]
 
 
-def _number(column: int, value: float) -> str:
-    del column
+def _explained(
+    estimator: Any, x: Tensor, words: Wording, words_of: Callable[[Tensor], Wording]
+) -> list[str]:
+    parts = (estimator.voices_, estimator.scales_, estimator.features_)
+    return explain(*parts, x, words, words_of)
+
+
+def _number(value: float) -> str:
     return "missing" if np.isnan(value) else f"{value:.6g}"

@@ -8,7 +8,8 @@ has seen all other columns (`Voices.expected`), so that
 is by how much m_j is likelier; of a category the ensemble expects a share of each level, and r_j is
 the log of the largest one over that of the level found. Columns with r_j of at least three are
 named, the largest first, with the value found, the one expected and, for numbers, the interval
-m_j ± 1.645 s_j, of 90 % under a normal. Then the same columns of the nearest row of the bulk.
+m_j ± 1.645 s_j, of 90 % under a normal. Then the same columns of the nearest row of the bulk. Of
+several columns that stand for one of the user's (`table.wording`) the strangest is named.
 
 This module does not know which rows are alarms.
 """
@@ -17,22 +18,20 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from variate.anomaly.features import Features, Group
 from variate.anomaly.scales import Scales
 from variate.anomaly.voices import Voices
+from variate.table.wording import Wording, strangest
 
-__all__ = ["Teller", "explain"]
+__all__ = ["explain"]
 
-STRANGE = 3.0  # nats
-NAMED = 4  # columns of a row, at the most
 WITHIN = 1.645  # deviations either side, for 90 %
 LEAST = 0.01  # of the share of a level
 EXPLAINED = 1_000  # rows, at the most
-
-Teller = Callable[[int, float], str]  # a column and a value of it -> as the user writes it
 
 
 class _Finding(NamedTuple):
@@ -42,7 +41,12 @@ class _Finding(NamedTuple):
 
 
 def explain(
-    voices: Voices, scales: Scales, features: Features, x: Tensor, tell: Teller
+    voices: Voices,
+    scales: Scales,
+    features: Features,
+    x: Tensor,
+    words: Wording,
+    words_of: Callable[[Tensor], Wording],
 ) -> list[str]:
     """Why rows of a table are strange, a text for each.
 
@@ -51,7 +55,8 @@ def explain(
         scales: Of the features.
         features: How columns became them.
         x: The rows `[N, C]`, in the columns' own units.
-        tell: How a value is written.
+        words: How the cells of these rows are written.
+        words_of: The same for other rows.
     """
     rows = x[:EXPLAINED]
     wide = features.expand(rows)
@@ -59,19 +64,15 @@ def explain(
         _finding(voices, scales, group, c, rows, wide) for c, group in enumerate(features.groups)
     ]
     near = voices.like(wide, scales)
+    like = words_of(torch.stack([_of(group, near) for group in features.groups], 1))
+    named = strangest(words, torch.stack([finding.ratio for finding in found], 1))
+    described = _described(words, found, named)
     texts = []
-    for i in range(len(rows)):
-        ratios = [float(finding.ratio[i]) for finding in found]
-        order = sorted(range(len(ratios)), key=lambda c: -ratios[c])
-        named = [c for c in order[:NAMED] if ratios[c] >= STRANGE]
-        parts = [_described(features.groups[c], found[c], c, rows, i, tell) for c in named]
-        text = ", ".join(parts) or "no column by itself, but their combination"
-        if named:
-            like = [
-                f"{features.groups[c].name}={tell(c, _of(features.groups[c], near[i]))}"
-                for c in named
-            ]
-            text += f"; nearest row of the bulk: {', '.join(like)}"
+    for i, columns in enumerate(named):
+        text = ", ".join(described[i, c] for c in columns)
+        text = text or "no column by itself, but their combination"
+        if columns:
+            text += f"; nearest row of the bulk: {', '.join(like.cell(i, c) for c in columns)}"
         texts.append(text)
     left = len(x) - len(rows)
     return [*texts, *[f"not explained: {EXPLAINED:,} rows here are stranger"] * left]
@@ -94,18 +95,29 @@ def _finding(
 
 
 def _described(
-    group: Group, finding: _Finding, c: int, rows: Tensor, row: int, tell: Teller
-) -> str:
-    expected, spread = float(finding.expected[row]), float(finding.spread[row])
-    text = f"expected {tell(c, expected)}"
-    if not math.isnan(spread):
-        low, high = expected - WITHIN * spread, expected + WITHIN * spread
-        text += f", 90 % within {tell(c, low)}..{tell(c, high)}"
-    return f"{group.name}={tell(c, float(rows[row, c]))} ({text})"
+    words: Wording, found: Sequence[_Finding], named: Sequence[Sequence[int]]
+) -> dict[tuple[int, int], str]:
+    """Cells with what would be expected in them, by row and column."""
+    described = {}
+    for c, finding in enumerate(found):
+        rows = [i for i, columns in enumerate(named) if c in columns]
+        if not rows:
+            continue
+        middle, within = finding.expected[rows].numpy(), WITHIN * finding.spread[rows].numpy()
+        expected, low, high = (
+            words.told(c, value, rows) for value in (middle, middle - within, middle + within)
+        )
+        for place, i in enumerate(rows):
+            text = f"expected {expected[place]}"
+            if not np.isnan(within[place]):
+                text += f", 90 % within {low[place]}..{high[place]}"
+            described[i, c] = f"{words.cell(i, c)} ({text})"
+    return described
 
 
-def _of(group: Group, wide: Sequence[float] | Tensor) -> float:
-    """A column's value from the numbers that stand for it."""
+def _of(group: Group, wide: Tensor) -> Tensor:
+    """A column's values `[N]` from the numbers that stand for it, `[N, F]`."""
     if group.levels is None:
-        return float(wide[group.start])
-    return float(group.levels[int(torch.as_tensor(wide[group.start : group.stop]).argmax())])
+        return wide[:, group.start]
+    which = wide[:, group.start : group.stop].argmax(1)
+    return torch.tensor(group.levels, dtype=wide.dtype)[which]

@@ -60,7 +60,8 @@ def load(path: Path, *, pairs: bool = False, detectors: bool = False) -> Any:
     if model.kind in DETECTORS and not detectors:
         raise OptionError(
             f"{path} holds an anomaly detector, which is no model of the data: on the command line "
-            "`variate detect` and `variate recalibrate` know it."
+            "`variate detect` (which writes its scores), `variate recalibrate` and `variate info` "
+            "know it."
         )
     return model
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from variate.cli.app import Data, Json, Model, Out, app, load
+from variate.cli.app import Data, Json, Model, Out, app, expect_kind, load
+from variate.cli.detectors import looked_at
 from variate.cli.pictures import detect_pictures
 from variate.console import deliver, expect_writable, print_json, report, say
 from variate.errors import OptionError
@@ -44,7 +45,8 @@ def detect(
 
     Of a series it writes a row for each alarm: `start`, `end`, `score`, `p_value`, `reasons`.
 
-    DATA may be larger than memory.
+    DATA may be larger than memory. For a detector (`variate fit --kind anomaly`) it may be a .npy
+    array, if the detector was fitted on one.
 
     Example: `variate detect people.variate people.csv --fdr 0.1 --out alarms.csv`
     """
@@ -55,6 +57,7 @@ def detect(
     for path in (out, heat):
         expect_writable(path)
     fitted = load(model, detectors=True)
+    _expect_pictures(fitted, heat)
     if fitted.kind in ("image", "series"):
         if normal is not None:
             fitted.recalibrate(normal, **_draws(fitted, draws))
@@ -66,9 +69,9 @@ def detect(
     fitted.verbose = True  # scoring many rows is worth a line
     if normal is not None:
         with files.naming(normal):
-            fitted.recalibrate(normal, **_draws(fitted, draws))
+            fitted.recalibrate(_rows(fitted, normal), **_draws(fitted, draws))
     with files.naming(data):
-        found, tables = alarm_tables(fitted, data, fdr=fdr, draws=draws)
+        found, tables = alarm_tables(fitted, _rows(fitted, data), fdr=fdr, draws=draws)
         figures = {
             "rows": len(found.score), "anomalies": int(found.anomaly.sum()), "fdr": fdr,
             "calibration_rows": found.calibration, "drift_p_value": found.drift,
@@ -97,6 +100,10 @@ def recalibrate(
     draws: Annotated[
         int | None, Parameter(help="Posterior draws per item; None: 64, a detector has none.")
     ] = None,
+    folds: Annotated[
+        int | None,
+        Parameter(help="DATA is what MODEL, a table's, was fitted on: cross-calibrate."),
+    ] = None,
     out: Annotated[
         Path | None, Parameter(name="--out", help="The model file to write; None: MODEL itself.")
     ] = None,
@@ -104,13 +111,22 @@ def recalibrate(
 ) -> None:
     """Hold the alarms of MODEL against DATA: rows that are normal, and that it was not trained on.
 
+    With --folds DATA is what it was fitted on, and each row is scored by another model, of as many
+    as there are folds: for small tables, of which few rows can be spared.
+
     Example: `variate recalibrate people.variate june.csv --extend`
     """
-    from variate.table import files
+    from variate.table import cross_calibrate, files
 
     out = model if out is None else out
     expect_writable(out)
     fitted = load(model, detectors=True)
+    if folds is not None:
+        expect_kind(fitted, "table", "--folds")
+        if extend or draws is not None:
+            raise OptionError(
+                "--folds makes a calibration of its own; leave out the other options."
+            )
     if fitted.kind == "series":
         fitted.recalibrate(data, extend=extend)
         fitted.save(out)
@@ -120,13 +136,28 @@ def recalibrate(
         return
     verbose, fitted.verbose = fitted.verbose, True
     with files.naming(data):
-        fitted.recalibrate(data, extend=extend, **_draws(fitted, draws))
+        if folds is None:
+            fitted.recalibrate(_rows(fitted, data), extend=extend, **_draws(fitted, draws))
+        else:
+            cross_calibrate(fitted, data, folds=folds)
     fitted.verbose = verbose
     fitted.save(out)
     say(f"wrote {out}")
     rows = fitted.calibration_.rows
     draws = fitted.calibration_.draws
     report({"model": str(out), "calibration_rows": rows, "draws": draws}, json=json)
+
+
+def _expect_pictures(fitted: Any, heat: Path | None) -> None:
+    if heat is not None:
+        expect_kind(fitted, "image", "--heat")
+
+
+def _rows(fitted: Any, data: Path) -> Any:
+    """What is looked at: a detector may have learned from an array."""
+    if fitted.kind != "anomaly":
+        return data
+    return looked_at(data, array=fitted.codec_ is None)
 
 
 def _draws(fitted: Any, draws: int | None) -> dict[str, int]:

@@ -61,6 +61,7 @@ def impute(
     table = files.read(data)
     if draws is not None and NUMBER in table.column_names:
         raise OptionError(f"{data} has a column {NUMBER!r} already; rename it.")
+    fitted.verbose = True  # many rows take a while
     with files.naming(data):
         made = fitted.impute(table, draws=1 if draws is None else draws, seed=seed)
     say(f"{made.missing:,} missing cells of {table.num_rows:,} rows are filled")

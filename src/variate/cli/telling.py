@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from variate.cli.app import COMMON, Data, Json, Model, app, expect_kind, load
+from variate.cli.detectors import show_detector
 from variate.cli.pairs import show_pair
 from variate.console import expect_writable, print_json, report, say, write_line
 
@@ -21,9 +22,12 @@ def info(model: Model, /, *, json: Json = False) -> None:
 
     Example: `variate info people.variate`
     """
-    fitted = load(model, pairs=True)
+    fitted = load(model, pairs=True, detectors=True)
     if fitted.kind == "related":
         show_pair(fitted, json=json)
+        return
+    if fitted.kind == "anomaly":
+        show_detector(fitted, json=json)
         return
     if json:
         parameters = {name: repr(value) for name, value in fitted.get_params(deep=False).items()}

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from variate.cli.app import COMMON, Data, Json, app
+from variate.cli.detectors import detector_options, fit_detector
 from variate.cli.options import options_of
 from variate.cli.pairs import expect_pair, fit_pair
 from variate.console import expect_writable, report, say
@@ -27,7 +28,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     data: Data,
     /,
     *,
-    kind: Annotated[str | None, Parameter(help="The kind of data; None finds out.")] = None,
+    kind: Annotated[str | None, Parameter(help="table, series or anomaly; None: a table.")] = None,
     out: Annotated[Path | None, Parameter(help="The model file; None: named after DATA.")] = None,
     minutes: Annotated[float | None, Parameter(help="The budget in minutes.")] = None,
     epochs: Annotated[int | None, Parameter(help="The budget in passes over the rows.")] = None,
@@ -84,6 +85,10 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     depth: Annotated[
         int | None, Parameter(help="Of pictures: residual blocks at each size.")
     ] = None,
+    level: Annotated[
+        float | None,
+        Parameter(help="Of --kind anomaly: normal rows that `predict` takes for outliers (0.05)."),
+    ] = None,
     latent: Annotated[int | None, Parameter(help="Latent dimensions.")] = None,
     hidden: Annotated[tuple[int, ...], Parameter(help="Widths of the encoder.")] = (256, 256),
     width: Annotated[
@@ -112,7 +117,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
 ) -> None:
     """Train a model on DATA and write a model file.
 
-    Ctrl-C keeps the best model so far; `--resume` goes on from where it was.
+    Ctrl-C keeps the best model so far; `--resume` goes on from where it was. `--kind anomaly` fits
+    an `AnomalyDetector`, whose DATA may be a .npy array too.
 
     Example: `variate fit people.csv --minutes 3 --out people.variate`, or
     `variate fit photos/ --size 64 --minutes 30 --out photos.variate`
@@ -121,8 +127,9 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     paired = expect_pair(
         children, key, foreign_key, child_key=child_key, order_by=order_by,
         resume=resume, processes=processes, tensorboard=tensorboard, epsilon=epsilon,
+        kind=None if kind == "table" else kind,
     )  # fmt: skip
-    if processes and processes > 1 and "WORLD_SIZE" not in os.environ:
+    if processes and processes > 1 and kind != "anomaly" and "WORLD_SIZE" not in os.environ:
         _launch(processes)
     from variate.kinds import estimator_class, kind_of
     from variate.privacy import privacy_of
@@ -146,8 +153,16 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     chosen |= {
         "time": time, "series": series, "channels": channel, "window": window, "size": size,
         "levels": levels, "binarize": binarize, "depth": depth,
-        "privacy": privacy_of(epsilon, delta, public),
     }  # fmt: skip
+    other = {
+        "resume": resume, "processes": processes, "tensorboard": tensorboard, "epsilon": epsilon,
+        "public": public,
+    }  # fmt: skip
+    of_detector = detector_options(kind, level, chosen, other)
+    if of_detector is not None:
+        fit_detector(data, of_detector, out, json=json)
+        return
+    chosen["privacy"] = privacy_of(epsilon, delta, public)
     defaults = {"constraints": (), "hidden": (256, 256), "components": 8, "binarize": False}
     options = options_of(kind, chosen, defaults)
     estimator = estimator_class(kind)(**options)
@@ -160,13 +175,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
             data, checkpoint=checkpoint, resume=resume, logdir=tensorboard, processes=processes
         )
     except KeyboardInterrupt:
-        if not (getattr(estimator, "history_", None) or (epsilon and hasattr(estimator, "facts_"))):
-            say("interrupted before any model was measured: nothing is saved")
-        elif estimator.facts_["rank"] == 0:
-            estimator.save(out)
-            say(f"interrupted: the best model so far is in {out}")
-        if checkpoint is not None:
-            say(f"to go on: {_resume_command()}")
+        _interrupted(estimator, out, checkpoint, private=epsilon is not None)
         raise SystemExit(1) from None
     if estimator.facts_["rank"] == 0:  # of a group of processes, the first one writes
         estimator.save(out)
@@ -177,6 +186,17 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
 
 def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _interrupted(estimator: Any, out: Path, checkpoint: Path | None, *, private: bool) -> None:
+    """Save what there is of a model, and say how to go on."""
+    if not (getattr(estimator, "history_", None) or (private and hasattr(estimator, "facts_"))):
+        say("interrupted before any model was measured: nothing is saved")
+    elif estimator.facts_["rank"] == 0:
+        estimator.save(out)
+        say(f"interrupted: the best model so far is in {out}")
+    if checkpoint is not None:
+        say(f"to go on: {_resume_command()}")
 
 
 def _pairs(pairs: list[str] | None) -> dict[str, str] | None:

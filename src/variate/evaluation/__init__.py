@@ -1,6 +1,6 @@
 """Estimators: pure functions of a model and data, or of two samples; nothing is changed by them."""
 
-from variate.evaluation import conformal
+from variate.evaluation import conformal, disentanglement
 from variate.evaluation.decisions import Choice, Risk, choose, cvar, value_of_information
 from variate.evaluation.evidence import Bounds, bounds, elbo, importance_weights, log_evidence
 from variate.evaluation.latent import (
@@ -27,6 +27,7 @@ from variate.evaluation.predictive import (
 from variate.evaluation.ranges import RangeScores, range_scores, vus_pr
 from variate.evaluation.reference import Reference
 from variate.evaluation.samples import MMD, TwoSample, mmd, two_sample
+from variate.evaluation.spread import Spread, spread, spreads
 from variate.evaluation.summary import summary
 from variate.evaluation.tails import tail_p_values
 
@@ -39,6 +40,7 @@ __all__ = [
     "Reference",
     "Reliability",
     "Risk",
+    "Spread",
     "Surgery",
     "TwoSample",
     "active_units",
@@ -53,6 +55,7 @@ __all__ = [
     "coverage",
     "crps",
     "cvar",
+    "disentanglement",
     "elbo",
     "elbo_surgery",
     "importance_weights",
@@ -64,6 +67,8 @@ __all__ = [
     "posterior_means",
     "range_scores",
     "reliability",
+    "spread",
+    "spreads",
     "summary",
     "tail_p_values",
     "total_correlation",

@@ -15,6 +15,8 @@ from variate.objectives.penalties import (
     AggregateCovariance,
     Factor,
     MeanCovariance,
+    MinibatchWeighted,
+    Stratified,
     TotalCorrelation,
 )
 from variate.objectives.schedules import Constant, Cyclical, Fade, WarmUp
@@ -35,8 +37,10 @@ __all__ = [
     "FreeBits",
     "GroupFreeBits",
     "MeanCovariance",
+    "MinibatchWeighted",
     "Reconstruction",
     "StickTheLanding",
+    "Stratified",
     "TotalCorrelation",
     "WarmUp",
 ]

@@ -21,7 +21,14 @@ last, (N - M)/(N M)). The own term is on the *diagonal*; and the log-weight is a
 joint density and once to each marginal one, not once per dimension to the joint. With one item
 there are no others, and q_i stands for q: then TC = 0. Logarithms of an unbiased estimate are
 biased: log q(z) is too low where a batch has no neighbours of z, so TC is read too low and I(x; z)
-too high, the less the larger the batch.
+too high, the less the larger the batch. That is `Stratified`, the default. `MinibatchWeighted` is
+the other estimate of Chen et al. (their eq. 4), with which their results were had,
+
+    q(z_i)  ≈  1/(N B) Σ_m q_m(z_i)
+
+in which z's own term counts no more than others. Its weights sum to 1/N, so that it is the mean
+over the batch but for the constant -log N in every logarithm: the TC it reports is too high by
+(D - 1) log N and I(x; z) by log N, tens of nats, while the gradient is that of the batch's mean.
 
 This module does not know the networks, nor when the critic is stepped: `Loss.critic` has gradient
 for the critic only, `Loss.total` for the model only, so they may be stepped in any order.
@@ -48,12 +55,34 @@ __all__ = [
     "AggregateCovariance",
     "Factor",
     "MeanCovariance",
+    "MinibatchWeighted",
+    "Stratified",
     "TotalCorrelation",
     "log_aggregate",
     "mmd",
 ]
 
 _WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Stratified:
+    """Log-weights by which a batch stands for all items, without bias (Chen et al. 2018)."""
+
+    def __call__(self, batch: int, items: int) -> tuple[float, float]:
+        """The log-weights of z's own posterior and of each other one, of `batch` in `items`."""
+        if batch == 1:
+            return 0.0, -math.inf
+        return -math.log(items), math.log((items - 1) / (items * (batch - 1)))
+
+
+@dataclass(frozen=True)
+class MinibatchWeighted:
+    """Log-weights of minibatch-weighted sampling, all 1/(N B) (Chen et al. 2018, eq. 4)."""
+
+    def __call__(self, batch: int, items: int) -> tuple[float, float]:
+        """The log-weights of z's own posterior and of each other one, of `batch` in `items`."""
+        return (-math.log(items * batch),) * 2
 
 
 class TotalCorrelation(nn.Module):
@@ -65,15 +94,22 @@ class TotalCorrelation(nn.Module):
 
     Args:
         beta: The weight of the total correlation, a number or a schedule.
+        aggregate: How q(z) is estimated from a batch: `Stratified()`, the default, or
+            `MinibatchWeighted()`.
 
     Raises:
         OptionError: β is negative or not finite.
         TypeError: In use, for a posterior that does not factorise over the dimensions.
     """
 
-    def __init__(self, beta: float | Schedule = 6.0) -> None:
+    def __init__(
+        self,
+        beta: float | Schedule = 6.0,
+        aggregate: Stratified | MinibatchWeighted | None = None,
+    ) -> None:
         super().__init__()
         self.beta = coefficient("beta", beta)
+        self.aggregate = Stratified() if aggregate is None else aggregate
 
     extra_repr = arguments
 
@@ -84,7 +120,9 @@ class TotalCorrelation(nn.Module):
         require_plain(parts.inference, "the total correlation")
         tc, information = parts.kl.new_zeros(()), parts.kl.new_zeros(())
         for latent in parts.inference.latents:
-            joint, marginals = log_aggregate(latent.z, latent.posterior, moment.items)
+            joint, marginals = log_aggregate(
+                latent.z, latent.posterior, moment.items, self.aggregate
+            )
             tc = tc + (joint - marginals.sum(-1)).mean()
             information = information + (latent.log_q() - joint).mean()
         total = parts.kl + parts.distortion + (beta - 1) * tc
@@ -92,13 +130,19 @@ class TotalCorrelation(nn.Module):
         return Loss(total, parts.terms(beta, **more))
 
 
-def log_aggregate(z: Tensor, posterior: Distribution, items: int) -> tuple[Tensor, Tensor]:
+def log_aggregate(
+    z: Tensor,
+    posterior: Distribution,
+    items: int,
+    aggregate: Stratified | MinibatchWeighted | None = None,
+) -> tuple[Tensor, Tensor]:
     """Log q(z) and log q(z_j) of the draws under the aggregate posterior, from one batch.
 
     Args:
         z: One draw or more of each item, `[S, B, *latent]`.
         posterior: q(z|x) of the batch, batch shape `[B]`, factorised.
         items: N, how many items the data has; at least the batch is assumed.
+        aggregate: The weights of the batch's posteriors; None for `Stratified()`.
 
     Returns:
         Log q(z) `[S, B]` and log q(z_j) `[S, B, D]`, in nats, D the number of latent dimensions.
@@ -109,12 +153,8 @@ def log_aggregate(z: Tensor, posterior: Distribution, items: int) -> tuple[Tenso
     base = _factors(posterior, "the total correlation")
     batch = z.shape[1]
     log_q = base.log_prob(z.unsqueeze(2)).flatten(3)  # [S, B, B, D]: z_i under q_m
-    if batch == 1:
-        log_weight = log_q.new_zeros(1, 1)
-    else:
-        n = max(items, batch)
-        log_weight = log_q.new_full((batch, batch), math.log((n - 1) / (n * (batch - 1))))
-        log_weight.fill_diagonal_(-math.log(n))
+    own, other = (aggregate or Stratified())(batch, max(items, batch))
+    log_weight = log_q.new_full((batch, batch), other).fill_diagonal_(own)
     joint = torch.logsumexp(log_q.sum(-1) + log_weight, 2)
     marginals = torch.logsumexp(log_q + log_weight.unsqueeze(-1), 2)
     return joint, marginals

@@ -2,7 +2,7 @@
 
 Kept are, in `facts_`,
 
-    scan           the median and the spread of training's step scores, for each width (`surprise`)
+    scan           the median and the spread of the costs of training's steps (`surprise`)
     block_scores   the scores of the blocks that were held out (`intervals`)
 
 This module does not know how steps are scored, nor how alarms are decided.
@@ -22,7 +22,7 @@ from variate.series.intervals import Interval, block_scores, intervals
 from variate.series.outward import alarm_table
 from variate.series.pictures import alarm_picture, alarm_section
 from variate.series.reading import give_back
-from variate.series.surprise import Expected, Scan, block_of, costs, expected
+from variate.series.surprise import Costs, Expected, Scan, block_of, costs, expected
 from variate.series.windows import Apart
 
 __all__ = [
@@ -42,7 +42,7 @@ def learned(estimator: Any, series: Sequence[Floats], apart: Apart | None) -> di
     kept: dict[str, Any] = {"scan": {"middle": list(scan.middle), "spread": list(scan.spread)}}
     if apart is not None:
         pairs = zip(found, apart.held_out, strict=True)
-        alone = [np.where(np.isnan(held).all(1), np.nan, e) for e, held in pairs]
+        alone = [parts.where((~np.isnan(held)).any(1)) for parts, held in pairs]
         kept["block_scores"] = _block_scores(scan, alone)
     return kept
 
@@ -133,8 +133,8 @@ def _explained(
     return found
 
 
-def _costs(estimator: Any, values: Floats) -> Floats:
-    return costs(estimator.model_, values, estimator.codec_.length, DRAWS, estimator.seed)[0]
+def _costs(estimator: Any, values: Floats) -> Costs:
+    return costs(estimator.model_, values, estimator.codec_.length, DRAWS, estimator.seed)
 
 
 def _scan(estimator: Any) -> Scan:
@@ -144,13 +144,12 @@ def _scan(estimator: Any) -> Scan:
             "a deterministic autoencoder has no density, so there is no ELBO by which steps are "
             "strange; fit with a posterior that has one (the default)."
         )
-    length = estimator.codec_.length
-    return Scan((block_of(length), length), tuple(kept["middle"]), tuple(kept["spread"]))
+    return Scan(estimator.codec_.length, tuple(kept["middle"]), tuple(kept["spread"]))
 
 
-def _block_scores(scan: Scan, found: Sequence[Floats]) -> list[float]:
+def _block_scores(scan: Scan, found: Sequence[Costs]) -> list[float]:
     """The scores of blocks, from the costs of the steps of series."""
-    h = scan.widths[0]
-    scores = np.concatenate([block_scores(scan.scores(e), h) for e in found])
+    h = block_of(scan.length)
+    scores = np.concatenate([block_scores(scan.scores(part), h) for part in found])
     kept: list[float] = scores[~np.isnan(scores)].tolist()
     return kept

@@ -4,7 +4,7 @@ For a window whose observed cells are x_o, draws of its hidden cells x_h under t
 sampling importance resampling (Rubin 1987):
 
     z_m ~ q(z | x_o),    log w_m = log p(x_o | z_m) + log p(z_m) - log q(z_m | x_o),   m = 1 … M
-    z   = one of the z_m, with probability ∝ w_m;    x_h ~ p(x_h | z)
+    z   = one of the z_m, with probability ∝ w_m;    x_h ~ p(x_h | z, x_o)
 
 which is p(x_h | x_o) as M grows, whatever q is. The effective number of candidates
 (Σ w)² / Σ w² says how far M is from that.
@@ -57,8 +57,7 @@ def completed(model: VAE, x: Tensor, candidates: int = CANDIDATES) -> Tensor:
         law, log_w = weighed(model, block, candidates)
         chosen = torch.multinomial(log_w.exp().T, 1)[:, 0]
         own = torch.arange(len(block), device=chosen.device)
-        drawn = law.picked(chosen, own).sample().cpu()
-        parts.append(torch.where(block.isnan(), drawn, block))
+        parts.append(law.picked(chosen, own).filled(block.to(chosen.device)).cpu())
     return torch.cat(parts)
 
 

@@ -2,12 +2,13 @@
 
 The generative model, for a window x of L steps and C channels and a code z of D dimensions:
 
-    z ~ p(z)      x_tc ~ p(x_tc | z), independent given z      q(z|x) = N(mu(x), diag(sigma(x)^2))
+    z ~ p(z)      x_tc ~ p(x_tc | z, x_1c … x_(t-1)c)      q(z|x) = N(mu(x), diag(sigma(x)^2))
 
-with the laws of `law`. A cell that was not observed contributes nothing; in training spans are
-hidden (see `windows`), so that the same model fills gaps, forecasts and says how strange a step is
-given those around it. The items of the verbs that all kinds share (sample, encode, score …) are
-windows; what is about steps has verbs of its own here.
+with the laws of `law`: channels are independent given z, and the noise of each may wander. A cell
+that was not observed contributes nothing; in training spans are hidden (see `windows`), so that the
+same model fills gaps, forecasts and says how strange a step is given those around it. The items of
+the verbs that all kinds share (sample, encode, score …) are windows; what is about steps has verbs
+of its own here.
 
 This module does not know files' formats (see `reading`), nor how training works.
 """
@@ -109,6 +110,7 @@ class SeriesVAE(Estimator):
 
     kind = "series"
     codec = SeriesCodec
+    judges_items = False  # `detect` is about blocks of steps, of which `facts_` keeps the scores
     codec_: SeriesCodec
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration

@@ -6,6 +6,8 @@ r"""The encoder and the decoder of windows.
 
     z [S, B, D] -> MLP -> μ, σ of each step and channel -> p(x|z)   (see `law`)
 
+How the noise of a channel is tied, φ, is one number for all z, from 0 at the start.
+
 Perceptrons over the whole window, not convolutions: each step has weights of its own, so the place
 in the window needs no code, and a training step of a window of 288 takes a few milliseconds of one
 core, a tenth of what convolutions of the same width took.
@@ -25,6 +27,8 @@ from variate.series.scaling import Scaling
 __all__ = ["WindowDecoder", "WindowEncoder"]
 
 BOUND = 8.0  # of the scores that the encoder sees
+TIED = 0.995  # the most that φ can be
+PACE = 5.0  # how much faster than weights φ is learned: else z takes on what wanders
 
 
 class WindowEncoder(nn.Module):
@@ -81,10 +85,12 @@ class WindowDecoder(nn.Module):
         self.body = MLP(latent, hidden, outputs=outputs)
         self.logits = nn.Parameter(torch.zeros(len(scaling.middle), components))
         self.log_relative = nn.Parameter(shapes(components).repeat(len(scaling.middle), 1))
+        self.tie = nn.Parameter(torch.zeros(len(scaling.middle)))
 
     def forward(self, z: Tensor) -> Steps:
         """p(x|z) of codes z `[S, B, D]`."""
         location, raw = self.body(z).unflatten(-1, self.shape).unbind(-1)
+        scale, relative = bounded_scale(raw - 1.0), self.log_relative.exp()
         return Steps(
-            self.units, location, bounded_scale(raw - 1.0), self.logits, self.log_relative.exp()
+            self.units, location, scale, self.logits, relative, TIED * torch.tanh(PACE * self.tie)
         )

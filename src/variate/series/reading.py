@@ -1,6 +1,6 @@
 """Series as they come in: files, frames and arrays -> named series of stamped steps.
 
-    .csv .csv.gz .parquet        a table: a row is a step of a series
+    .csv .tsv .jsonl .parquet …  a table (see `variate.reading.files`): a row is a step of a series
     pandas, polars, pyarrow      the same; a pandas index of times is the time column
     array [T] or [T, C]          one series
     a list of such arrays        several
@@ -21,16 +21,15 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as arrow_csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from torch import Tensor
 
 from variate.errors import DataError, MissingExtraError, SchemaError
+from variate.reading import files
 
 __all__ = ["SUFFIXES", "Columns", "Recording", "Recordings", "give_back", "read"]
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npy")
+SUFFIXES = (*files.SUFFIXES, ".npy")
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -135,24 +134,25 @@ def give_back(table: pa.Table, source: str) -> Any:
 
 def _open(path: Path) -> Any:
     """A table or an array from a file."""
-    if not path.exists():
-        raise DataError(f"{path} does not exist.")
-    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
-    if suffix is None:
+    if path.name.lower().endswith(".npy"):
+        return _loaded(path)
+    if path.exists() and not path.is_dir() and files.suffix_of(path) is None:
         raise DataError(
             f"{path}: the ending does not say how the series is written; variate reads series "
-            f"from {', '.join(SUFFIXES)}."
+            f"from {', '.join(SUFFIXES)}, and folders of .parquet files."
         )
+    return files.read(path)
+
+
+def _loaded(path: Path) -> NDArray[Any]:
+    if not path.exists():
+        raise DataError(f"{path} does not exist.")
     try:
-        if suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        if suffix == ".parquet":
-            return pq.read_table(path)
-        options = arrow_csv.ConvertOptions(strings_can_be_null=True)
-        return arrow_csv.read_csv(path, convert_options=options)
-    except (pa.ArrowException, OSError, ValueError, EOFError) as error:
+        found: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
         brief = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
         raise DataError(f"{path} cannot be read, is empty or damaged: {brief}.") from error
+    return found
 
 
 def _table(raw: Any, columns: Columns) -> Recordings:
@@ -236,8 +236,8 @@ def _numbers(column: pa.ChunkedArray, name: str) -> Floats:
     plain = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
     if not (plain or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
         raise DataError(
-            f"column {name!r} holds {kind}, not numbers: a channel must be numeric. If it names "
-            f"the series that a row belongs to, say series={name!r}; if it is the time, "
+            f"column {name!r} holds {_called(kind)}, not numbers: a channel must be numeric. If it "
+            f"names the series that a row belongs to, say series={name!r}; if it is the time, "
             f"time={name!r}; else leave it out by channels=[...]."
         )
     if pa.types.is_boolean(kind):
@@ -245,6 +245,12 @@ def _numbers(column: pa.ChunkedArray, name: str) -> Floats:
     values = column.cast(pa.float64(), safe=False).to_numpy().astype(np.float64)
     _expect_finite(values, np.arange(len(values)), name)
     return values
+
+
+def _called(kind: pa.DataType) -> str:
+    """A type, for people."""
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return "text" if text else str(kind)
 
 
 def _stamps(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
@@ -262,8 +268,8 @@ def _stamps(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
         return times
     if not (_is_time(kind) or pa.types.is_integer(kind)):
         raise DataError(
-            f"column {name!r} holds {kind}, not times: write them as 2024-05-01 12:30:00, or as "
-            "numbers."
+            f"column {name!r} holds {_called(kind)}, not times: write them as 2024-05-01 12:30:00, "
+            "or as numbers."
         )
     if _is_time(kind):  # whatever the unit, and the zone
         column = column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)

@@ -5,6 +5,7 @@ from variate.table.augmentation import Gain, augmentation_gain
 from variate.table.balancing import balance
 from variate.table.conditions import Between
 from variate.table.estimator import TableVAE
+from variate.table.folds import cross_calibrate
 from variate.table.imputation import Imputation
 from variate.table.imputer import TableImputer
 from variate.table.pooling import Pooled, pool
@@ -22,6 +23,7 @@ __all__ = [
     "augmentation_gain",
     "balance",
     "constraints",
+    "cross_calibrate",
     "pool",
     "propose_constraints",
 ]

@@ -28,17 +28,25 @@ from variate.table import files
 from variate.table.constrained import ConstrainedCodec
 from variate.table.frames import Frame, is_frame, returned, to_frame
 from variate.table.intake import received
-from variate.table.reasons import explain, shown
+from variate.table.reasons import explain
 from variate.table.schema import ColumnSchema
 from variate.table.storage import plain
+from variate.table.wording import shown
 
-__all__ = ["TableItems", "alarm_tables", "as_table", "never_seen"]
+__all__ = ["TableItems", "alarm_tables", "as_table", "never_seen", "strange_weekdays"]
 
 PART = 8_192  # rows of a file that are looked at together
 
 
 class TableItems(Items):
-    """Rows of a table, of which a file's are read in batches."""
+    """Rows of a table, of which a file's are read in batches.
+
+    Attributes:
+        looked_at: The part that was looked at last, in the user's columns.
+    """
+
+    looked_at: pa.Table
+    more = f"{Items.more}, or vt.cross_calibrate(model, the rows of fit) where there are no others"
 
     def parts(self) -> Iterator[Any]:
         """The table, or the batches of a file."""
@@ -59,8 +67,15 @@ class TableItems(Items):
         codec = self.estimator.codec_
         with files.naming(self.X):
             table = codec.table_of(received(self.estimator, part, reset=False))
+            self.looked_at = table
             table, reasons = never_seen(codec, table)
-            x = codec.encode(table)
+            if not codec.calendars:
+                x = codec.encode(table)
+            else:
+                parts, strange = strange_weekdays(codec, codec.applied(table), self.looked_at)
+                x = codec.encode_applied(parts)
+                for row, reason in strange.items():
+                    reasons[row] = ", ".join(filter(None, [reasons.get(row), reason]))
         _mention_gaps(codec, x, reasons)
         return x, reasons
 
@@ -68,7 +83,7 @@ class TableItems(Items):
         self, x: Tensor, strange: Sequence[int], normal: NDArray[Any], start: int
     ) -> list[str]:
         """The columns that make these rows strange, and the nearest row that is normal."""
-        return explain(self.estimator, x, strange, normal, start)
+        return explain(self.estimator, x, strange, normal, start, self.looked_at)
 
     def told(self, found: Alarms) -> Any:
         """A table in the caller's type; of an array or a tensor the record itself."""
@@ -85,13 +100,13 @@ class TableItems(Items):
 
 
 def alarm_tables(
-    estimator: Any, data: str | Path, *, fdr: float, draws: int | None
+    estimator: Any, data: Any, *, fdr: float, draws: int | None
 ) -> tuple[Judgement, Iterator[pa.Table]]:
     """The alarms of a file's rows: what was found, and the tables that tell it, batch by batch.
 
     Args:
         estimator: A `TableVAE`, or a detector, fitted.
-        data: The file.
+        data: The file, or what else it detects in.
         fdr: The most that the expected share of false alarms may be.
         draws: For the scores; None for as many as the calibration has.
     """
@@ -137,6 +152,36 @@ def never_seen(codec: ConstrainedCodec, table: pa.Table) -> tuple[pa.Table, dict
             reasons.setdefault(row, []).append(_named(array[row], column))
         table = table.set_column(place, column.name, _taken_out(array, strange, column))
     return table, {row: ", ".join(parts) for row, parts in reasons.items()}
+
+
+def strange_weekdays(
+    codec: ConstrainedCodec, parts: pa.Table, table: pa.Table
+) -> tuple[pa.Table, dict[int, str]]:
+    """A table without weekdays on which training had no date, and in which rows they were.
+
+    Args:
+        codec: The model's.
+        parts: The rows as the model sees them.
+        table: The rows in the user's columns.
+    """
+    known = {column.name: column for column in codec.schema.columns}
+    reasons: dict[int, list[str]] = {}
+    for calendar in codec.calendars:
+        if not calendar.weekly:
+            continue
+        name, of_dates = calendar.column.name, calendar.parts[1]
+        place = parts.column_names.index(of_dates)
+        days, column = parts.column(place), known[of_dates]
+        strange = column_codec.unseen(days, column)
+        if strange is None or not pc.any(strange).as_py():
+            continue
+        for row in pc.indices_nonzero(strange).to_pylist():
+            date = shown(table.column(name)[row].as_py())
+            day = days[row].as_py()
+            told = f"{name}={date} (never seen in training: a {day})"
+            reasons.setdefault(row, []).append(told)
+        parts = parts.set_column(place, of_dates, _taken_out(days, strange, column))
+    return parts, {row: ", ".join(told) for row, told in reasons.items()}
 
 
 def _named(value: pa.Scalar, column: ColumnSchema) -> str:

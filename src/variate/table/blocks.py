@@ -8,7 +8,7 @@ gives, so that what is drawn does not depend on how many threads there are.
 This module does not know what is done with the rows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -24,7 +24,11 @@ ON_ACCELERATOR = 131_072  # where every operation takes a while, however few row
 T = TypeVar("T")
 
 
-def in_blocks(work: Callable[[Tensor, Generator], T], rows: Tensor) -> list[T]:
+def in_blocks(
+    work: Callable[[Tensor, Generator], T],
+    rows: Tensor,
+    done: Callable[[int], None] = lambda _: None,
+) -> list[T]:
     """What `work(block, generator)` gives for blocks of some rows, in their order.
 
     On the CPU as many threads work as torch uses.
@@ -32,6 +36,7 @@ def in_blocks(work: Callable[[Tensor, Generator], T], rows: Tensor) -> list[T]:
     Args:
         work: Must not draw but by its generator. Gradients are off.
         rows: `[M, ...]`.
+        done: Is told, here and in their order, of how many rows each block was.
     """
     blocks = rows.split(BLOCK if rows.device.type == "cpu" else ON_ACCELERATOR)
     seeds = torch.randint(2**63 - 1, (len(blocks),)).tolist()
@@ -40,13 +45,20 @@ def in_blocks(work: Callable[[Tensor, Generator], T], rows: Tensor) -> list[T]:
     def one(block: Tensor, seed: int) -> T:
         return work(block, Generator(rows.device).manual_seed(seed))
 
+    def told(found: Iterable[T]) -> list[T]:
+        results = []
+        for block, result in zip(blocks, found, strict=True):
+            results.append(result)
+            done(len(block))
+        return results
+
     if rows.device.type != "cpu":
-        return [one(*pair) for pair in zip(blocks, seeds, strict=True)]
+        return told(map(one, blocks, seeds))
     with one_thread() as threads:
         if min(threads, len(blocks)) == 1:
-            return [one(*pair) for pair in zip(blocks, seeds, strict=True)]
+            return told(map(one, blocks, seeds))
         with ThreadPoolExecutor(min(threads, len(blocks))) as pool:
-            return list(pool.map(one, blocks, seeds))
+            return told(pool.map(one, blocks, seeds))
 
 
 @contextmanager

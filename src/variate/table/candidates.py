@@ -29,6 +29,7 @@ A known cell that is impossible under all candidates, log p < -10^6, says nothin
 This module does not know the columns' names, nor what is made of the candidates.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -68,7 +69,14 @@ class Drawn(NamedTuple):
 
 @torch.no_grad()
 def drawn_cells(
-    model: VAE, x: Tensor, known: Tensor, draws: int, *, candidates: int, seed: int | None
+    model: VAE,
+    x: Tensor,
+    known: Tensor,
+    draws: int,
+    *,
+    candidates: int,
+    seed: int | None,
+    done: Callable[[int], None] = lambda _: None,
 ) -> Drawn:
     """Draws of the cells that are not known.
 
@@ -79,17 +87,18 @@ def drawn_cells(
         draws: How many of each cell.
         candidates: K, a power of two, at most `MOST`.
         seed: Makes the draws repeatable.
+        done: Is told of how many rows are done, as they are.
     """
     assert isinstance(model.decoder, RowDecoder)
     route, device = Route(model.decoder.chain), next(model.parameters()).device
     x, known = x.to(device), known.to(device)
     with isolated(seed, device):
         pool = model.prior().sample(torch.Size((POOL,)))
-        found = _all(route, pool, x, known, candidates, draws)
+        found = _all(route, pool, x, known, candidates, draws, done)
         again = (found.effective < FEW).nonzero().squeeze(-1)
         more = min(MORE * candidates, MOST)
         if len(again) and more > candidates:
-            better = _all(route, pool, x[again], known[again], more, draws)
+            better = _all(route, pool, x[again], known[again], more, draws, lambda _: None)
             row, _ = (~known).nonzero(as_tuple=True)
             some = torch.isin(row, again)
             found.values[some], found.point[some] = better.values, better.point
@@ -98,7 +107,15 @@ def drawn_cells(
     return Drawn(*(part.cpu() for part in found))
 
 
-def _all(route: Route, pool: Tensor, x: Tensor, known: Tensor, k: int, draws: int) -> Drawn:
+def _all(
+    route: Route,
+    pool: Tensor,
+    x: Tensor,
+    known: Tensor,
+    k: int,
+    draws: int,
+    done: Callable[[int], None],
+) -> Drawn:
     """Blocks of rows, each alone."""
 
     def work(block: Tensor, generator: Generator) -> Drawn:
@@ -106,7 +123,7 @@ def _all(route: Route, pool: Tensor, x: Tensor, known: Tensor, k: int, draws: in
         return _block(route, pool, x[rows], known[rows], k, draws, generator)
 
     candidates = torch.arange(len(x), device=x.device).repeat_interleave(k)
-    parts = in_blocks(work, candidates)
+    parts = in_blocks(work, candidates, lambda rows: done(rows // k))
     return Drawn(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 

@@ -170,6 +170,10 @@ class ConstrainedCodec(TableCodec):
             return super().encode(raw)
         return super().encode(self.applied(self.table_of(raw)))
 
+    def encode_applied(self, table: pa.Table) -> Tensor:
+        """The columns that the model sees, from `applied`, as x `[N, C]`."""
+        return super().encode(table)
+
     def table_of(self, raw: Any) -> pa.Table:
         """A table as it comes in later, in the user's columns."""
         return super().table_of(raw) if self.caller is None else to_frame(raw).table

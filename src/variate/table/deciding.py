@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from variate.errors import DataError, OptionError, SchemaError
 from variate.evaluation.decisions import Choice, Risk, choose, value_of_information
 from variate.options import whole
+from variate.table import columns as column_codec
 from variate.table import files
 from variate.table.completion import (
     CANDIDATES,
@@ -37,6 +38,7 @@ from variate.table.completion import (
 from variate.table.constrained import ConstrainedCodec
 from variate.table.frames import Frame, returned, to_arrow, to_frame
 from variate.table.intake import received
+from variate.table.schema import ColumnSchema
 from variate.table.storage import plain
 from variate.table.utilities import Utilities
 
@@ -215,17 +217,29 @@ def _drawn(estimator: Any, cells: Cells, first: int, groups: int, each: int, see
             "values out. Rows are counted from 0."
         )
     table = to_arrow(estimator.codec_.decode(found.x))
-    table = table.rename_columns(_columns(estimator.codec_))
-    return {name: _array(table.column(name)) for name in table.column_names}
+    codec = estimator.codec_
+    table = table.rename_columns(_columns(codec))
+    known = (codec.caller or codec.schema).columns
+    return {column.name: _values(table.column(column.name), column) for column in known}
+
+
+def _values(array: pa.ChunkedArray, column: ColumnSchema) -> NDArray[Any]:
+    """A column of the draws; dates that are written as text are times all the same."""
+    if column.kind != "datetime" or column.text is None:
+        return _array(array)
+    x, _ = column_codec.encode(array, column)
+    gaps = np.isnan(x)
+    ticks = np.rint(np.where(gaps, 0.0, x)).astype(np.int64) * column.ticks + int(column.origin)
+    return np.where(gaps, np.datetime64("NaT"), ticks.astype("datetime64[s]"))
 
 
 def _array(column: pa.ChunkedArray) -> NDArray[Any]:
     """A column as numbers (missing ones NaN), truth values, times or text."""
+    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
+        return np.asarray(column.cast(pa.timestamp("us"), safe=False).to_numpy())
     values = plain(column)
     if pa.types.is_boolean(values.type) and values.null_count:
         values = values.cast(pa.float64())
-    if pa.types.is_date(values.type):
-        values = values.cast(pa.timestamp("s"))
     found = np.asarray(values.to_numpy(zero_copy_only=False))
     return found.astype(np.float64) if found.dtype == object and _is_number(values) else found
 
@@ -266,7 +280,9 @@ def _asked(
 
 
 def _worth(utility: NDArray[np.float64], seen: NDArray[Any]) -> NDArray[np.float64]:
-    number = seen.dtype.kind in "iufmM"
+    number = seen.dtype.kind in "iufM"
+    if seen.dtype.kind == "M":
+        seen = np.where(np.isnat(seen), np.nan, seen.astype(np.int64).astype(np.float64))
     if not number:
         seen = np.unique(seen.astype(str), return_inverse=True)[1].reshape(seen.shape)
     return value_of_information(utility, seen.astype(np.float64), number=number)

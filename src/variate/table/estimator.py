@@ -296,7 +296,7 @@ class TableVAE(Estimator):
         check_is_fitted(self)
         with files.naming(X):
             raw = received(self, X, reset=False)
-            return imputed(self.model_, self.codec_, raw, draws, seed)
+            return imputed(self.model_, self.codec_, raw, draws, seed, show=self.verbose)
 
     def decide(
         self,

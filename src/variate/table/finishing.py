@@ -14,6 +14,9 @@ kept is the best on the validation rows, and only if its log score is better the
 was (`forecasts`). Such a column
 sees no code: its law given the others is exact, with nothing to be averaged over.
 
+In a wide table (`Chain.separate`) W_ij is of a low rank, and its factors are shared by all columns:
+there nothing is learned again.
+
 They are taken from the last one on, and the first that gains nothing ends it: a column's networks
 show something to those after it, unless these were learned again.
 

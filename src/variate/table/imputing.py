@@ -22,6 +22,7 @@ from torch import Tensor
 from variate.errors import DataError, DataWarning, OptionError, SchemaError
 from variate.models import VAE
 from variate.options import whole
+from variate.progress import tally
 from variate.table import columns as column_codec
 from variate.table.calendar import Calendar
 from variate.table.candidates import CANDIDATES, MOST, Drawn, drawn_cells
@@ -39,7 +40,13 @@ FEW = 5.0  # effective candidates, below which a row is mentioned
 
 
 def imputed(
-    model: VAE, codec: ConstrainedCodec, raw: object, draws: int, seed: int | None
+    model: VAE,
+    codec: ConstrainedCodec,
+    raw: object,
+    draws: int,
+    seed: int | None,
+    *,
+    show: bool = False,
 ) -> Imputation:
     """The table with its gaps filled.
 
@@ -49,6 +56,7 @@ def imputed(
         raw: A frame or an array.
         draws: How many completed tables there are to be.
         seed: Makes the draws repeatable.
+        show: Whether standard error is told how far it is.
 
     Raises:
         DataError: There are no rows, or a cell cannot be used.
@@ -66,7 +74,10 @@ def imputed(
     k = max(CANDIDATES, 2 ** (kept - 1).bit_length())
     effective = np.full(len(x), np.inf)
     if len(rows):
-        drawn = drawn_cells(model, x[rows], known[rows], kept, candidates=k, seed=seed)
+        with tally("filled", show=show) as more:
+            drawn = drawn_cells(
+                model, x[rows], known[rows], kept, candidates=k, seed=seed, done=more
+            )
         effective[rows.numpy()] = drawn.effective.numpy()
         _mention(codec, drawn, rows)
     else:

@@ -8,7 +8,8 @@ says by how much what would be expected, given all other columns (`rest`), is li
 was found. x'_j is the likeliest value of a category, and of a number that takes few values; else
 the median. Of a gap that was found it is the log of the odds of anything else. Columns with r_j of
 at least `STRANGE` are named, the largest first, each with the value found, the one expected, and
-the interval that has 90 % of p(x_j | x_-j), or the share of it that the expected level has.
+the interval that has 90 % of p(x_j | x_-j), or the share of it that the expected level has. They
+are told in the user's columns (`wording`), each of which is named once.
 
 The nearest normal row is the one of the same data that is no alarm and has the least mean distance
 over the columns: |T(a) - T(b)| / 3 of normal scores, 1 at the most; 1 for another level, or where
@@ -17,7 +18,6 @@ one of the two is missing. Training rows are not kept in a model file, so they c
 This module does not know which rows are alarms, nor why they were looked at.
 """
 
-import datetime
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -30,23 +30,17 @@ from torch import Tensor
 
 from variate.distributions.rows import Numeric, RowLayout
 from variate.models import VAE
-from variate.report.style import shorten
-from variate.table import columns as column_codec
-from variate.table.calendar import MONDAY
-from variate.table.constrained import ConstrainedCodec
 from variate.table.rest import given_rest
 from variate.table.rows import RowDecoder
+from variate.table.wording import Words, strangest
 
-__all__ = ["Finding", "explain", "findings", "nearest", "shown", "value_told"]
+__all__ = ["Finding", "explain", "findings", "nearest"]
 
 DRAWS = 64  # of the conditional laws
-STRANGE = 3.0  # nats: twenty times less likely than what would be expected
-NAMED = 4  # columns of a row, at the most
 EXPLAINED = 1_000  # rows of a part, at the most
 NEAR = 2_000  # normal rows, at the most, among which the nearest is looked for
 FAR = 3.0  # normal scores that are as far apart as different levels
 LEVELS = torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64)
-WIDE = 40  # characters of a value
 
 
 class Finding(NamedTuple):
@@ -68,7 +62,12 @@ class Finding(NamedTuple):
 
 
 def explain(
-    estimator: Any, x: Tensor, strange: Sequence[int], normal: NDArray[np.bool_], start: int
+    estimator: Any,
+    x: Tensor,
+    strange: Sequence[int],
+    normal: NDArray[np.bool_],
+    start: int,
+    table: pa.Table | None = None,
 ) -> list[str]:
     """Why rows of a table are strange, a text for each.
 
@@ -78,20 +77,25 @@ def explain(
         strange: Which of them are to be explained, the strangest first.
         normal: Which are normal, bool `[N]`.
         start: What row the first one is, of all rows.
+        table: The rows in the user's columns, if they are at hand.
     """
     model, codec = estimator.model_, estimator.codec_
-    rows = x[list(strange[:EXPLAINED])]
+    told = list(strange[:EXPLAINED])
+    rows = x[told]
     found = findings(model, rows, seed=estimator.seed)
     near = nearest(model.decoder.chain.layout, rows, x, np.flatnonzero(normal))
+    words = Words(codec, rows, None if table is None else table.take(told))
+    named = strangest(words, torch.stack([finding.ratio for finding in found], 1))
+    described = _described(words, found, named)
+    if near is not None:
+        like = Words(codec, x[near], None if table is None else table.take(near))
     texts = []
-    for i, row in enumerate(rows):
-        named = _named([float(finding.ratio[i]) for finding in found])
-        parts = [_described(codec, c, float(row[c]), found[c], i) for c in named]
-        text = ", ".join(parts) or "no column by itself, but their combination"
-        if near is not None and named:
-            other = x[near[i]]
-            like = ", ".join(_cell(codec, c, float(other[c])) for c in named)
-            text += f"; nearest normal row {start + int(near[i])}: {like}"
+    for i, columns in enumerate(named):
+        text = ", ".join(described[i, c] for c in columns)
+        text = text or "no column by itself, but their combination"
+        if near is not None and columns:
+            cells = ", ".join(like.cell(i, c) for c in columns)
+            text += f"; nearest normal row {start + int(near[i])}: {cells}"
         texts.append(text)
     rest = len(strange) - len(rows)
     return [*texts, *[f"not explained: {EXPLAINED:,} rows here are stranger"] * rest]
@@ -160,48 +164,24 @@ def nearest(
 # -- in words -----------------------------------------------------------------------------------
 
 
-def _named(ratios: list[float]) -> list[int]:
-    """The columns that are worth naming, the strangest first."""
-    order = sorted(range(len(ratios)), key=lambda c: -ratios[c])
-    return [c for c in order[:NAMED] if ratios[c] >= STRANGE]
-
-
-def _described(codec: ConstrainedCodec, c: int, value: float, finding: Finding, row: int) -> str:
-    """A cell with what would be expected in it."""
-    expected, low, high, sure = (
-        float(part[row]) for part in (finding.expected, finding.low, finding.high, finding.sure)
-    )
-    text = f"expected {value_told(codec, c, expected)}"
-    if not math.isnan(low):
-        text += f", 90 % within {value_told(codec, c, low)}..{value_told(codec, c, high)}"
-    elif not math.isnan(sure):
-        text += f", {100 * sure:.0f} %"
-    return f"{_cell(codec, c, value)} ({text})"
-
-
-def _cell(codec: ConstrainedCodec, c: int, value: float) -> str:
-    return f"{codec.modelled[c].name}={value_told(codec, c, value)}"
-
-
-def value_told(codec: ConstrainedCodec, c: int, value: float) -> str:
-    """A value of x as the user writes it; a week by its Monday."""
-    column = codec.modelled[c]
-    weeks = {calendar.parts[0] for calendar in codec.calendars if calendar.weekly}
-    if column.name in weeks and not math.isnan(value):
-        week = round(value) + int(column.origin)
-        return str(datetime.date(1970, 1, 1) + datetime.timedelta(days=7 * week - MONDAY))
-    made = column_codec.decode(np.array([value]), column)
-    if isinstance(made, pa.DictionaryArray):
-        made = made.dictionary_decode()
-    return shown(made[0].as_py())
-
-
-def shown(value: Any) -> str:
-    """A value in a few characters."""
-    if value is None:
-        return "missing"
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
-        return str(value.date())
-    return shorten(value, WIDE)
+def _described(
+    words: Words, found: Sequence[Finding], named: Sequence[Sequence[int]]
+) -> dict[tuple[int, int], str]:
+    """Cells with what would be expected in them, by row and column."""
+    described = {}
+    for c, finding in enumerate(found):
+        rows = [i for i, columns in enumerate(named) if c in columns]
+        if not rows:
+            continue
+        expected, low, high = (
+            words.told(c, part[rows].numpy(), rows)
+            for part in (finding.expected, finding.low, finding.high)
+        )
+        for place, i in enumerate(rows):
+            text = f"expected {expected[place]}"
+            if not math.isnan(float(finding.low[i])):
+                text += f", 90 % within {low[place]}..{high[place]}"
+            elif not math.isnan(float(finding.sure[i])):
+                text += f", {100 * float(finding.sure[i]):.0f} %"
+            described[i, c] = f"{words.cell(i, c)} ({text})"
+    return described

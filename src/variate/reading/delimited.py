@@ -23,7 +23,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from variate.errors import DataError
-from variate.table.texts import TextColumn
+from variate.reading.texts import TextColumn
 
 __all__ = ["Delimited"]
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pyarrow import json as arrow_json
 
 from variate.errors import DataError
-from variate.table.texts import TIMES, TextColumn
+from variate.reading.texts import TIMES, TextColumn
 
 __all__ = ["JsonLines"]
 
