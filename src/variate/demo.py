@@ -85,7 +85,7 @@ def image(folder: Path, *, epochs: int | None, seed: int) -> dict[str, Any]:
     write_picture(grid(shown(model.sample(64, seed=seed))), folder / "sampled.png")
     pairs = stacked(shown(test[:12]), shown(model.reconstruct(test[:12])))
     write_picture(grid(pairs, 12), folder / "reconstructed.png")
-    write_picture(grid(shown(model.traverse(steps=11)), 11), folder / "dimensions.png")
+    write_picture(grid(shown(model.traverse(test[:1], steps=11)), 11), folder / "dimensions.png")
     way = shown(model.interpolate(test[:1], test[1:2], steps=24))
     animate(way, folder / "way.gif", there_and_back=True)
     towards = model.direction(train, labels[297:] == 0) - model.direction(train, labels[297:] == 1)

@@ -57,7 +57,8 @@ def examined(
     some = x[:: max(1, len(x) // MEASURED)][:MEASURED]
     again = view.decoded(verbs.encode(estimator.model_, some)[0])
     figures: dict[str, Any] = likeness(some, again, view.levels)
-    sections = [view.drawn(), view.reconstructions(some, again, figures), view.dimensions()]
+    sections = [view.drawn(), view.reconstructions(some, again, figures)]
+    sections.append(view.dimensions(some[:1]))
     if len(some) > 1:
         sections += [view.ways(some), view.map(x)]
     if estimator._has_density():
@@ -140,10 +141,10 @@ class _View:
             pictures=(sheet(stacked(*rows), count, "Above each reconstruction its original."),),
         )
 
-    def dimensions(self) -> Section:
-        """Each latent dimension by itself."""
+    def dimensions(self, x: Tensor) -> Section:
+        """Each latent dimension by itself, from one picture on."""
         order = self.estimator.dimensions_by_use()[:SHOWN_DIMENSIONS]
-        center = np.zeros(self.estimator.latent_)
+        center = verbs.encode(self.model, x)[0][0].numpy()
         codes = along(center, order, np.linspace(-EXTENT, EXTENT, STEPS))
         names = ", ".join(map(str, order))
         return Section(
@@ -153,7 +154,8 @@ class _View:
                     self.shown(self.means(torch.from_numpy(codes))),
                     STEPS,
                     f"A row for each dimension (from above: {names}), from -{EXTENT} to {EXTENT} "
-                    "with all others at 0; those that say most about pictures come first.",
+                    "with all others as the first picture has them; those that say most about "
+                    "pictures come first.",
                 ),
             ),
         )
