@@ -137,25 +137,27 @@ def test_the_limit_needs_a_line_and_parts_bigger_than_the_features():
 # ---- the kernel distance ---------------------------------------------------------------------
 
 
-def test_kernel_distance_is_the_definition():
-    a, b = normal(6, 3, seed=0), normal(8, 3, seed=1, shift=0.5)
-    blocks = 2
+def unbiased(u, v):
+    """MMD² with the cubic kernel, from its definition."""
+    m, n = len(u), len(v)
+
+    def kernel(one, other):
+        return (one @ other.T / one.shape[1] + 1) ** 3
+
+    within_u = kernel(u, u)[~np.eye(m, dtype=bool)].mean()
+    within_v = kernel(v, v)[~np.eye(n, dtype=bool)].mean()
+    return within_u + within_v - 2 * kernel(u, v).mean()
+
+
+def test_kernel_distance_is_the_definition_and_its_error_the_jackknife():
+    a, b = normal(7, 3, seed=0), normal(9, 3, seed=1, shift=0.5)
+    found = kernel_distance(a, b, blocks=3, seed=5)
+    assert found.squared == pytest.approx(unbiased(a, b))
+    assert kernel_distance(a, b, blocks=2, seed=8).squared == pytest.approx(found.squared)
     generator = np.random.default_rng(5)
-    parts = [np.array_split(generator.permutation(len(x)), blocks) for x in (a, b)]
-
-    def kernel(u, v):
-        return (u @ v.T / 3 + 1) ** 3
-
-    def squared(u, v):
-        m, n = len(u), len(v)
-        within_u = kernel(u, u)[~np.eye(m, dtype=bool)].mean()
-        within_v = kernel(v, v)[~np.eye(n, dtype=bool)].mean()
-        return within_u + within_v - 2 * kernel(u, v).mean()
-
-    values = [squared(a[i], b[j]) for i, j in zip(*parts, strict=True)]
-    found = kernel_distance(a, b, blocks=blocks, seed=5)
-    assert found.squared == pytest.approx(np.mean(values))
-    assert found.error == pytest.approx(np.std(values, ddof=1) / blocks**0.5)
+    of_a, of_b = (generator.permutation(np.arange(n) % 3) for n in (7, 9))
+    without = [unbiased(a[of_a != k], b[of_b != k]) for k in range(3)]
+    assert found.error == pytest.approx((2 / 3 * 3 * np.var(without)) ** 0.5)
 
 
 def test_kernel_distance_of_normals_is_the_closed_form_and_covered_by_its_error():
@@ -167,38 +169,39 @@ def test_kernel_distance_of_normals_is_the_closed_form_and_covered_by_its_error(
         kernel_distance(
             scale * normal(400, 1, seed=s), scale * normal(300, 1, seed=1_000 + s) + shift
         )
-        for s in range(100)
+        for s in range(150)
     ]
-    values = np.array([each.squared for each in found])
-    errors = np.array([each.error for each in found])
-    assert values.mean() == pytest.approx(exact, abs=4 * values.std() / 10)
-    assert errors.mean() == pytest.approx(values.std(), rel=0.25)
-    assert np.mean(np.abs(values - exact) < 2.26 * errors) > 0.88  # t with 9 degrees: 0.95
+    values, errors = np.array(found).T
+    assert values.mean() == pytest.approx(exact, abs=4 * values.std() / 150**0.5)
+    assert errors.mean() == pytest.approx(values.std(), rel=0.2)
+    assert np.mean(np.abs(values - exact) < 2.1 * errors) > 0.88  # t of 19 degrees: 0.95
 
 
 def test_kernel_distance_is_zero_in_expectation_for_the_same_law():
     found = [
         kernel_distance(normal(60, 5, seed=s), normal(50, 5, seed=1_000 + s), seed=s)
-        for s in range(200)
+        for s in range(300)
     ]
-    values = np.array([each.squared for each in found])
-    assert abs(values.mean()) < 4 * values.std() / 200**0.5
+    values, errors = np.array(found).T
+    assert abs(values.mean()) < 4 * values.std() / 300**0.5
     assert values.min() < 0 < values.max()
+    assert 1 < (errors**2).mean() / values.var() < 3  # about 2: degenerate
+    assert np.mean(values > 2 * errors) < 0.05
 
 
 def test_kernel_distance_in_blocks_of_rows(monkeypatch):
     a, b = normal(90, 3, seed=0), normal(70, 3, seed=1)
     whole = kernel_distance(a, b)
-    monkeypatch.setattr("variate.evaluation.features.kernel._ROWS", 4)
+    monkeypatch.setattr("variate.evaluation.features.kernel._CELLS", 300)
     assert kernel_distance(a, b) == pytest.approx(whole, rel=1e-9, abs=1e-12)
 
 
 def test_kernel_distance_needs_two_items_for_a_block_and_two_blocks():
-    a = normal(30, 2, seed=0)
+    a = normal(60, 2, seed=0)
     with pytest.raises(OptionError, match="blocks=1"):
         kernel_distance(a, a, blocks=1)
-    with pytest.raises(DataError, match=r"`drawn` has 19 item\(s\).*at least 20"):
-        kernel_distance(a, a[:19])
+    with pytest.raises(DataError, match=r"`drawn` has 39 item\(s\).*at least 40"):
+        kernel_distance(a, a[:39])
 
 
 # ---- precision and recall, density and coverage ----------------------------------------------

@@ -168,6 +168,7 @@ def test_a_classifier_gives_features_that_tell_digits_apart(digits, learned):
     assert found.shape == (897, 32)
     assert found.dtype == np.float32
     assert (found >= 0).all()
+    assert (learned(x[:900]) ** 2).mean() == pytest.approx(1, rel=0.1)
     near = nearest_neighbours(found, learned(x[:900])).indices[:, 0]
     assert (y[:900][near] == y[900:]).mean() > 0.85
 
