@@ -15,8 +15,8 @@ estimate without block b of both,
 
 is the jackknife's estimate of its variance. It is right where the laws differ. Where they do not,
 the estimate is a degenerate U-statistic, and the variance is given as twice what it is (Efron &
-Stein 1981): the error is then some √2 too large, on the safe side. The spread over subsets that overlap,
-which is often reported, is no standard error.
+Stein 1981): the error is then some √2 too large, on the safe side. The spread over subsets that
+overlap, which is often reported, is no standard error.
 
 With the sums of k over each pair of blocks every estimate is a matter of adding them, so that the
 kernel matrix is made once, a block of rows at a time, and never held.
