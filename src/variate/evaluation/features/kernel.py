@@ -105,7 +105,7 @@ def _sums(a: Features, b: Features, of_a: Whole, of_b: Whole) -> Floats:
 def _own(x: Features, block: Whole) -> Floats:
     """Σ k(x_i, x_i) over each block, `[B]`."""
     squares = [(rows * rows).sum(1) for _, rows in row_blocks(x, 4096)]
-    found: Floats = np.bincount(block, weights=_kernel(np.concatenate(squares), x.shape[1]))
+    found: Floats = np.eye(block.max() + 1)[block].T @ _kernel(np.concatenate(squares), x.shape[1])
     return found
 
 
