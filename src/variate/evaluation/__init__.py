@@ -1,6 +1,6 @@
 """Estimators: pure functions of a model and data, or of two samples; nothing is changed by them."""
 
-from variate.evaluation import conformal, disentanglement
+from variate.evaluation import conformal, disentanglement, features
 from variate.evaluation.decisions import Choice, Risk, choose, cvar, value_of_information
 from variate.evaluation.evidence import Bounds, bounds, elbo, importance_weights, log_evidence
 from variate.evaluation.latent import (
@@ -58,6 +58,7 @@ __all__ = [
     "disentanglement",
     "elbo",
     "elbo_surgery",
+    "features",
     "importance_weights",
     "kl_per_dimension",
     "log_evidence",
