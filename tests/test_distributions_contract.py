@@ -18,10 +18,13 @@ from torch import Tensor
 from torch import distributions as td
 
 from variate.distributions import (
+    Bits,
     ContinuousBernoulli,
     GridLogisticMixture,
+    Labels,
     LogisticMixture,
     Ordinal,
+    Rescaled,
     ZeroInflated,
     bounded_scale,
 )
@@ -81,6 +84,22 @@ CASES = [
     ),
     Case(
         "categorical", 4, lambda r: td.Categorical(logits=r), torch.arange(4.0), extremes=(0.0, 3.0)
+    ),
+    Case("bits", 1, lambda r: Bits(r[..., 0]), torch.arange(2.0), extremes=(0.0, 1.0)),
+    Case("labels", 4, lambda r: Labels(logits=r), torch.arange(4.0), extremes=(0.0, 3.0)),
+    Case(
+        "rescaled continuous bernoulli",
+        1,
+        lambda r: Rescaled(ContinuousBernoulli(r[..., 0]), 0.0, 15.0, (0.0, 15.0)),
+        breaks=(7.5,),
+        ends=(0.0, 15.0),
+        extremes=(0.0, 3.0, 15.0),
+    ),
+    Case(
+        "rescaled normal",
+        2,
+        lambda r: Rescaled(td.Normal(r[..., 0], bounded_scale(r[..., 1])), 7.5, 7.5),
+        breaks=(0.0, 7.5, 15.0),
     ),
     Case("ordinal", 5, ordinal, torch.arange(5.0), extremes=(0.0, 2.0, 4.0)),
     Case("normal", 2, lambda r: td.Normal(r[..., 0], bounded_scale(r[..., 1])), breaks=(0.0,)),

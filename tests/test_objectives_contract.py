@@ -28,6 +28,7 @@ OBJECTIVES: dict[str, Callable[[], nn.Module]] = {
     "elbo-warm": lambda: objectives.ELBO(objectives.WarmUp(2.0, 0.5), samples=3),
     "elbo-cyclical": lambda: objectives.ELBO(objectives.Cyclical(1.0)),
     "free-bits": lambda: objectives.FreeBits(0.5),
+    "group-free-bits": lambda: objectives.GroupFreeBits(objectives.Fade(1.0, 0.5)),
     "capacity": lambda: objectives.Capacity(objectives.WarmUp(5.0, 0.8), gamma=10.0),
     "constrained": lambda: objectives.Constrained(distortion=2.0),
     "iwae": lambda: objectives.IWAE(5),
@@ -43,6 +44,7 @@ OBJECTIVES: dict[str, Callable[[], nn.Module]] = {
 BASE_TERMS = {"elbo", "log_likelihood", "kl", "beta"}
 MORE_TERMS = {
     "free-bits": {"kl_floored"},
+    "group-free-bits": {"kl_floored"},
     "capacity": {"capacity"},
     "constrained": {"multiplier"},
     "iwae": {"bound"},

@@ -137,3 +137,42 @@ def test_parameters_that_the_loss_does_not_reach_stay():
     for step, loss in enumerate(losses(net, 3)):
         down.step(Loss(loss), 0.1, step)
     assert torch.equal(unused, torch.ones(3, 3, dtype=torch.float64))
+
+
+class TestSkip:
+    """A norm far above the usual is refused, and the rule cannot lock."""
+
+    def run(self, scales, skip=10.0):
+        """Which of the steps, of losses scaled so, moved the weights."""
+        net = network()
+        parameters = list(net.parameters())
+        down = Descent(parameters, (), weight_decay=0.0, clip=None, skip=skip, processes=ALONE)
+        moved = []
+        for step, loss in enumerate(losses(net, len(scales))):
+            before = parameters[0].detach().clone()
+            down.step(Loss(loss * scales[step]), 1e-4, step)
+            moved.append(not torch.equal(before, parameters[0]))
+        return moved, down
+
+    def test_one_wild_step_changes_nothing(self):
+        moved, down = self.run([1.0] * 30 + [1e4] + [1.0] * 5)
+        assert [step for step, yes in enumerate(moved) if not yes] == [30]
+        assert down.bad_steps(0, 36) == []  # it is finite, and no cause for an inquiry
+        assert down.tensors()["descent/count"] == 35
+
+    def test_norms_that_stay_high_become_usual(self):
+        moved, _ = self.run([1.0] * 100 + [1e6] * 250)
+        refused = [step for step, yes in enumerate(moved) if not yes]
+        assert refused[0] == 100
+        assert len(refused) < 200
+        assert all(moved[-30:])
+
+    def test_the_first_steps_and_infinity_do_not_count(self):
+        moved, down = self.run([1.0, 1e6, 1.0, float("inf"), 1e3])
+        assert moved == [True, True, True, False, True]
+        assert down.tensors()["descent/usual"].isfinite()
+
+    def test_without_it_every_step_counts(self):
+        moved, down = self.run([1.0] * 30 + [1e4], skip=None)
+        assert all(moved)
+        assert "descent/usual" not in down.tensors()

@@ -408,6 +408,7 @@ def test_a_collapsed_posterior_is_warned_of_at_the_end():
         ({"weight_decay": -1.0}, "weight_decay=-1.0 must not be negative"),
         ({"ema": 1.0}, "ema=1.0 must be at least 0 and below 1"),
         ({"clip": 0.0}, "clip=0.0 must be above 0"),
+        ({"skip": 1.0}, "skip=1.0 must be above 1"),
         ({"patience": 0}, "patience=0 must be at least 1"),
         ({"validate_every": 0}, "validate_every=0 must be at least 1"),
         ({"resume": True}, "needs checkpoint=FILE"),

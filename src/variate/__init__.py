@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from variate.anomaly import AnomalyDetector
     from variate.evaluation.decisions import Risk
     from variate.kinds import fit, load
-    from variate.models import VAE, flows, likelihoods, posteriors, priors
+    from variate.models import (
+        VAE,
+        Ladder,
+        flows,
+        image_ladder,
+        likelihoods,
+        pixels,
+        posteriors,
+        priors,
+    )
     from variate.privacy import Privacy
     from variate.records import Alarms, Encoding, Evaluation
     from variate.series import SeriesVAE
@@ -44,6 +53,7 @@ __all__ = [
     "Encoding",
     "Evaluation",
     "Imputation",
+    "Ladder",
     "Pooled",
     "Privacy",
     "RelatedTables",
@@ -60,9 +70,11 @@ __all__ = [
     "evaluation",
     "fit",
     "flows",
+    "image_ladder",
     "likelihoods",
     "load",
     "objectives",
+    "pixels",
     "pool",
     "posteriors",
     "priors",
@@ -78,6 +90,7 @@ _HOMES = {
     "Encoding": "variate.records",
     "Evaluation": "variate.records",
     "Imputation": "variate.table",
+    "Ladder": "variate.models",
     "Pooled": "variate.table",
     "Privacy": "variate.privacy",
     "RelatedTables": "variate.table",
@@ -90,6 +103,7 @@ _HOMES = {
     "balance": "variate.table",
     "cross_calibrate": "variate.table",
     "fit": "variate.kinds",
+    "image_ladder": "variate.models",
     "load": "variate.kinds",
     "pool": "variate.table",
     "propose_constraints": "variate.table",
@@ -101,6 +115,7 @@ _ROOMS = {
     "flows": "variate.models.flows",
     "likelihoods": "variate.models.likelihoods",
     "objectives": "variate.objectives",
+    "pixels": "variate.models.pixels",
     "posteriors": "variate.models.posteriors",
     "constraints": "variate.table.constraints",
     "priors": "variate.models.priors",

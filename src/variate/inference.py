@@ -16,7 +16,13 @@ Shapes, without exception, for B items and S posterior draws:
     z          [S, B, *latent]      S is always present
     log p, KL  [S, B]               natural log, summed over an item's dimensions
 
-so the posterior has batch shape [B], the prior [] (or [B]) and the likelihood [S, B].
+so the posterior has batch shape [B], the prior [] (or [B]) and the likelihood [S, B]. In a
+hierarchy z_1, …, z_L the laws of a lower group are given the draws of those above it,
+
+    p(z) = Π_l p(z_l | z_<l)        q(z|x) = Π_l q(z_l | z_<l, x)
+
+and have batch shape [S, B]: one law for each draw. KL(q‖p) is then Σ_l E KL(q_l‖p_l), the mean
+over the draws of the groups above.
 An objective is a mean over S or a logsumexp over S, then a mean over B; nothing else is reduced.
 
 This module does not know how a distribution was parameterised, nor what is maximised.
@@ -40,8 +46,8 @@ class Latent:
 
     Attributes:
         z: The draws, `[S, B, *latent]`.
-        posterior: q(z|x), batch shape `[B]`.
-        prior: p(z), batch shape `[]` or `[B]`.
+        posterior: q(z|x), batch shape `[B]`; `[S, B]` if it is given the draws of other groups.
+        prior: p(z), batch shape `[]`, `[B]` or `[S, B]`.
         penalty: An extra cost in nats per item, `[B]` (a commitment cost, say), or None.
     """
 
@@ -67,7 +73,7 @@ class Latent:
         return analytic.expand(self.z.shape[:2])
 
     def kl_per_dimension(self) -> Tensor | None:
-        """KL of each latent dimension in nats, `[B, *latent]`.
+        """KL of each latent dimension in nats, `[B, *latent]`, a mean over the draws given.
 
         None where posterior or prior couple the dimensions, so that no such split exists.
         """
@@ -75,9 +81,10 @@ class Latent:
         if not (isinstance(q, Independent) and isinstance(p, Independent)):
             return None
         try:
-            return kl_divergence(q.base_dist, p.base_dist)
+            split = kl_divergence(q.base_dist, p.base_dist)
         except NotImplementedError:
             return None
+        return split.mean(0) if split.ndim == self.z.ndim else split
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ PACKAGES = (
     "table.constraints",
     "models.flows",
     "models.likelihoods",
+    "models.pixels",
     "privacy",
 )
 

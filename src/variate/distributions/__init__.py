@@ -6,11 +6,13 @@ from variate.distributions.counts import ZeroInflated
 from variate.distributions.gaussian import Delta, bounded_scale
 from variate.distributions.grid import GridLogisticMixture, LogisticMixture
 from variate.distributions.ordinal import Ordinal
+from variate.distributions.pixels import Bits, DiscretisedLogisticMixture, Labels, Rescaled
 from variate.distributions.rows import Categorical, Column, Copy, Numeric, RowLayout
 from variate.distributions.temper import temper, tempered
 
 __all__ = [
     "Allowed",
+    "Bits",
     "Categorical",
     "CategoryLaw",
     "ChoiceLaw",
@@ -18,11 +20,14 @@ __all__ = [
     "ContinuousBernoulli",
     "Copy",
     "Delta",
+    "DiscretisedLogisticMixture",
     "GridLogisticMixture",
+    "Labels",
     "LogisticMixture",
     "NumberLaw",
     "Numeric",
     "Ordinal",
+    "Rescaled",
     "RowLayout",
     "ZeroInflated",
     "bounded_scale",

@@ -26,6 +26,7 @@ from variate.distributions.counts import ZeroInflated
 from variate.distributions.gaussian import Delta
 from variate.distributions.grid import GridLogisticMixture, LogisticMixture
 from variate.distributions.ordinal import Ordinal
+from variate.distributions.pixels import Bits, DiscretisedLogisticMixture, Labels, Rescaled
 from variate.errors import OptionError
 
 __all__ = ["temper", "tempered"]
@@ -151,6 +152,35 @@ def _grid(distribution: GridLogisticMixture, temperature: float) -> Distribution
         distribution.origin,
         validate_args=False,
     )
+
+
+@tempered.register
+def _discretised(distribution: DiscretisedLogisticMixture, temperature: float) -> Distribution:
+    return DiscretisedLogisticMixture(
+        distribution.logits / temperature,
+        distribution.location,
+        distribution.scale * temperature,
+        distribution.levels,
+        distribution.slopes,
+        validate_args=False,
+    )
+
+
+@tempered.register
+def _labels(distribution: Labels, temperature: float) -> Distribution:
+    return Labels(logits=distribution.logits / temperature, validate_args=False)
+
+
+@tempered.register
+def _bits(distribution: Bits, temperature: float) -> Distribution:
+    return Bits(distribution.logits / temperature, validate_args=False)
+
+
+@tempered.register
+def _rescaled(distribution: Rescaled, temperature: float) -> Distribution:
+    base = tempered(distribution.base, temperature)
+    origin, unit = distribution.origin, distribution.unit
+    return Rescaled(base, origin, unit, distribution.bounds, validate_args=False)
 
 
 @tempered.register

@@ -308,18 +308,36 @@ def _means_and_errors(
     if draws < 2:
         raise OptionError(f"`draws` must be at least 2 to know its own error, however: {draws=}")
     with evaluating(model, seed):
-        pieces = []
-        for _, batch in in_rows(model, x, rows):
-            inference: Inference = model(batch, 1)
-            pairs = [_mean_and_error(latent.posterior, draws) for latent in inference.latents]
-            mean, error = (torch.cat(parts, 1).to(x.device) for parts in zip(*pairs, strict=True))
-            pieces.append((mean, error))
+        pieces = [
+            tuple(part.to(x.device) for part in _of_batch(model, batch, draws))
+            for _, batch in in_rows(model, x, rows)
+        ]
     means, errors = zip(*pieces, strict=True)
     return torch.cat(means), torch.cat(errors)
 
 
+def _of_batch(model: nn.Module, batch: Tensor, draws: int) -> tuple[Tensor, Tensor]:
+    inference: Inference = model(batch, 1)
+    if any(len(latent.posterior.batch_shape) > 1 for latent in inference.latents):
+        # a lower group's mean is over the draws of the groups above it
+        few = batch.split(max(1, len(batch) // draws))
+        pieces = [_of_draws(model(part, draws), draws) for part in few]
+        means, errors = zip(*pieces, strict=True)
+        return torch.cat(means), torch.cat(errors)
+    return _of_draws(inference, draws)
+
+
+def _of_draws(inference: Inference, draws: int) -> tuple[Tensor, Tensor]:
+    pairs = [_mean_and_error(latent.posterior, draws) for latent in inference.latents]
+    means, errors = zip(*pairs, strict=True)
+    return torch.cat(means, 1), torch.cat(errors, 1)
+
+
 def _mean_and_error(posterior: Distribution, draws: int) -> tuple[Tensor, Tensor]:
-    """(mean, its error variance) of a posterior of batch shape `[B]`, each `[B, units]`."""
+    """(mean, its error variance) of a posterior of batch shape `[B]` or `[S, B]`: `[B, units]`."""
+    if len(posterior.batch_shape) > 1:  # one for each draw of the groups above
+        each = posterior.mean.flatten(2)
+        return each.mean(0), each.var(0) / len(each)
     try:
         mean = posterior.mean.flatten(1)
     except NotImplementedError:

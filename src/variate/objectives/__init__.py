@@ -1,6 +1,13 @@
 """What is minimised: one equation each, `objective(model, x, moment) -> Loss`."""
 
-from variate.objectives.elbo import ELBO, Capacity, Constrained, FreeBits, Reconstruction
+from variate.objectives.elbo import (
+    ELBO,
+    Capacity,
+    Constrained,
+    FreeBits,
+    GroupFreeBits,
+    Reconstruction,
+)
 from variate.objectives.importance import IWAE, DReG, StickTheLanding
 from variate.objectives.penalties import (
     DIP,
@@ -12,7 +19,7 @@ from variate.objectives.penalties import (
     Stratified,
     TotalCorrelation,
 )
-from variate.objectives.schedules import Constant, Cyclical, WarmUp
+from variate.objectives.schedules import Constant, Cyclical, Fade, WarmUp
 
 __all__ = [
     "DIP",
@@ -26,7 +33,9 @@ __all__ = [
     "Cyclical",
     "DReG",
     "Factor",
+    "Fade",
     "FreeBits",
+    "GroupFreeBits",
     "MeanCovariance",
     "MinibatchWeighted",
     "Reconstruction",

@@ -24,7 +24,16 @@ from torch import Tensor, nn
 from variate.errors import OptionError
 from variate.inference import Inference
 
-__all__ = ["Halves", "arguments", "check_samples", "halves", "infer", "own_cost", "scalar"]
+__all__ = [
+    "Halves",
+    "arguments",
+    "check_samples",
+    "halves",
+    "infer",
+    "own_cost",
+    "require_plain",
+    "scalar",
+]
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,8 @@ class Halves:
         }
         if len(self.groups) == 1 and self.groups[0].ndim > 0:
             terms["kl_per_dimension"] = self.groups[0]
+        if len(self.groups) > 1:
+            terms["kl_per_group"] = torch.stack([group.sum() for group in self.groups])
         return {name: value.detach() for name, value in terms.items()}
 
 
@@ -101,10 +112,11 @@ def infer(model: nn.Module, x: Tensor, samples: int) -> tuple[Inference, Tensor]
     inference: Inference = model(x, samples)
     items = len(x)
     for latent in inference.latents:
-        if latent.posterior.batch_shape != (items,):
-            _raise("the posterior's batch shape", latent.posterior.batch_shape, f"[{items}]")
-        if latent.prior.batch_shape not in ((), (items,)):
-            _raise("the prior's batch shape", latent.prior.batch_shape, f"[] or [{items}]")
+        each = f"[{items}] (or [{samples}, {items}] below other groups)"
+        if latent.posterior.batch_shape not in ((items,), (samples, items)):
+            _raise("the posterior's batch shape", latent.posterior.batch_shape, each)
+        if latent.prior.batch_shape not in ((), (items,), (samples, items)):
+            _raise("the prior's batch shape", latent.prior.batch_shape, f"[] or {each}")
     log_likelihood = inference.log_likelihood(x)
     if log_likelihood.shape != (samples, items):
         _raise("log p(x|z)'s shape", log_likelihood.shape, f"[{samples}, {items}]")
@@ -125,6 +137,20 @@ def halves(model: nn.Module, x: Tensor, samples: int = 1) -> Halves:
     kls = [group.sum() for group in groups]
     kl = sum(kls[1:], start=kls[0])
     return Halves(inference, log_likelihood.mean(), kl, groups, own_cost(inference))
+
+
+def require_plain(inference: Inference, need: str) -> None:
+    """Check that every group's posterior depends on x alone, and not on draws of other groups.
+
+    Raises:
+        TypeError: The model is a hierarchy.
+    """
+    if any(len(latent.posterior.batch_shape) > 1 for latent in inference.latents):
+        raise TypeError(
+            f"{need} needs latents whose posterior is given x alone, but in this hierarchy the "
+            "lower ones are given the draws of the upper ones: use ELBO, GroupFreeBits, FreeBits, "
+            "IWAE or StickTheLanding"
+        )
 
 
 def own_cost(inference: Inference) -> Tensor | float:

@@ -8,6 +8,7 @@ K = KL(q‖p) (the rate) as
     ELBO              R + β K                         β = 1 is the bound   (Higgins et al. 2017)
     FreeBits          R + β Σ_j max(λ, K_j)           K_j the batch mean of dimension j
                                                                            (Kingma et al. 2016)
+    GroupFreeBits     R + β Σ_l max(λ, K_l)           K_l that of a whole group of latents
     Capacity          R + γ |K - C|                   C rises over the run (Burgess et al. 2018)
     Constrained       K + μ (R - R*)                  μ >= 0 a multiplier  (Rezende & Viola 2018)
     Reconstruction    R                               the deterministic autoencoder
@@ -19,6 +20,10 @@ and would make the free amount a minimum that no item may undercut.
 Where a posterior or prior couples its dimensions (a flow, a mixture), K_j does not exist; free bits
 then takes each group of latents as one dimension with the bound λ times its size, as the paper
 does for its groups.
+
+In a hierarchy free bits keep those groups alive that the others could do without. `GroupFreeBits`
+counts them by the group: a map of 14×14×8 variables uses its free nats where it wants to. λ may be
+a schedule that ends at zero (`Fade`), so that what is trained in the end is the bound itself.
 
 Whatever is minimised, the terms report the exact ELBO at β = 1 and the β in force, d total / d K.
 For `Constrained`, whose total is proportional to R + K / μ, that is 1 / μ; for `Capacity` it is ±γ.
@@ -34,7 +39,7 @@ from variate.inference import Loss, Moment
 from variate.objectives.bound import arguments, check_samples, halves, infer, own_cost, scalar
 from variate.objectives.schedules import Schedule, at, coefficient, finite
 
-__all__ = ["ELBO", "Capacity", "Constrained", "FreeBits", "Reconstruction"]
+__all__ = ["ELBO", "Capacity", "Constrained", "FreeBits", "GroupFreeBits", "Reconstruction"]
 
 _LOG_MULTIPLIER = 14.0  # μ stays within e^±14: a bound that cannot be met stops growing there
 
@@ -98,6 +103,43 @@ class FreeBits(nn.Module):
             for group, latent in zip(parts.groups, parts.inference.latents, strict=True)
         ]
         paid = sum(floored[1:], start=floored[0])
+        return Loss(beta * paid + parts.distortion, parts.terms(beta, kl_floored=paid))
+
+
+class GroupFreeBits(nn.Module):
+    """The ELBO in which each group of latents has some nats free.
+
+    The term `kl_floored` is Σ_l max(λ, K_l), what is paid for; `elbo` is exact.
+
+    Args:
+        nats_per_group: λ, the KL per group, on average over a batch, that costs nothing: a number
+            or a schedule (`Fade(0.5, 0.8)`).
+        beta: The weight of what is paid for.
+        samples: Posterior draws per item.
+
+    Raises:
+        OptionError: λ or β is negative or not finite, or samples not a positive whole number.
+    """
+
+    def __init__(
+        self,
+        nats_per_group: float | Schedule,
+        beta: float | Schedule = 1.0,
+        samples: int = 1,
+    ) -> None:
+        super().__init__()
+        self.nats_per_group = coefficient("nats_per_group", nats_per_group)
+        self.beta = coefficient("beta", beta)
+        self.samples = check_samples(samples)
+
+    extra_repr = arguments
+
+    def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
+        """The loss of a batch x `[B, *event]`."""
+        beta = at(self.beta, moment.progress)
+        free = at(self.nats_per_group, moment.progress)
+        parts = halves(model, x, self.samples)
+        paid = torch.stack([group.sum() for group in parts.groups]).clamp(min=free).sum()
         return Loss(beta * paid + parts.distortion, parts.terms(beta, kl_floored=paid))
 
 

@@ -107,7 +107,9 @@ class StickTheLanding(nn.Module):
     """The ELBO without the score of the posterior in its gradient (Roeder et al. 2017).
 
     The KL is the draws' log q - log p, never the analytic one: that is what lets the gradient
-    vanish at the exact posterior.
+    vanish at the exact posterior. In a hierarchy, how the lower posteriors depend on the draws
+    above them is left out with the rest of their parameters' gradient: without bias, for its mean
+    given these draws is zero, but the gradient then does not vanish draw by draw.
 
     Args:
         beta: The weight of the KL, a number or a schedule.

@@ -46,7 +46,7 @@ from torch.distributions import Distribution, Independent
 from torch.func import functional_call
 
 from variate.inference import Loss, Moment
-from variate.objectives.bound import arguments, halves
+from variate.objectives.bound import arguments, halves, require_plain
 from variate.objectives.schedules import Schedule, at, coefficient, finite
 
 __all__ = [
@@ -117,6 +117,7 @@ class TotalCorrelation(nn.Module):
         """The loss of a batch x `[B, *event]`."""
         beta = at(self.beta, moment.progress)
         parts = halves(model, x)
+        require_plain(parts.inference, "the total correlation")
         tc, information = parts.kl.new_zeros(()), parts.kl.new_zeros(())
         for latent in parts.inference.latents:
             joint, marginals = log_aggregate(
@@ -223,6 +224,7 @@ class DIP(nn.Module):
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:  # noqa: ARG002
         """The loss of a batch x `[B, *event]`."""
         parts = halves(model, x)
+        require_plain(parts.inference, "DIP")
         penalty = parts.kl.new_zeros(())
         for latent in parts.inference.latents:
             covariance = self.covariance(latent.posterior)
@@ -266,6 +268,7 @@ class Factor(nn.Module):
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:  # noqa: ARG002
         """The loss of a batch x `[B, *event]`, and the critic's own."""
         parts = halves(model, x)
+        require_plain(parts.inference, "the critic of the total correlation")
         z = torch.cat([latent.z[0].flatten(1) for latent in parts.inference.latents], 1)
         frozen = {name: value.detach() for name, value in self.critic.named_parameters()}
         tc = functional_call(self.critic, frozen, (z,)).mean()
@@ -305,6 +308,7 @@ class MMD(nn.Module):
         """The loss of a batch x `[B, *event]`."""
         beta = at(self.beta, moment.progress)
         parts = halves(model, x)
+        require_plain(parts.inference, "MMD")
         distance = parts.kl.new_zeros(())
         for latent in parts.inference.latents:
             z = latent.z[0]

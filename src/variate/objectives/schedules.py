@@ -7,6 +7,7 @@ warm-up always completes, whatever the size of the data; and at progress = 1, th
 objective itself.
 
     WarmUp        value · min(1, progress / share)                        (Bowman et al. 2016)
+    Fade          value · max(0, 1 - progress / share)
     Cyclical      value · min(1, τ / share), τ in [0, 1] the place within one of the equal cycles
                                                                           (Fu et al. 2019)
 
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 
 from variate.errors import OptionError
 
-__all__ = ["Constant", "Cyclical", "Schedule", "WarmUp", "at", "coefficient", "finite"]
+__all__ = ["Constant", "Cyclical", "Fade", "Schedule", "WarmUp", "at", "coefficient", "finite"]
 
 Schedule = Callable[[float], float]
 
@@ -81,6 +82,26 @@ class WarmUp:
     def __call__(self, progress: float) -> float:
         """The value at `progress`."""
         return self.value * min(1.0, max(0.0, progress) / self.share)
+
+
+@dataclass(frozen=True)
+class Fade:
+    """A straight fall from `value` to 0, reached when `share` of the budget is spent.
+
+    Raises:
+        OptionError: The value is not finite, or the share not in (0, 1].
+    """
+
+    value: float
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        finite("Fade's value", self.value)
+        _share("Fade's share", self.share)
+
+    def __call__(self, progress: float) -> float:
+        """The value at `progress`."""
+        return self.value * max(0.0, 1.0 - max(0.0, progress) / self.share)
 
 
 @dataclass(frozen=True)

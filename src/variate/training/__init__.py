@@ -1,5 +1,6 @@
 """Training: a generator of events, resumable at any step, in one process or many."""
 
+from variate.training.augment import AugmentedSource
 from variate.training.batches import MemorySource, Source
 from variate.training.checkpoint import remove_checkpoint
 from variate.training.events import Event, Finished, Saved, Started, Step, Validated
@@ -11,6 +12,7 @@ from variate.training.stream import StreamSource
 from variate.training.tensorboard import tensorboard
 
 __all__ = [
+    "AugmentedSource",
     "Event",
     "Finished",
     "MemorySource",

@@ -54,6 +54,7 @@ def train(  # noqa: PLR0913 - the signature is the configuration
     weight_decay: float = 0.0,
     ema: float = 0.999,
     clip: float | None = 10.0,
+    skip: float | None = None,
     patience: int | None = None,
     seed: int = 0,
     device: str | torch.device | None = None,
@@ -83,6 +84,8 @@ def train(  # noqa: PLR0913 - the signature is the configuration
         weight_decay: Decoupled weight decay, of parameters with two dimensions or more.
         ema: The decay of the averaged weights; 0 for no averaging.
         clip: The norm that gradients are scaled down to, or None.
+        skip: A step whose gradient has a norm more than this many times the usual one of late
+            changes nothing; None for no such rule. Deep hierarchies need it (10, say).
         patience: Stop after so many validations without a better figure; counted when all
             warm-up is over.
         seed: What the order of the items and all noise is drawn from.
@@ -115,6 +118,7 @@ def train(  # noqa: PLR0913 - the signature is the configuration
     _require(epochs is None or minutes is None, "epochs and minutes are both given; choose one")
     _require(checkpoint is not None or not resume, "resume=True needs checkpoint=FILE")
     _require(weight_decay >= 0, f"weight_decay={weight_decay} must not be negative")
+    _require(skip is None or skip > 1, f"skip={skip} must be above 1")
     _require(0 <= ema < 1, f"ema={ema} must be at least 0 and below 1")
     with ExitStack() as stack:
         group = stack.enter_context(processes_of(processes, device, timeout))
@@ -141,7 +145,7 @@ def train(  # noqa: PLR0913 - the signature is the configuration
                 noise=noise,
                 processes=group,
             ),
-            descent=_descent(model, objective, group, weight_decay, clip, critic=critic),
+            descent=_descent(model, objective, group, weight_decay, clip, skip, critic=critic),
             average=Average([p for p in model.parameters() if p.requires_grad], ema),
             plan=planned(
                 epochs=epochs,
@@ -257,6 +261,7 @@ def _descent(
     group: Processes,
     weight_decay: float,
     clip: float | None,
+    skip: float | None,
     *,
     critic: bool,
 ) -> Descent:
@@ -272,6 +277,7 @@ def _descent(
         theirs if critic else [],
         weight_decay=weight_decay,
         clip=clip,
+        skip=skip,
         processes=group,
     )
 

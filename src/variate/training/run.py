@@ -277,6 +277,7 @@ class Run:
             "learning_rate": self.peak,
             "weight_decay": self.descent.weight_decay,
             "clip": self.descent.clip,
+            "skip": self.descent.skip,
             "ema": self.average.decay,
             "precision": self.precision,
             "processes": self.processes.world,
