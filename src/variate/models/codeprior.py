@@ -203,8 +203,7 @@ class GridLaw(Distribution):
         """Draws `[*sample_shape, P]`."""
         n = math.prod(sample_shape)
         blocks = [self._drawn(min(_BLOCK, n - i)) for i in range(0, n, _BLOCK)]
-        empty = torch.zeros(0, *self.event_shape, dtype=torch.int64)
-        return torch.cat(blocks or [empty]).reshape(*sample_shape, *self.event_shape)
+        return torch.cat(blocks).reshape(*sample_shape, *self.event_shape)
 
     def _drawn(self, n: int) -> Tensor:
         codes: list[Tensor] = []

@@ -13,11 +13,14 @@ is squashed and rounded to one of L_j values, evenly spaced in [-1, 1], so K = �
 
 straight through to t. Where L_j is even, no value is at zero, and s_j = atanh(1 / (L_j - 1)) moves
 y_j = 0 from the border of two cells into the middle of one (theirs has tan in place of atanh).
+Before that y is standardised over the data (`nets.renorm`), which theirs is not. With nothing to
+hold it there, y may run out to where tanh is flat before the decoder has found a use for it, and
+all items have one code: so it went in seven of nine short runs on digits, and in none of this.
 
 **VQ**, vector quantisation (van den Oord et al. 2017). c_p is the entry nearest to y_p. The entries
 are running means of the vectors that chose them (their appendix A.1), which in training move by
 each batch before they are looked up: with n_k of the N vectors of a batch choosing k, and a_t = 1 -
-min(decay, (1 + t) / (10 + t)), so that what the first batches left is soon forgotten,
+min(decay, (1 + t) / (10 + t)) at step t, so that what the first batches left is soon forgotten,
 
     u_k <- u_k + a_t (n_k K/N - u_k)        m_k <- m_k + a_t (K/N Σ_{p: c_p = k} y_p - m_k)
     e_k = m_k / u_k
@@ -39,6 +42,7 @@ from torch.distributions import Distribution
 
 from variate.distributions import CodePoint
 from variate.errors import OptionError
+from variate.nets.renorm import BatchRenorm, rate_of
 
 __all__ = ["FSQ", "VQ", "CodeMap", "Lattice", "MovingCodebook"]
 
@@ -48,8 +52,7 @@ _ALIVE = 0.05  # of the share that every entry would have if all were chosen ali
 class FSQ(nn.Module):
     """Finite scalar quantisation (Mentzer et al. 2023): a lattice for a codebook.
 
-    There is nothing to collapse and nothing to tune. Five levels or more are advised: (8, 6, 5)
-    makes 240 codes, (8, 5, 5, 5) a thousand.
+    Five levels or more are advised: (8, 6, 5) makes 240 codes, (8, 5, 5, 5) a thousand.
 
     Args:
         positions: P, how many codes there are: all made of one vector of features `[B, F]`. Or
@@ -69,10 +72,13 @@ class FSQ(nn.Module):
         self.codebook = Lattice(levels)
         self.vectors = _Vectors(positions, self.codebook.width)
         self.latent = self.vectors.count * self.codebook.width
+        self.standard = BatchRenorm(self.vectors.linear.out_features)
 
     def forward(self, features: Tensor) -> Distribution:
         """q(z|x) from features `[B, F]` or `[B, F, H, W]`, event shape `[P·d]`."""
-        squashed = self.codebook.squash(self.vectors(features))
+        vectors = self.vectors(features)
+        numbers = vectors.reshape(-1, self.vectors.linear.out_features)
+        squashed = self.codebook.squash(self.standard(numbers).reshape(vectors.shape))
         codes = self.codebook.nearest(squashed.detach())
         return CodePoint(_straight(squashed, self.codebook.look_up(codes)), codes, self.codebook)
 
@@ -260,7 +266,7 @@ class MovingCodebook(nn.Module):
         one = torch.full_like(vectors[:, 0], share)
         counts = torch.zeros_like(usage).index_add_(0, chosen, one)
         totals = torch.zeros_like(sums).index_add_(0, chosen, share * vectors)
-        rate = 1 - ((1 + self.steps) / (10 + self.steps)).clamp_max(self.decay)
+        rate = rate_of(self.steps, self.decay).to(usage.dtype)
         self.usage.copy_(torch.where(sound, torch.lerp(usage, counts, rate), self.usage))
         self.sums.copy_(torch.where(sound, torch.lerp(sums, totals, rate), self.sums))
         self.steps.add_(sound)
