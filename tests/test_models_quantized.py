@@ -18,7 +18,7 @@ from variate.inference import Latent, Moment, rsample
 from variate.models import likelihoods, pixels, posteriors, priors
 from variate.models.quantized import Lattice, MovingCodebook
 from variate.models.vae import VAE
-from variate.nets import MLP
+from variate.nets import MLP, Upsample
 from variate.nets.renorm import BatchRenorm
 from variate.specification import describe, revive
 from variate.training import Finished, train
@@ -350,6 +350,24 @@ def test_one_code_at_each_place_of_a_map() -> None:
         head(torch.randn(2, 7, 3, 4))
 
 
+@pytest.mark.parametrize("head", [posteriors.FSQ((4, 4), (5, 3)), posteriors.VQ((4, 4), 15, 2)])
+def test_a_map_of_codes_makes_images(head: nn.Module) -> None:
+    x = digits()[:20]
+    encoder = nn.Sequential(Scaled(), nn.Conv2d(1, 8, 4, stride=2, padding=1), nn.SiLU(), head)
+    net = nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), nn.SiLU(), Upsample(8, 8, (8, 8)))
+    decoder = nn.Sequential(
+        posteriors.CodeMap((4, 4), net), pixels.LogisticMixturePixels(1, 17, components=2)
+    )
+    prior = priors.AutoregressiveCodes(16, 15, 2, hidden=8, layers=1, heads=2)
+    prior.start(encoder)
+    model = VAE(encoder, decoder, prior)
+    model(x)
+    objectives.ELBO(samples=2)(model, x, Moment()).total.backward()
+    for part in (encoder, decoder, prior.net.head):
+        assert all(p.grad.isfinite().all() and p.grad.abs().max() > 0 for p in part.parameters())
+    assert model.generate(3).sample().shape == (1, 3, 1, 8, 8)
+
+
 @pytest.mark.parametrize(
     ("make", "match"),
     [
@@ -377,6 +395,13 @@ class Flat(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(1) / 16
+
+
+class Scaled(nn.Module):
+    """Pixels as numbers in [0, 1], in place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / 16
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -433,6 +458,19 @@ def test_usage_counts_what_is_used() -> None:
     )
     with pytest.raises(TypeError, match="FSQ or VQ"):
         evaluation.code_usage(plain, x)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_what_the_codes_tell_is_their_entropy(name: str) -> None:
+    """The aggregate posterior is the law of the grids that occur, each as often as it does."""
+    model, x = vae(name)
+    x = torch.cat([x, x[:20]])
+    surgery = evaluation.elbo_surgery(model, x)
+    times = model.eval().encoder(x).codes.unique(dim=0, return_counts=True)[1].double()
+    entropy = -(times / 70 * (times / 70).log()).sum().item()
+    assert surgery.mutual_information == pytest.approx(entropy, abs=1e-5)
+    positions, size, _ = SHAPES[name]
+    assert surgery.aggregate_gap == pytest.approx(positions * math.log(size) - entropy, abs=1e-4)
 
 
 def test_a_law_over_codes_is_public() -> None:
