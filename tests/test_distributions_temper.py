@@ -7,6 +7,7 @@ import torch
 from torch import distributions as td
 
 from variate.distributions import (
+    CodeLaw,
     ContinuousBernoulli,
     Delta,
     GridLogisticMixture,
@@ -16,6 +17,7 @@ from variate.distributions import (
     temper,
 )
 from variate.errors import OptionError
+from variate.models.quantized import Lattice
 
 
 def everything():
@@ -36,6 +38,7 @@ def everything():
         td.TransformedDistribution(td.Normal(0.0, 1.0), [td.ExpTransform()]),
         td.Independent(td.Normal(torch.randn(4), torch.ones(4)), 1),
         ContinuousBernoulli(torch.randn(4)),
+        CodeLaw(td.Independent(td.Categorical(logits=torch.randn(3, 6)), 1), Lattice((3, 2))),
         Delta(torch.randn(4)),
         GridLogisticMixture(*torch.rand(3, 4, 2), 0.5),
         LogisticMixture(*torch.rand(3, 4, 2)),

@@ -186,7 +186,7 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     def _build(self, codec: Codec, example: Tensor) -> VAE:
         model = self._assemble(codec)
-        if isinstance(model.prior, priors.Vamp):
+        if isinstance(model.prior, priors.Vamp | priors.CodePrior):
             model.prior.start(model.encoder, example)
         model(self._blank(codec))  # gives lazy layers their shapes
         return model

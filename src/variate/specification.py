@@ -34,6 +34,8 @@ PACKAGES = (
     "objectives",
     "models.posteriors",
     "models.priors",
+    "models.quantized",
+    "models.codeprior",
     "table.constraints",
     "models.flows",
     "models.likelihoods",

@@ -1,5 +1,6 @@
 """The distributions that torch lacks: likelihoods and posteriors, all plain torch Distributions."""
 
+from variate.distributions.codes import Codebook, CodeLaw, CodePoint
 from variate.distributions.column import Allowed, CategoryLaw, ChoiceLaw, NumberLaw, law_of
 from variate.distributions.continuous import ContinuousBernoulli
 from variate.distributions.counts import ZeroInflated
@@ -16,6 +17,9 @@ __all__ = [
     "Categorical",
     "CategoryLaw",
     "ChoiceLaw",
+    "CodeLaw",
+    "CodePoint",
+    "Codebook",
     "Column",
     "ContinuousBernoulli",
     "Copy",

@@ -21,6 +21,7 @@ from functools import singledispatch
 from torch import distributions as td
 from torch.distributions import Distribution
 
+from variate.distributions.codes import CodeLaw
 from variate.distributions.continuous import ContinuousBernoulli
 from variate.distributions.counts import ZeroInflated
 from variate.distributions.gaussian import Delta
@@ -181,6 +182,11 @@ def _rescaled(distribution: Rescaled, temperature: float) -> Distribution:
     base = tempered(distribution.base, temperature)
     origin, unit = distribution.origin, distribution.unit
     return Rescaled(base, origin, unit, distribution.bounds, validate_args=False)
+
+
+@tempered.register
+def _codes(distribution: CodeLaw, temperature: float) -> Distribution:
+    return CodeLaw(tempered(distribution.grid, temperature), distribution.codebook)
 
 
 @tempered.register

@@ -1,6 +1,7 @@
 """Estimators: pure functions of a model and data, or of two samples; nothing is changed by them."""
 
 from variate.evaluation import conformal, disentanglement, features
+from variate.evaluation.codebook import CodeUsage, code_usage
 from variate.evaluation.decisions import Choice, Risk, choose, cvar, value_of_information
 from variate.evaluation.evidence import Bounds, bounds, elbo, importance_weights, log_evidence
 from variate.evaluation.latent import (
@@ -36,6 +37,7 @@ __all__ = [
     "MMD",
     "Bounds",
     "Choice",
+    "CodeUsage",
     "RangeScores",
     "Reference",
     "Reliability",
@@ -51,6 +53,7 @@ __all__ = [
     "calibration_error",
     "calibration_floor",
     "choose",
+    "code_usage",
     "conformal",
     "coverage",
     "crps",

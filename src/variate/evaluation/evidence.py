@@ -29,7 +29,9 @@ That suits scores of items that are compared; for a mean over items `common=Fals
 
 This module does not know whether the bounds are tight: ask `importance_weights` (one draw that
 carries all the weight says that S is too small). For a deterministic autoencoder, whose posterior
-is a point, the numbers are no bounds of anything.
+is a point among densities, the numbers are no bounds of anything. For discrete codes
+(`distributions.codes`) they are: then the point has mass one, all draws are equal, and so are the
+two bounds.
 """
 
 import math

@@ -10,6 +10,7 @@ items before its parameters are counted, moved or optimised.
     LowRankGaussian         z = μ + √d ε + W η,               η ~ N(0, I) of R dimensions
     InverseAutoregressive   z = f_K ∘ … ∘ f_1 (μ + σ ε),      each f_k autoregressive (flows)
     RelaxedCategorical      z = log softmax((l + g) / τ),     g Gumbel
+    FSQ, VQ                 z = e_c(x), c a grid of codes     discrete (models.quantized)
     Delta                   z = μ                             the deterministic autoencoder
 
 A relaxed category is held as the logarithm of a point of a simplex (models.relaxed), so the first
@@ -32,9 +33,13 @@ from torch.distributions import (
 
 from variate.distributions import gaussian
 from variate.models.flows import InverseAutoregressiveTransform, autoregressive_net
+from variate.models.quantized import FSQ, VQ, CodeMap
 from variate.models.relaxed import RelaxedCategories, check_temperature
 
 __all__ = [
+    "FSQ",
+    "VQ",
+    "CodeMap",
     "Delta",
     "DiagonalGaussian",
     "InverseAutoregressive",

@@ -6,6 +6,11 @@ r"""Priors: modules without input that return p(z), batch shape [], event shape 
     Aggregate        N(0, I) in training, then a mixture fitted to the codes of the data
     RelaxedUniform   independent relaxed categories, all equally likely
 
+and over the codes of a quantised posterior (`models.codeprior`)
+
+    UniformCodes          all grids of codes equally likely
+    AutoregressiveCodes   each code given those before it
+
 The KL averaged over the data is smallest, for a given encoder, where the prior is the aggregate
 posterior 1/N Σ_n q(z|x_n). That one is too dear and too well fitted; the mixture of posteriors at
 K pseudo-inputs is what it comes down to (VampPrior; Tomczak & Welling 2018). The aggregate can
@@ -33,9 +38,20 @@ from torch.distributions import (
 
 from variate.distributions import gaussian
 from variate.errors import OptionError
+from variate.models.codeprior import AutoregressiveCodes, CodePrior, UniformCodes, code_length
 from variate.models.relaxed import RelaxedCategories, check_temperature
 
-__all__ = ["Aggregate", "Mixture", "RelaxedUniform", "StandardNormal", "Vamp"]
+__all__ = [
+    "Aggregate",
+    "AutoregressiveCodes",
+    "CodePrior",
+    "Mixture",
+    "RelaxedUniform",
+    "StandardNormal",
+    "UniformCodes",
+    "Vamp",
+    "code_length",
+]
 
 
 class StandardNormal(nn.Module):

@@ -6,7 +6,8 @@
 
 Any `nn.Module` that keeps to this serves. Every variant of the model is a choice of these three
 and of an objective; none is a class of its own. With the posterior `posteriors.Delta` and the
-objective `objectives.Reconstruction` the same class is the deterministic autoencoder.
+objective `objectives.Reconstruction` the same class is the deterministic autoencoder; with the
+posteriors `FSQ` and `VQ` and a prior over their codes it is one whose z is discrete.
 
 This module does not know what the data is, nor how the model is trained.
 """
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from variate.distributions import CodePoint
 from variate.inference import Inference, Latent, rsample
 
 __all__ = ["VAE"]
@@ -39,7 +41,8 @@ class VAE(nn.Module):
         """Infer z from x with `samples` posterior draws, and the likelihood that they imply."""
         posterior: Distribution = self.encoder(x)
         z = rsample(posterior, samples)
-        return Inference((Latent(z, posterior, self.prior()),), self.decoder(z))
+        penalty = posterior.penalty if isinstance(posterior, CodePoint) else None
+        return Inference((Latent(z, posterior, self.prior(), penalty),), self.decoder(z))
 
     @torch.no_grad()
     def generate(self, n: int) -> Distribution:

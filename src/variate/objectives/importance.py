@@ -33,6 +33,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from variate.distributions import Delta
 from variate.inference import Inference, Latent, Loss, Moment
 from variate.objectives.bound import arguments, check_samples, infer, own_cost, scalar
 from variate.objectives.schedules import Schedule, at, coefficient
@@ -142,7 +143,17 @@ def log_q_of_draws(latent: Latent) -> Tensor:
 
     The parameters of the posterior receive no gradient from it, other than as z depends on them.
     A posterior whose density needs an inversion (an autoregressive flow) pays for it here.
+
+    Raises:
+        TypeError: The posterior is a point: it has no density, so no score to be left out, and all
+            its draws are one.
     """
+    if isinstance(latent.posterior, Delta):
+        raise TypeError(
+            f"the posterior {type(latent.posterior).__name__} is a point and has no density, so "
+            "this objective's gradient would be wrong: use ELBO (all draws are equal, so the "
+            "importance-weighted bound is the same)"
+        )
     if not (torch.is_grad_enabled() and latent.z.requires_grad):
         return latent.log_q()
     z = latent.z.detach().requires_grad_()
