@@ -32,6 +32,8 @@ OPTIONAL = [
     "tensorboard",
     "polars",
     "opacus",
+    "PIL",
+    "skimage",
 ]
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from variate import errors, evaluation, objectives, privacy
     from variate.anomaly import AnomalyDetector
     from variate.evaluation.decisions import Risk
+    from variate.image import ImageVAE
     from variate.kinds import fit, load
     from variate.models import (
         VAE,
@@ -52,6 +53,7 @@ __all__ = [
     "Between",
     "Encoding",
     "Evaluation",
+    "ImageVAE",
     "Imputation",
     "Ladder",
     "Pooled",
@@ -89,6 +91,7 @@ _HOMES = {
     "Between": "variate.table",
     "Encoding": "variate.records",
     "Evaluation": "variate.records",
+    "ImageVAE": "variate.image",
     "Imputation": "variate.table",
     "Ladder": "variate.models",
     "Pooled": "variate.table",

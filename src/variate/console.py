@@ -88,5 +88,8 @@ def expect_writable(out: Path | None) -> None:
         raise OutputError(f"cannot write {out}: the folder {folder} does not exist; create it.")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"cannot write {out}: the folder {folder} is not writable.")
-    if out.is_dir():
-        raise OutputError(f"cannot write {out}: it is a folder; name a file.")
+    if out.is_dir() and any(out.iterdir()):
+        raise OutputError(
+            f"cannot write {out}: it is a folder with something in it; name a file, or for "
+            "pictures a new folder."
+        )

@@ -9,6 +9,8 @@ from typing import Any
 
 from variate import bundle
 from variate.errors import DataError, ModelFileError, OptionError
+from variate.image.files import SUFFIXES
+from variate.image.recognition import are_pictures
 from variate.table import files
 
 __all__ = ["KINDS", "estimator_class", "fit", "kind_of", "load"]
@@ -16,6 +18,7 @@ __all__ = ["KINDS", "estimator_class", "fit", "kind_of", "load"]
 KINDS = {
     "table": ("variate.table", "TableVAE"),
     "series": ("variate.series", "SeriesVAE"),
+    "image": ("variate.image", "ImageVAE"),
 }
 COMPOSED = {"related": ("variate.table", "RelatedTables")}  # of several models, in one file
 DETECTORS = {"anomaly": ("variate.anomaly", "AnomalyDetector")}  # that detect, and nothing else
@@ -25,11 +28,12 @@ def fit(data: Any, *, kind: str | None = None, **arguments: Any) -> Any:
     """Fit the model that suits the data.
 
     Args:
-        data: A frame (pandas, polars, pyarrow), an array `[N, C]`, or the path of a table.
-        kind: "table", "series" or "anomaly"; None finds out whether it is a table (the others are
-            never guessed: say so).
-        **arguments: The constructor's, such as `minutes=3` (see `TableVAE`, `SeriesVAE` and
-            `AnomalyDetector`).
+        data: A frame (pandas, polars, pyarrow), an array `[N, C]` (a table) or `[N, H, W]` and
+            `[N, H, W, C]` (pictures), or the path of a table or of pictures.
+        kind: "table", "image", "series" or "anomaly"; None finds out whether it is a table or
+            pictures (the others are never guessed: say so).
+        **arguments: The constructor's, such as `minutes=3` (see `TableVAE`, `ImageVAE`,
+            `SeriesVAE` and `AnomalyDetector`).
 
     Returns:
         The fitted estimator.
@@ -95,19 +99,28 @@ def _class_at(place: tuple[str, str]) -> Any:
 
 
 def kind_of(data: Any) -> str:
-    """The kind of data: a path by its ending, anything else as a table.
+    """The kind of data: "image" if it looks like pictures, else "table"; a series is never guessed.
 
     Raises:
         DataError: A path whose ending says nothing, or that is not there.
     """
+    if isinstance(data, str | Path) and not Path(data).exists():
+        raise DataError(f"{data} does not exist.")
+    if are_pictures(data):
+        return "image"
     if not isinstance(data, str | Path):
         return "table"
     path = Path(data)
-    if not path.exists():
-        raise DataError(f"{path} does not exist.")
     if files.suffix_of(path) is not None or (path.is_dir() and any(path.glob("**/*.parquet"))):
         return "table"
+    if path.is_dir():
+        holds = "neither pictures nor .parquet files" if any(path.iterdir()) else "nothing"
+        raise DataError(
+            f"there is {holds} in the folder {path}; pictures end in {', '.join(SUFFIXES)}."
+        )
     raise DataError(
-        f"{path}: the ending does not say what kind of data this is; tables end in "
-        f"{', '.join(files.SUFFIXES)}."
+        f"{path}: this does not say what kind of data it is. Tables end in "
+        f"{', '.join(files.SUFFIXES)}; pictures are a folder of them, or an .npy or .npz file "
+        "with an array of three or four axes. A series is never guessed: say kind='series' "
+        "(--kind series)."
     )

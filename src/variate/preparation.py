@@ -91,8 +91,10 @@ def expect_modest(parameters: dict[str, Any], weights: dict[str, Tensor]) -> Non
         ValueError: Two of a part's sizes, multiplied, exceed what it may have.
     """
     held = sum(tensor.numel() for tensor in weights.values())
-    for name, most in (("posterior", held), ("prior", held), ("objective", max(held, CRITIC))):
+    free = max(held, CRITIC)
+    for name, most in (("posterior", held), ("prior", held), ("objective", free)):
         _expect_at_most(most + MODEST, parameters[name])
+    _expect_at_most(free, parameters.get("likelihood"))  # of pictures: levels and components
 
 
 def _expect_at_most(most: int, part: Any) -> None:

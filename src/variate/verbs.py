@@ -6,9 +6,9 @@
     vary, way    codes around one code, codes between two
     score        log p(x), the importance-weighted bound
 
-Every forward pass over given items has exactly `BLOCK` rows, the last block filled up: a matrix
-product may round a row differently in batches of another size, and an item's code or score must
-not depend on the items that happen to be beside it.
+Every forward pass over given items has exactly as many rows (512, or what the decoder says), the
+last block filled up: a matrix product may round a row differently in batches of another size, and
+an item's code or score must not depend on the items that happen to be beside it.
 
 This module does not know where x came from, nor what it is turned into.
 """
@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from variate.distributions import temper
-from variate.evaluation import log_evidence
+from variate.evaluation import BLOCK, block_of, log_evidence
 from variate.models import VAE
 from variate.randomness import isolated
 from variate.training.processes import processes_of, share
@@ -38,8 +38,6 @@ __all__ = [
     "way",
 ]
 
-BLOCK = 512
-
 
 @torch.no_grad()
 def sample(model: VAE, n: int, *, temperature: float, seed: int | None) -> Tensor:
@@ -47,8 +45,9 @@ def sample(model: VAE, n: int, *, temperature: float, seed: int | None) -> Tenso
     drawn = []
     with isolated(seed, device_of(model)):
         prior = temper(model.prior(), temperature)
-        for start in range(0, n, 8 * BLOCK):
-            z = prior.sample(torch.Size((1, min(8 * BLOCK, n - start))))
+        most = 8 * block_of(model)
+        for start in range(0, n, most):
+            z = prior.sample(torch.Size((1, min(most, n - start))))
             drawn.append(temper(model.decoder(z), temperature).sample()[0].cpu())
     return torch.cat(drawn)
 
@@ -57,7 +56,7 @@ def sample(model: VAE, n: int, *, temperature: float, seed: int | None) -> Tenso
 def encode(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of q(z|x), each `[N, D]`, float64."""
     means, scales = [], []
-    for block, size in _blocks(x):
+    for block, size in _blocks(x, block_of(model)):
         mean, scale = _moments(model.encoder(block.to(device_of(model))))
         means.append(mean[:size].double().cpu())
         scales.append(scale[:size].double().cpu())
@@ -69,7 +68,7 @@ def codes(model: VAE, x: Tensor, most: int, *, seed: int) -> Tensor:
     """About `most` draws of z ~ q(z|x), as many for each of the first rows of x, `[M, D]`."""
     x, draws, drawn = x[:most], max(1, most // len(x)), []
     with isolated(seed, device_of(model)):
-        for block, size in _blocks(x):
+        for block, size in _blocks(x, block_of(model)):
             q: Distribution = model.encoder(block.to(device_of(model)))
             drawn.append(q.sample(torch.Size((draws,)))[:, :size].flatten(0, 1).cpu())
     return torch.cat(drawn)
@@ -80,7 +79,8 @@ def decode(model: VAE, z: Tensor, point: Callable[[Distribution], Tensor]) -> Te
     """x `[N, *event]`: the point that stands for p(x|z) at each code of z `[N, D]`."""
     weight = next(model.decoder.parameters())
     points = [
-        point(model.decoder(block.to(weight)[None]))[0, :size].cpu() for block, size in _blocks(z)
+        point(model.decoder(block.to(weight)[None]))[0, :size].cpu()
+        for block, size in _blocks(z, block_of(model))
     ]
     return torch.cat(points)
 
@@ -130,9 +130,10 @@ def score(model: VAE, x: Tensor, *, draws: int, seed: int) -> Tensor:
 def log_likelihood(model: VAE, x: Tensor, *, draws: int, seed: int) -> Tensor:
     """Log p(x) `[N]` in nats, every item under the same noise (common random numbers)."""
     parts = [torch.zeros(0, dtype=torch.float64)]
-    for block, size in _blocks(x):
+    rows = max(1, block_of(model) // 2)
+    for block, size in _blocks(x, block_of(model)):
         block = block.to(device_of(model))
-        scores = log_evidence(model, block, draws=draws, seed=seed, common=True)
+        scores = log_evidence(model, block, draws=draws, seed=seed, common=True, rows=rows)
         parts.append(scores[:size].double().cpu())
     return torch.cat(parts)
 
@@ -161,11 +162,11 @@ def _prior_scale(model: VAE) -> Tensor:
         return prior.sample(torch.Size((4096,))).std(0)
 
 
-def _blocks(x: Tensor) -> Iterator[tuple[Tensor, int]]:
-    """x in blocks of exactly BLOCK rows, the last one filled up, with the count that is real."""
-    for start in range(0, len(x), BLOCK):
-        block = x[start : start + BLOCK]
+def _blocks(x: Tensor, rows: int) -> Iterator[tuple[Tensor, int]]:
+    """x in blocks of exactly so many rows, the last one filled up, with the count that is real."""
+    for start in range(0, len(x), rows):
+        block = x[start : start + rows]
         size = len(block)
-        if size < BLOCK:
-            block = torch.cat([block, block[-1:].expand(BLOCK - size, *block.shape[1:])])
+        if size < rows:
+            block = torch.cat([block, block[-1:].expand(rows - size, *block.shape[1:])])
         yield block, size

@@ -18,6 +18,7 @@ from variate.cli.deciding import decide
 from variate.cli.detecting import detect, recalibrate
 from variate.cli.filling import impute
 from variate.cli.forecasting import forecast
+from variate.cli.pictures import traverse
 from variate.cli.telling import constraints, demo, evaluate, info
 from variate.cli.training import fit
 from variate.cli.using import balance, encode, interpolate, reconstruct, sample, score, vary
@@ -43,6 +44,7 @@ __all__ = [
     "reconstruct",
     "sample",
     "score",
+    "traverse",
     "vary",
 ]
 

@@ -26,7 +26,10 @@ __all__ = [
 
 COMMON = Group("Common options", sort_key=9)
 Model = Annotated[Path, Parameter(help="A model file (.variate).")]
-Data = Annotated[Path, Parameter(help="A .csv, .parquet or .jsonl file.")]
+Data = Annotated[
+    Path,
+    Parameter(help="A .csv, .parquet or .jsonl file; a folder of pictures; an .npy, .npz file."),
+]
 Out = Annotated[
     Path | None,
     Parameter(name="--out", help="Where to write; the ending decides the format. None: CSV here."),
@@ -74,9 +77,17 @@ def expect_kind(model: Any, kind: str, what: str) -> None:
 
 
 def item_of(model: Any, data: Path, index: int) -> Any:
-    """One item of a file: a row of a table, a window of series."""
+    """One item of a file: a row of a table, a window of series, a picture."""
     from variate.table import files
 
+    if model.kind == "image":
+        pictures = model.codec_.received(data)
+        count = len(pictures.x)
+        if not 0 <= index < count:
+            raise OptionError(
+                f"{data} has the pictures 0 to {count - 1}; there is no picture {index}."
+            )
+        return pictures.part([index])
     if model.kind == "series":
         windows = model.windows(data)
         if not 0 <= index < len(windows):

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, app, expect_kind, load
 from variate.cli.detectors import looked_at
+from variate.cli.pictures import detect_pictures
 from variate.console import deliver, expect_writable, print_json, report, say
 from variate.errors import OptionError
 
@@ -33,6 +34,10 @@ def detect(
         Path | None,
         Parameter(help="Rows believed to be normal, to hold DATA against instead of those of fit."),
     ] = None,
+    heat: Annotated[
+        Path | None,
+        Parameter(help="Of pictures: a grid of the alarms, their reconstructions and where."),
+    ] = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -49,12 +54,17 @@ def detect(
     from variate.table.alarms import alarm_tables
     from variate.table.parts import text_parts, write_parts
 
-    expect_writable(out)
+    for path in (out, heat):
+        expect_writable(path)
     fitted = load(model, detectors=True)
-    if fitted.kind == "series":
+    _expect_pictures(fitted, heat)
+    if fitted.kind in ("image", "series"):
         if normal is not None:
-            fitted.recalibrate(normal)
-        deliver(fitted.detect(data, fdr=fdr, draws=draws), out, json=json)
+            fitted.recalibrate(normal, **_draws(fitted, draws))
+        if fitted.kind == "image":
+            detect_pictures(fitted, data, (out, heat), fdr=fdr, draws=draws, json=json)
+        else:
+            deliver(fitted.detect(data, fdr=fdr, draws=draws), out, json=json)
         return
     fitted.verbose = True  # scoring many rows is worth a line
     if normal is not None:
@@ -138,6 +148,11 @@ def recalibrate(
     report({"model": str(out), "calibration_rows": rows, "draws": draws}, json=json)
 
 
+def _expect_pictures(fitted: Any, heat: Path | None) -> None:
+    if heat is not None:
+        expect_kind(fitted, "image", "--heat")
+
+
 def _rows(fitted: Any, data: Path) -> Any:
     """What is looked at: a detector may have learned from an array."""
     if fitted.kind != "anomaly":
@@ -147,6 +162,8 @@ def _rows(fitted: Any, data: Path) -> Any:
 
 def _draws(fitted: Any, draws: int | None) -> dict[str, int]:
     """The option `draws` of those that have it: the score of a detector has no noise."""
+    if fitted.kind == "series":
+        return {}
     if draws is not None and fitted.kind == "anomaly":
         raise OptionError("the score of an anomaly detector has no draws; leave --draws out.")
     return {} if draws is None else {"draws": draws}

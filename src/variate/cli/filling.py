@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, Seed, app, load
+from variate.cli.pictures import deliver_pictures, mask_of
 from variate.console import deliver, expect_writable, say
 from variate.errors import OptionError
 
@@ -30,6 +31,9 @@ def impute(
     intervals: Annotated[
         Path | None, Parameter(help="Also write where the value of each missing cell lies.")
     ] = None,
+    mask: Annotated[
+        Path | None, Parameter(help="Of pictures: white (or true, .npy) where pixels are missing.")
+    ] = None,
     level: Annotated[float, Parameter(help="The probability of these intervals.")] = 0.9,
     out: Out = None,
     seed: Seed = None,
@@ -37,7 +41,8 @@ def impute(
 ) -> None:
     """Write DATA with its gaps filled: means of numbers, most probable levels, as MODEL sees it.
 
-    With `--draws` a last column, `imputation`, counts the completed tables from 1.
+    With `--draws` a last column, `imputation`, counts the completed tables from 1. Of pictures
+    the pixels of `--mask` are filled: with their means, or with so many draws for each picture.
 
     Example: `variate impute people.variate people.csv --intervals sure.csv --out filled.csv`
     """
@@ -47,7 +52,13 @@ def impute(
         expect_writable(path)
     if not 0 < level < 1:
         raise OptionError(f"--level must lie between 0 and 1, got {level}.")
-    fitted, table = load(model), files.read(data)
+    fitted = load(model)
+    if fitted.kind == "image":
+        _pictures(fitted, data, mask, draws, seed, out, json=json)
+        return
+    if mask is not None:
+        raise OptionError("--mask is for models of pictures; the gaps of other data are gaps.")
+    table = files.read(data)
     if draws is not None and NUMBER in table.column_names:
         raise OptionError(f"{data} has a column {NUMBER!r} already; rename it.")
     fitted.verbose = True  # many rows take a while
@@ -58,6 +69,29 @@ def impute(
         files.write(made.interval(level), intervals)
         say(f"wrote {intervals}")
     deliver(made.filled if draws is None else _stacked(made), out, json=json)
+
+
+def _pictures(
+    fitted: Any,
+    data: Path,
+    mask: Path | None,
+    draws: int | None,
+    seed: int | None,
+    out: Path | None,
+    *,
+    json: bool,
+) -> None:
+    """Pictures with the pixels of the mask filled; draws of one picture side by side."""
+    import torch
+
+    codec = fitted.codec_
+    missing = mask_of(mask, codec.size)
+    made = fitted.impute(data, missing, draws=draws or 1, seed=seed)
+    if draws is None:
+        deliver_pictures(fitted, made.filled, out, json=json)
+        return
+    x = torch.stack([codec.encode(drawn) for drawn in made.draws], 1).flatten(0, 1)
+    deliver_pictures(fitted, codec.decode(x), out, columns=draws, json=json)
 
 
 def _stacked(made: Any) -> Any:

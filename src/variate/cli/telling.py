@@ -48,7 +48,8 @@ def evaluate(
     *,
     draws: Annotated[int, Parameter(help="Posterior draws per item.")] = 64,
     train: Annotated[
-        Path | None, Parameter(help="The data it was trained on: measures privacy too.")
+        Path | None,
+        Parameter(help="The data it was trained on: measures how near drawn items are to it."),
     ] = None,
     target: Annotated[
         str | None, Parameter(help="A column to predict: measures what drawn rows are good for.")
@@ -70,8 +71,9 @@ def evaluate(
     fitted.verbose = without_z  # the second training is worth a bar
     of_tables = {"train": train, "target": target, "without_z": without_z or None}
     asked = {name: value for name, value in of_tables.items() if value is not None}
-    if asked:
-        expect_kind(fitted, "table", "--" + next(iter(asked)).replace("_", "-"))
+    strange = [name for name in asked if fitted.kind != "image" or name != "train"]
+    if strange:
+        expect_kind(fitted, "table", "--" + strange[0].replace("_", "-"))
     evaluation = fitted.evaluate(data, draws=draws, seed=seed, **asked)
     if out is not None:
         evaluation.to_html(out)
@@ -81,7 +83,7 @@ def evaluate(
 
 @app.command
 def demo(
-    kind: Annotated[Literal["table"], Parameter(help="The kind of data.")] = "table",
+    kind: Annotated[Literal["table", "image"], Parameter(help="The kind of data.")] = "table",
     /,
     *,
     out: Annotated[Path, Parameter(help="The folder for what it makes.")] = Path("demo"),
@@ -91,7 +93,7 @@ def demo(
 ) -> None:
     """Train on real data that a dependency bundles, and show what the model can do.
 
-    Example: `variate demo table`
+    Example: `variate demo image`
     """
     from variate.demo import DEMOS
 

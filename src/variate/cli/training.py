@@ -15,8 +15,8 @@ from cyclopts import Parameter
 
 from variate.cli.app import COMMON, Data, Json, app
 from variate.cli.detectors import detector_options, fit_detector
+from variate.cli.options import options_of
 from variate.cli.pairs import expect_pair, fit_pair
-from variate.cli.series import options_of
 from variate.console import expect_writable, report, say
 from variate.errors import OptionError
 
@@ -73,17 +73,33 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     window: Annotated[
         int | None, Parameter(help="Of --kind series: steps of a window; None: from the data.")
     ] = None,
+    size: Annotated[
+        int | None, Parameter(help="Of pictures: the side that they are cropped and resized to.")
+    ] = None,
+    levels: Annotated[
+        int | None, Parameter(help="Of pictures in arrays: the levels of a pixel.")
+    ] = None,
+    binarize: Annotated[
+        bool, Parameter(negative=(), help="Of grey pictures: make pixels 0 or 1 by chance.")
+    ] = False,
+    depth: Annotated[
+        int | None, Parameter(help="Of pictures: residual blocks at each size.")
+    ] = None,
     level: Annotated[
         float | None,
         Parameter(help="Of --kind anomaly: normal rows that `predict` takes for outliers (0.05)."),
     ] = None,
     latent: Annotated[int | None, Parameter(help="Latent dimensions.")] = None,
     hidden: Annotated[tuple[int, ...], Parameter(help="Widths of the encoder.")] = (256, 256),
-    width: Annotated[int | None, Parameter(help="Of each column's network.")] = None,
+    width: Annotated[
+        int | None, Parameter(help="Of each column's network; of pictures: of the maps.")
+    ] = None,
     components: Annotated[int, Parameter(help="Mixture components of a number.")] = 8,
     beta: Annotated[float, Parameter(help="Weight of the KL term; 1 is the ELBO.")] = 1.0,
     batch_size: Annotated[int | None, Parameter(help="Rows per step.")] = None,
-    learning_rate: Annotated[float, Parameter(help="The peak of the schedule.")] = 3e-3,
+    learning_rate: Annotated[
+        float | None, Parameter(help="The peak of the schedule; None: what suits the kind.")
+    ] = None,
     epsilon: Annotated[float | None, Parameter(help="Train with differential privacy.")] = None,
     delta: Annotated[float, Parameter(help="The δ of --epsilon.")] = 1e-5,
     public: Annotated[Path | None, Parameter(help="JSON: what is public of columns.")] = None,
@@ -104,7 +120,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     Ctrl-C keeps the best model so far; `--resume` goes on from where it was. `--kind anomaly` fits
     an `AnomalyDetector`, whose DATA may be a .npy array too.
 
-    Example: `variate fit people.csv --minutes 3 --out people.variate`
+    Example: `variate fit people.csv --minutes 3 --out people.variate`, or
+    `variate fit photos/ --size 64 --minutes 30 --out photos.variate`
     """
     out = out or Path(data.name.split(".")[0] + ".variate")
     paired = expect_pair(
@@ -120,21 +137,24 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     from variate.training import remove_checkpoint
 
     expect_writable(out)
-    chosen = {
+    chosen: dict[str, Any] = {
         "columns": _pairs(column), "constraints": () if constraints is None else read(constraints),
         "condition_on": condition_on, "latent": latent, "hidden": hidden, "width": width,
         "components": components, "beta": beta, "epochs": epochs, "minutes": minutes,
-        "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "device": device,
+        "batch_size": batch_size, "seed": seed, "device": device,
         "precision": precision, "verbose": not quiet,
-    }  # fmt: skip
+    } | _given(learning_rate=learning_rate)  # fmt: skip
     if paired:
         assert children is not None
         keys = {"parent_key": key, "foreign_key": foreign_key, "child_key": child_key}
         fit_pair((data, children), keys | {"order_by": order_by}, chosen, out, json=json)
         return
     kind = kind or kind_of(data)
-    own = {"time": time, "series": series, "channels": channel, "window": window}
-    other = own | {
+    chosen |= {
+        "time": time, "series": series, "channels": channel, "window": window, "size": size,
+        "levels": levels, "binarize": binarize, "depth": depth,
+    }  # fmt: skip
+    other = {
         "resume": resume, "processes": processes, "tensorboard": tensorboard, "epsilon": epsilon,
         "public": public,
     }  # fmt: skip
@@ -142,7 +162,9 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     if of_detector is not None:
         fit_detector(data, of_detector, out, json=json)
         return
-    options = options_of(kind, chosen, own, privacy_of(epsilon, delta, public))
+    chosen["privacy"] = privacy_of(epsilon, delta, public)
+    defaults = {"constraints": (), "hidden": (256, 256), "components": 8, "binarize": False}
+    options = options_of(kind, chosen, defaults)
     estimator = estimator_class(kind)(**options)
     checkpoint = None if epsilon is not None else out.with_name(out.name + ".checkpoint")
     resume = resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
@@ -160,6 +182,10 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         if checkpoint is not None:
             remove_checkpoint(checkpoint)  # not before the model is safe
         report({"model": str(out), **estimator.facts_}, json=json)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _interrupted(estimator: Any, out: Path, checkpoint: Path | None, *, private: bool) -> None:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, item_of, load
 from variate.cli.pairs import sample_pair
+from variate.cli.pictures import deliver_pictures, named
 from variate.console import deliver, expect_writable
 from variate.errors import OptionError
 
@@ -43,7 +44,8 @@ def sample(
 ) -> None:
     """Draw new items from MODEL.
 
-    Example: `variate sample people.variate -n 1000 --given sex=Female --given age=30..40`
+    Example: `variate sample people.variate -n 1000 --given sex=Female --given age=30..40`, or
+    `variate sample digits.variate -n 64 --out grid.png`
     """
     expect_writable(out)
     fitted = load(model, pairs=True)
@@ -66,6 +68,9 @@ def sample(
         return
     conditions = fitted.conditions(given) if given else None
     drawn = fitted.sample(n, given=conditions, temperature=temperature, seed=seed)
+    if fitted.kind == "image":
+        deliver_pictures(fitted, drawn, out, json=json)
+        return
     deliver(drawn, out, json=json)
 
 
@@ -101,10 +106,18 @@ def balance(
 def reconstruct(model: Model, data: Data, /, *, out: Out = None, json: Json = False) -> None:
     """Show what MODEL makes of each item of DATA, through its code and back.
 
+    A grid of pictures has the originals above their reconstructions.
+
     Example: `variate reconstruct people.variate people.csv --out again.csv`
     """
     expect_writable(out)
-    deliver(load(model).reconstruct(data), out, json=json)
+    fitted = load(model)
+    if fitted.kind == "image":
+        pictures = fitted.codec_.received(data)
+        first = fitted.codec_.decode(fitted.codec_.levelled(pictures.x))
+        deliver_pictures(fitted, fitted.reconstruct(pictures), out, above=first, json=json)
+        return
+    deliver(fitted.reconstruct(data), out, json=json)
 
 
 @app.command
@@ -116,10 +129,13 @@ def encode(model: Model, data: Data, /, *, out: Out = None, json: Json = False) 
     import pyarrow as pa
 
     expect_writable(out)
-    mean, scale = load(model).encode(data)
+    fitted = load(model)
+    items = fitted.codec_.received(data) if fitted.kind == "image" else data
+    mean, scale = fitted.encode(items)
     codes = {f"z{d + 1}": mean[:, d] for d in range(mean.shape[1])}
     codes |= {f"scale{d + 1}": scale[:, d] for d in range(scale.shape[1])}
-    deliver(pa.table(codes), out, json=json)
+    table = named(items, codes) if fitted.kind == "image" else pa.table(codes)
+    deliver(table, out, json=json)
 
 
 @app.command
@@ -134,7 +150,8 @@ def score(
 ) -> None:
     """Score each item of DATA: its columns, then `log_likelihood` in nats (higher is more usual).
 
-    The items of a series are windows, of which the first and the last step are written.
+    The items of a series are windows, of which the first and the last step are written; of
+    pictures their names.
 
     Example: `variate score people.variate people.csv --out scores.csv`
     """
@@ -142,7 +159,7 @@ def score(
 
     expect_writable(out)
     fitted = load(model)
-    if fitted.kind == "series":
+    if fitted.kind in ("series", "image"):
         deliver(fitted.score_table(data, draws=draws), out, json=json)
         return
     table = files.read(data)
@@ -177,6 +194,9 @@ def vary(
     rows = item_of(fitted, data, item) if item is not None else data
     with files.naming(data):
         varied = fitted.vary(rows, n, strength=strength, seed=seed)
+    if fitted.kind == "image":
+        deliver_pictures(fitted, varied, out, columns=n, json=json)
+        return
     deliver(varied, out, json=json)
 
 
@@ -194,7 +214,8 @@ def interpolate(
 ) -> None:
     """Write the items on the way from one item of DATA to another.
 
-    Example: `variate interpolate people.variate people.csv --from 0 --to 7 --steps 9`
+    Example: `variate interpolate people.variate people.csv --from 0 --to 7 --steps 9`, or
+    `variate interpolate digits.variate digits.npy --from 0 --to 7 --steps 24 --out way.gif`
     """
     from variate.table import files
 
@@ -203,4 +224,7 @@ def interpolate(
     ends = item_of(fitted, data, start), item_of(fitted, data, end)
     with files.naming(data):
         way = fitted.interpolate(*ends, steps=steps)
+    if fitted.kind == "image":
+        deliver_pictures(fitted, way, out, columns=steps, json=json)
+        return
     deliver(way, out, json=json)

@@ -14,6 +14,7 @@ from variate.evaluation.latent import (
     posterior_means,
     total_correlation,
 )
+from variate.evaluation.passes import BLOCK, block_of
 from variate.evaluation.predictive import (
     Reliability,
     brier_score,
@@ -32,6 +33,7 @@ from variate.evaluation.summary import summary
 from variate.evaluation.tails import tail_p_values
 
 __all__ = [
+    "BLOCK",
     "MMD",
     "Bounds",
     "Choice",
@@ -45,6 +47,7 @@ __all__ = [
     "TwoSample",
     "active_units",
     "aggregate_gap",
+    "block_of",
     "bounds",
     "brier_score",
     "calibration_error",

@@ -24,7 +24,9 @@ from torch import Tensor, nn
 from variate.errors import OptionError
 from variate.randomness import isolated
 
-__all__ = ["at_least_one", "evaluating", "in_rows"]
+__all__ = ["BLOCK", "at_least_one", "block_of", "evaluating", "in_rows"]
+
+BLOCK = 512
 
 
 def _device_of(model: nn.Module) -> torch.device:
@@ -64,6 +66,11 @@ def in_rows(model: nn.Module, x: Tensor, rows: int) -> Iterator[tuple[slice, Ten
     for start in range(0, len(x), rows):
         where = slice(start, min(start + rows, len(x)))
         yield where, x[where].to(device)
+
+
+def block_of(model: nn.Module) -> int:
+    """How many items a model looks at at once; a decoder of large items says fewer (`block`)."""
+    return int(getattr(getattr(model, "decoder", model), "block", BLOCK))
 
 
 def at_least_one(**sizes: int) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from variate.evaluation.evidence import bounds
 from variate.evaluation.latent import active_units, kl_per_dimension
+from variate.evaluation.passes import block_of
 
 __all__ = ["summary"]
 
@@ -27,9 +28,10 @@ def summary(model: nn.Module, x: Tensor, *, draws: int, seed: int | None) -> dic
         `log_likelihood_error`, `draws`, `kl`, `kl_per_dimension` (None where the prior couples the
         dimensions) and `active_units`.
     """
-    elbo, evidence = bounds(model, x, draws=draws, seed=seed)
-    kl = kl_per_dimension(model, x, seed=seed)
-    active = active_units(model, x, seed=seed)
+    rows = max(1, block_of(model) // 2)
+    elbo, evidence = bounds(model, x, draws=draws, seed=seed, rows=rows)
+    kl = kl_per_dimension(model, x, seed=seed, rows=rows)
+    active = active_units(model, x, seed=seed, rows=rows)
     error = float(evidence.std() / len(x) ** 0.5) if len(x) > 1 else None
     return {
         "elbo": float(elbo.mean()),

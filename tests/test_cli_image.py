@@ -1,0 +1,183 @@
+"""Pictures on the command line."""
+
+import contextlib
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from variate import cli, load
+
+pytestmark = pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning")
+
+X = load_digits().images.astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "photos").mkdir()
+    for i in range(60):
+        Image.fromarray(X[i] * 15).save(folder / "photos" / f"{i:02d}.png")
+    np.save(folder / "digits.npy", X[:300])
+    np.save(folder / "new.npy", X[300:340])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    path = folder / "digits.variate"
+    sys.argv = ["variate", "fit", str(folder / "digits.npy"), "--levels", "17", "--width", "8"]
+    sys.argv += ["--latent", "4", "--epochs", "30", "--quiet", "--out", str(path)]
+    with contextlib.suppress(SystemExit):
+        cli.main()
+    return path
+
+
+def test_a_folder_of_pictures_becomes_a_model(run, folder, tmp_path):
+    (tmp_path / "p").mkdir()
+    out = tmp_path / "p.variate"
+    status, said, _ = run(
+        "fit", folder / "photos", "--size", 12, "--width", 4, "--latent", 2, "--epochs", 1,
+        "--depth", 1, "--quiet", "--json", "--out", out,
+    )  # fmt: skip
+    assert status == 0
+    assert json.loads(said)["picture"] == [1, 12, 12]
+    assert load(out).codec_.grey.levels == 256
+    status, _, _ = run("sample", out, "-n", 3, "--out", tmp_path / "drawn")
+    assert status == 0
+    assert len(list((tmp_path / "drawn").iterdir())) == 3
+    status, said, _ = run("score", out, folder / "photos", "--draws", 4)
+    assert status == 0
+    rows = list(csv.DictReader(said.splitlines()))
+    assert [rows[0]["picture"], rows[59]["picture"]] == ["00.png", "59.png"]
+
+
+def test_info_says_what_the_pictures_are(run, model):
+    status, said, _ = run("info", model)
+    assert status == 0
+    assert "pictures of 8 x 8 pixels (height x width), grey, 17 levels" in said
+
+
+@pytest.mark.parametrize("ending", ["x.png", "x.webp", "x.gif", "x.npy", "x"])
+def test_samples_in_every_form(run, model, tmp_path, ending):
+    status, _, said = run("sample", model, "-n", 5, "--seed", 0, "--out", tmp_path / ending)
+    assert status == 0, said
+    if ending == "x.npy":
+        assert np.load(tmp_path / ending).shape == (5, 8, 8)
+
+
+def test_pictures_need_a_place_to_go(run, model, folder, tmp_path):
+    status, _, said = run("sample", model)
+    assert status == 2
+    assert "pictures need --out" in said
+    status, _, said = run("sample", model, "--out", folder)
+    assert status == 1
+    assert "a folder with something in it" in said
+    status, _, said = run("sample", model, "--out", tmp_path / "x.txt")
+    assert status == 1
+    assert "pictures end in" in said
+
+
+def test_the_verbs(run, model, folder, tmp_path):
+    new = folder / "new.npy"
+    out = tmp_path / "out.png"
+    for command in (
+        ["reconstruct", model, new],
+        ["vary", model, new, "--item", 3, "-n", 4],
+        ["interpolate", model, new, "--from", 0, "--to", 7, "--steps", 5],
+        ["traverse", model, new, "--item", 2, "--steps", 3],
+        ["traverse", model],
+    ):
+        status, _, said = run(*command, "--out", out)
+        assert status == 0, said
+        assert Image.open(out).convert("L").size[0] > 8
+        out.unlink()
+    status, said, _ = run("encode", model, new)
+    assert status == 0
+    assert said.startswith("picture,z1,z2,z3,z4,scale1")
+    status, _, said = run("vary", model, new, "--item", 40, "--out", out)
+    assert status == 2
+    assert "the pictures 0 to 39" in said
+
+
+def test_filling(run, model, folder, tmp_path):
+    mask = np.zeros((8, 8), bool)
+    mask[:, 4:] = True
+    np.save(tmp_path / "mask.npy", mask)
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    for name in ("mask.npy", "mask.png"):
+        out = tmp_path / f"{name}.filled.npy"
+        status, _, said = run(
+            "impute", model, folder / "new.npy", "--mask", tmp_path / name, "--out", out
+        )
+        assert status == 0, said
+        assert np.array_equal(np.load(out)[:, :, :4], X[300:340, :, :4])
+    status, _, _ = run(
+        "impute", model, folder / "new.npy", "--mask", tmp_path / "mask.png", "--draws", 3,
+        "--out", tmp_path / "drawn.png",
+    )  # fmt: skip
+    assert status == 0
+    status, _, said = run("impute", model, folder / "new.npy", "--out", tmp_path / "x.png")
+    assert status == 2
+    assert "pictures need --mask" in said
+
+
+def test_strange_pictures(run, model, folder, tmp_path):
+    strange = X[300:360].copy()
+    strange[7] = np.random.default_rng(0).integers(0, 17, (8, 8))
+    np.save(tmp_path / "strange.npy", strange)
+    np.save(tmp_path / "normal.npy", X[400:600])
+    status, said, words = run(
+        "detect", model, tmp_path / "strange.npy", "--normal", tmp_path / "normal.npy",
+        "--fdr", 0.4, "--heat", tmp_path / "heat.png",
+    )  # fmt: skip
+    assert status == 0, words
+    rows = list(csv.DictReader(said.splitlines()))
+    assert rows[7]["anomaly"] == "true"
+    assert "of what is unexpected" in rows[7]["reasons"]
+    assert (tmp_path / "heat.png").exists()
+
+
+def test_an_evaluation(run, model, folder, tmp_path):
+    status, said, words = run(
+        "evaluate", model, folder / "new.npy", "--train", folder / "digits.npy", "--draws", 4,
+        "--json", "--out", tmp_path / "report.html",
+    )  # fmt: skip
+    assert status == 0, words
+    found = json.loads(said)
+    assert {"elbo", "log_likelihood", "bits_per_dimension", "psnr", "ssim"} <= set(found)
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+REFUSED = {
+    "--size": (["fit", "TABLE", "--size", "9"], "--size is for pictures"),
+    "--window": (["fit", "DATA", "--window", "9"], "--window is for series, and does not go with"),
+    "--hidden": (["fit", "DATA", "--hidden", "9"], "--hidden is for tables and series"),
+    "--target": (["evaluate", "MODEL", "DATA", "--target", "a"], "--target is for models"),
+    "--given": (["sample", "MODEL", "--given", "a=b"], "--given is for models"),
+    "--level": (["fit", "DATA", "--level", "0.1"], "--level is for detectors"),
+    "traverse": (["traverse", "MODEL", "DATA", "--item", "99"], "--out"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_of_other_kinds_is_refused(run, model, folder, tmp_path, name):
+    command, reason = REFUSED[name]
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    places = {"MODEL": model, "DATA": folder / "new.npy", "TABLE": tmp_path / "t.csv"}
+    status, _, said = run(*(places.get(word, word) for word in command))
+    assert status == 2
+    assert reason in said or "no picture 99" in said
+
+
+@pytest.mark.slow
+def test_the_demonstration(run, tmp_path):
+    status, said, words = run("demo", "image", "--epochs", 2, "--out", tmp_path / "demo", "--json")
+    assert status == 0, words
+    files = json.loads(said)["files"]
+    assert {"sampled.png", "moved.png", "report.html", "way.gif"} <= set(files)
