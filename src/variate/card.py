@@ -17,9 +17,9 @@ def model_card(kind: str, facts: dict[str, Any], latent: int) -> str:
         latent: Its number of latent dimensions.
     """
     lines = [
-        f"# A {kind} model made by variate {facts['variate']}",
+        f"# {kind.capitalize()} model made by variate {facts['variate']}",
         "",
-        f"- trained on: {facts['source']}, {facts['training_rows']:,} rows",
+        f"- trained on: {facts['source']}, {facts['training_rows']:,} items",
         f"- latent dimensions: {latent}",
         f"- beta, the weight of the KL: {facts.get('beta')} (1 is the ELBO)",
         f"- training stopped: {facts.get('stopped', 'not known')}, "

@@ -53,9 +53,10 @@ class Prepared:
 
     def facts(self, raw: Any) -> dict[str, Any]:
         """What is known of the raw data and of the versions before training begins."""
-        training = self.training
+        training, name = self.training, type(raw).__name__
+        in_memory = f"an {name}" if name[0] in "AEIOUaeiou" or name == "ndarray" else f"a {name}"
         return {
-            "source": Path(raw).name if isinstance(raw, str | Path) else f"a {type(raw).__name__}",
+            "source": Path(raw).name if isinstance(raw, str | Path) else in_memory,
             "training_rows": len(training) if isinstance(training, Tensor) else training.items,
             "validation_rows": 0 if self.validation is None else len(self.validation),
             "variate": __version__,

@@ -32,8 +32,8 @@ def verdict(
         seed: Of the draws.
     """
     report = Report(
-        title=f"A {kind} model of {facts['source']}",
-        subtitle=f"trained on {facts['training_rows']:,} rows, measured on {figures['rows']:,}; "
+        title=f"{kind.capitalize()} model of {facts['source']}",
+        subtitle=f"trained on {facts['training_rows']:,} items, measured on {figures['rows']:,}; "
         f"seed {seed}, variate {__version__}",
         sections=(*headline(figures, history), *own[1]),
     )

@@ -120,7 +120,7 @@ class _View:
         return Section(
             "Drawn pictures",
             "A code is drawn from the prior. The mean of p(x|z) is what the code says; a draw from "
-            "it has the noise of each pixel too, and is what `sample` gives.",
+            "it has the noise of each pixel too, and is what sample gives.",
             pictures=(
                 sheet(means, COLUMNS, "Means of p(x|z), z drawn from the prior."),
                 sheet(draws, COLUMNS, "Draws from p(x|z)."),
