@@ -1,10 +1,12 @@
 """Alarms as intervals: by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from variate.series.intervals import block_scores, intervals, reason_of
-from variate.series.surprise import Expected, Scan
+from variate.series.surprise import Costs, Expected, Scan
 
 
 def test_blocks_have_the_score_of_their_strangest_step():
@@ -48,19 +50,37 @@ def test_the_reason_names_the_strangest_channel_and_value():
     assert text == "b=3 (expected -2, 90 % within -6..2)"
 
 
-def test_the_scan_sees_spikes_and_changes_that_go_on():
+def usual_costs(steps):
     rng = np.random.default_rng(0)
-    usual = rng.normal(size=4000)
+    return Costs(rng.normal(size=steps), rng.chisquare(1, size=steps), rng.normal(size=steps))
+
+
+@pytest.mark.parametrize(
+    ("part", "stretch", "more"),
+    [
+        ("told", slice(2000, 2001), 25.0),  # a spike
+        ("away", slice(2000, 2200), 1.5),  # a change that goes on
+        ("code", slice(2000, 2064), 8.0),  # a shape that training did not have
+    ],
+)
+def test_the_scan_sees_spikes_changes_that_go_on_and_rare_shapes(part, stretch, more):
+    usual = usual_costs(4000)
     scan = Scan.of([usual], 64)
-    assert scan.widths == (8, 64)
-    spike, shift = usual.copy(), usual.copy()
-    spike[2000] += 25.0
-    shift[2000:2200] += 1.5
-    assert scan.scores(spike).argmax() in range(1990, 2010)
-    assert scan.scores(shift).argmax() in range(1990, 2210)
-    assert np.quantile(scan.scores(usual), 0.9) == pytest.approx(1.3, abs=0.4)
+    changed = getattr(usual, part).copy()
+    changed[stretch] += more
+    scores = scan.scores(replace(usual, **{part: changed}))
+    assert stretch.start - 10 <= scores.argmax() < stretch.stop + 10
+    assert scores.max() > scan.scores(usual).max()
+
+
+def test_the_scan_counts_in_units_of_each_mean():
+    usual = usual_costs(4000)
+    larger = Costs(10 * usual.told + 3, 10 * usual.away, 10 * usual.code)
+    scores = Scan.of([usual], 64).scores(usual)
+    np.testing.assert_allclose(Scan.of([larger], 64).scores(larger), scores)
+    assert np.median(scores) == pytest.approx(1.0, abs=0.5)  # the largest of three
 
 
 def test_a_scan_of_equal_costs_does_not_divide_by_zero():
-    scan = Scan.of([np.full(50, 2.0)], 16)
-    assert np.isfinite(scan.scores(np.full(50, 2.0))).all()
+    equal = Costs(*np.full((3, 50), 2.0))
+    assert np.isfinite(Scan.of([equal], 16).scores(equal)).all()
