@@ -43,7 +43,8 @@ def test_it_is_torchs_adamw_with_torchs_clipping(weight_decay, clip):
     pairs = zip(losses(ours, 30), losses(theirs, 30), strict=True)
     for step, (our_loss, their_loss) in enumerate(pairs):
         rate = 0.01 / (1 + step)
-        down.step(Loss(our_loss), rate, step)
+        down.step(Loss(our_loss), rate)
+        down.remember(step)
         adamw.zero_grad()
         their_loss.backward()
         if clip is not None:
@@ -63,13 +64,15 @@ def test_a_gradient_that_is_not_finite_changes_nothing(poison, dtype):
     down = descent(net, clip=1.0, weight_decay=0.1)
     x = torch.ones(8, 5, dtype=dtype)
     for step in range(3):
-        down.step(Loss(net(x).square().mean()), 0.01, step)
+        down.step(Loss(net(x).square().mean()), 0.01)
+        down.remember(step)
     names = [name for name in down.tensors() if "norms" not in name]
     before = {name: down.tensors()[name].clone() for name in names}
     weights = [p.detach().clone() for p in net.parameters()]
     loss = net(x).square().mean()
     next(iter(net.parameters())).register_hook(lambda grad: grad.index_fill(0, SECOND, poison))
-    down.step(Loss(loss), 0.01, 3)
+    down.step(Loss(loss), 0.01)
+    down.remember(3)
     assert all(torch.equal(down.tensors()[name], before[name]) for name in names)
     assert all(torch.equal(p, w) for p, w in zip(net.parameters(), weights, strict=True))
     assert down.bad_steps(0, 4) == [3]
@@ -84,7 +87,8 @@ def test_gradients_a_million_times_too_large_still_move_the_weights():
     down = descent(net, clip=1.0)
     start = next(iter(losses(net, 1))).item()
     for step, loss in enumerate(losses(net, 200, scale=1e6)):
-        down.step(Loss(loss), 0.01, step)
+        down.step(Loss(loss), 0.01)
+        down.remember(step)
     assert next(iter(losses(net, 1))).item() < 0.1 * start
     assert down.bad_steps(150, 200) == []
 
@@ -95,7 +99,8 @@ def test_the_bad_steps_of_a_window_are_remembered_with_their_numbers():
     bad = {3, 48, 57, 99}
     found = []
     for step, loss in enumerate(losses(net, 100)):
-        down.step(Loss(loss * (float("nan") if step in bad else 1.0)), 0.01, step)
+        down.step(Loss(loss * (float("nan") if step in bad else 1.0)), 0.01)
+        down.remember(step)
         if (step + 1) % WINDOW == 0:
             found += down.bad_steps(step + 1 - WINDOW, step + 1)
     assert found == sorted(bad)
@@ -109,7 +114,8 @@ def test_the_critic_moves_by_its_own_loss_and_the_rest_by_the_total():
     # the total also depends on the critic, the critic's loss also on the net
     total = net(x).sum() + critic(x).square().sum()
     own = critic(x).sum() + net(x).square().sum()
-    down.step(Loss(total, critic=own), 0.01, 0)
+    down.step(Loss(total, critic=own), 0.01)
+    down.remember(0)
     sign = {"net": 1.0, "critic": 1.0}
     for name, part, frozen in (("net", net, frozen_net), ("critic", critic, frozen_critic)):
         frozen(x).sum().backward()
@@ -125,7 +131,8 @@ def test_a_step_without_a_critics_loss_leaves_the_critic_alone():
     net, critic = network(), network()
     down = descent(net, list(critic.parameters()))
     before = [p.detach().clone() for p in critic.parameters()]
-    down.step(Loss(net(torch.ones(1, 5, dtype=torch.float64)).sum()), 0.01, 0)
+    down.step(Loss(net(torch.ones(1, 5, dtype=torch.float64)).sum()), 0.01)
+    down.remember(0)
     assert all(torch.equal(p, b) for p, b in zip(critic.parameters(), before, strict=True))
     assert down.bad_steps(0, 1) == []
 
@@ -135,7 +142,8 @@ def test_parameters_that_the_loss_does_not_reach_stay():
     unused = nn.Parameter(torch.ones(3, 3, dtype=torch.float64))
     down = Descent([*net.parameters(), unused], [], weight_decay=0.5, clip=None, processes=ALONE)
     for step, loss in enumerate(losses(net, 3)):
-        down.step(Loss(loss), 0.1, step)
+        down.step(Loss(loss), 0.1)
+        down.remember(step)
     assert torch.equal(unused, torch.ones(3, 3, dtype=torch.float64))
 
 
@@ -150,7 +158,8 @@ class TestSkip:
         moved = []
         for step, loss in enumerate(losses(net, len(scales))):
             before = parameters[0].detach().clone()
-            down.step(Loss(loss * scales[step]), 1e-4, step)
+            down.step(Loss(loss * scales[step]), 1e-4)
+            down.remember(step)
             moved.append(not torch.equal(before, parameters[0]))
         return moved, down
 

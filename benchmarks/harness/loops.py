@@ -32,6 +32,7 @@ class Job(NamedTuple):
         batch: Items per step.
         epochs: Passes over `train`; None for variate's loop under a budget of minutes.
         seed: Of weights, order and noise.
+        device: Where the network is trained.
     """
 
     train: Tensor
@@ -39,6 +40,7 @@ class Job(NamedTuple):
     batch: int
     epochs: int | None
     seed: int
+    device: str = "cpu"
 
 
 def outcome(net: Net, job: Job, items: int, taken: Taken) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def outcome(net: Net, job: Job, items: int, taken: Taken) -> dict[str, Any]:
         "wall": taken.wall,
         "cpu": taken.cpu,
         "parameters": sum(p.numel() for p in net.parameters()),
-        "elbo": elbo(net, job.held_out),
+        "elbo": elbo(net.cpu(), job.held_out.cpu()),
     }
 
 
@@ -64,17 +66,19 @@ def minimal_default_adam(job: Job) -> dict[str, Any]:
 
 def _minimal(job: Job, *, fused: bool | None) -> dict[str, Any]:
     torch.manual_seed(job.seed)
-    net = Net()
+    net = Net().to(job.device)
     optimizer = torch.optim.Adam(net.parameters(), lr=RATE, fused=fused)
     steps = len(job.train) // job.batch
     watch = Stopwatch()
     for _ in range(job.epochs):
-        order = torch.randperm(len(job.train))
+        order = torch.randperm(len(job.train), device=job.train.device)
         for step in range(steps):
             x = job.train[order[step * job.batch : (step + 1) * job.batch]]
             optimizer.zero_grad()
             loss(net, x).backward()
             optimizer.step()
+    if job.device != "cpu":
+        torch.cuda.synchronize()
     return outcome(net, job, job.epochs * steps * job.batch, watch.taken())
 
 

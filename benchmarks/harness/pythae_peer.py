@@ -77,7 +77,7 @@ def base_trainer(job: Job) -> dict[str, Any]:
             per_device_train_batch_size=job.batch,
             per_device_eval_batch_size=job.batch,
             seed=job.seed,
-            no_cuda=True,
+            no_cuda=job.device == "cpu",
         )
         data, held_out = (BaseDataset(x, torch.zeros(len(x))) for x in (job.train, job.held_out))
         BaseTrainer(model, data, held_out, config, callbacks=[watch]).train()

@@ -30,6 +30,7 @@ This module does not know how a distribution was parameterised, nor what is maxi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -134,6 +135,14 @@ class Moment(NamedTuple):
 
     progress: float = 1.0
     items: int = 1
+
+    def at(self, coefficient: float | Callable[[float], float]) -> float:
+        """The value of a number or a schedule now.
+
+        Ask for schedules in this way, and not with `progress`: where a step is recorded and then
+        played again (`training.step.Graphed`), the value is a tensor that moves.
+        """
+        return coefficient(self.progress) if callable(coefficient) else coefficient
 
 
 @dataclass(frozen=True)

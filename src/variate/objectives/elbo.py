@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from variate.errors import OptionError
 from variate.inference import Loss, Moment
 from variate.objectives.bound import arguments, check_samples, halves, infer, own_cost, scalar
-from variate.objectives.schedules import Schedule, at, coefficient, finite
+from variate.objectives.schedules import Schedule, coefficient, finite
 
 __all__ = ["ELBO", "Capacity", "Constrained", "FreeBits", "GroupFreeBits", "Reconstruction"]
 
@@ -64,7 +64,7 @@ class ELBO(nn.Module):
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        beta = at(self.beta, moment.progress)
+        beta = moment.at(self.beta)
         parts = halves(model, x, self.samples)
         return Loss(beta * parts.kl + parts.distortion, parts.terms(beta))
 
@@ -95,7 +95,7 @@ class FreeBits(nn.Module):
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        beta = at(self.beta, moment.progress)
+        beta = moment.at(self.beta)
         parts = halves(model, x, self.samples)
         floored = [
             # A scalar group stands for all of its dimensions, of which it has z[0, 0].numel().
@@ -136,8 +136,8 @@ class GroupFreeBits(nn.Module):
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        beta = at(self.beta, moment.progress)
-        free = at(self.nats_per_group, moment.progress)
+        beta = moment.at(self.beta)
+        free = moment.at(self.nats_per_group)
         parts = halves(model, x, self.samples)
         paid = torch.stack([group.sum() for group in parts.groups]).clamp(min=free).sum()
         return Loss(beta * paid + parts.distortion, parts.terms(beta, kl_floored=paid))
@@ -165,7 +165,7 @@ class Capacity(nn.Module):
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        nats = at(self.nats, moment.progress)
+        nats = moment.at(self.nats)
         parts = halves(model, x, self.samples)
         excess = parts.kl - nats
         total = self.gamma * excess.abs() + parts.distortion

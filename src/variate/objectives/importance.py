@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from variate.distributions import Delta
 from variate.inference import Inference, Latent, Loss, Moment
 from variate.objectives.bound import arguments, check_samples, infer, own_cost, scalar
-from variate.objectives.schedules import Schedule, at, coefficient
+from variate.objectives.schedules import Schedule, coefficient
 
 __all__ = ["IWAE", "DReG", "StickTheLanding", "log_q_of_draws"]
 
@@ -129,7 +129,7 @@ class StickTheLanding(nn.Module):
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        beta = at(self.beta, moment.progress)
+        beta = moment.at(self.beta)
         inference, log_likelihood = infer(model, x, self.samples)
         log_ratio = log_likelihood.new_zeros(())
         for latent in inference.latents:

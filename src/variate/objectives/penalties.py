@@ -47,7 +47,7 @@ from torch.func import functional_call
 
 from variate.inference import Loss, Moment
 from variate.objectives.bound import arguments, halves, require_plain
-from variate.objectives.schedules import Schedule, at, coefficient, finite
+from variate.objectives.schedules import Schedule, coefficient, finite
 
 __all__ = [
     "DIP",
@@ -115,7 +115,7 @@ class TotalCorrelation(nn.Module):
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        beta = at(self.beta, moment.progress)
+        beta = moment.at(self.beta)
         parts = halves(model, x)
         require_plain(parts.inference, "the total correlation")
         tc, information = parts.kl.new_zeros(()), parts.kl.new_zeros(())
@@ -306,7 +306,7 @@ class MMD(nn.Module):
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        beta = at(self.beta, moment.progress)
+        beta = moment.at(self.beta)
         parts = halves(model, x)
         require_plain(parts.inference, "MMD")
         distance = parts.kl.new_zeros(())

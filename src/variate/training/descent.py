@@ -59,7 +59,7 @@ class _Group:
 
     def step(
         self,
-        rate: float,
+        rate: float | Tensor,
         betas: tuple[float, float],
         *,
         count: Tensor,
@@ -135,16 +135,17 @@ class _AdamW:
         self._count = torch.zeros((), device=device)
         self._scale = torch.ones((), device=device)
         self._bad = torch.zeros((), device=device)
+        self._norm = torch.zeros((), device=device)
         self._norms = torch.zeros(WINDOW, device=device)
         self._slots = self._norms.unbind()
         self._skip = skip
         self._usual = None if skip is None else _Usual(device)
 
     @torch.no_grad()
-    def step(self, rate: float, slot: int) -> None:
+    def step(self, rate: float | Tensor) -> None:
         """Use up the gradients that the parameters hold."""
         grads = [p.grad for p in self.parameters if p.grad is not None]
-        norm = self._slots[slot].zero_()
+        norm = self._norm.zero_()
         if not grads:
             return
         norm.copy_(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))))
@@ -158,6 +159,10 @@ class _AdamW:
         self._count -= self._bad
         for p in self.parameters:
             p.grad = None
+
+    def remember(self, slot: int) -> None:
+        """Keep the norm of the last step."""
+        self._slots[slot].copy_(self._norm)
 
     def norms(self) -> list[float]:
         """The norms by slot; waits for the device."""
@@ -200,28 +205,33 @@ class Descent:
         self._main = _AdamW(parameters, _BETAS, weight_decay, clip, skip)
         critics = (_CRITIC_BETAS, weight_decay, clip, skip)
         self._critic = _AdamW(critic, *critics) if critic else None
+        self._parts = [part for part in (self._main, self._critic) if part is not None]
         self._processes = processes
         self.weight_decay = weight_decay
         self.clip = clip
         self.skip = skip
 
-    def step(self, loss: Loss, rate: float, step: int) -> None:
-        """Take the gradients of the loss of `step` and use them at the learning rate `rate`."""
+    def step(self, loss: Loss, rate: float | Tensor) -> None:
+        """Take the gradients of a loss and use them at the learning rate `rate`."""
         if self._critic is None:
             loss.total.backward()
         else:
             loss.total.backward(inputs=self._main.parameters, retain_graph=True)
             if loss.critic is not None:
                 loss.critic.backward(inputs=self._critic.parameters)
-        used = [part for part in (self._main, self._critic) if part is not None]
         if self._processes.world > 1:
-            self._processes.average_gradients([p for part in used for p in part.parameters])
-        for part in used:
-            part.step(rate, step % WINDOW)
+            self._processes.average_gradients([p for part in self._parts for p in part.parameters])
+        for part in self._parts:
+            part.step(rate)
+
+    def remember(self, step: int) -> None:
+        """Keep the norm of the gradient, which was that of `step`."""
+        for part in self._parts:
+            part.remember(step % WINDOW)
 
     def bad_steps(self, first: int, after: int) -> list[int]:
         """Which of the steps first, …, after - 1 (at most `WINDOW`) had a gradient not finite."""
-        parts = [part.norms() for part in (self._main, self._critic) if part is not None]
+        parts = [part.norms() for part in self._parts]
         return [
             step
             for step in range(first, after)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import CheckpointError
-from variate.inference import Loss, Moment, Objective
+from variate.inference import Objective
 from variate.training.average import Average, Best
 from variate.training.batches import Feed
 from variate.training.checkpoint import CheckpointWriter, read_checkpoint
@@ -35,6 +35,7 @@ from variate.training.inspection import STEP_NOISE, Inspector
 from variate.training.noise import Noise
 from variate.training.processes import Processes, SharedBuffers
 from variate.training.schedule import Clock, Plan, Seconds, learning_rate
+from variate.training.step import Stepping
 
 __all__ = ["Run"]
 
@@ -56,6 +57,7 @@ class Run:
         plan: What can be spent, and when to look at the figure.
         noise: The run's random numbers.
         processes: Who trains together.
+        stepping: How a step is made.
         peak: The largest learning rate.
         precision: In which the networks compute.
     """
@@ -69,6 +71,7 @@ class Run:
     plan: Plan
     noise: Noise
     processes: Processes
+    stepping: Stepping
     peak: float
     precision: str
     writer: CheckpointWriter | None = None
@@ -93,8 +96,8 @@ class Run:
         self._buffers.mark()
         try:
             with self.noise.at(STEP_NOISE, self.step, self.processes.rank):
-                loss = self.objective(self.model, x, Moment(self.progress, self.feed.items))
-                self.descent.step(loss, rate, self.step)
+                loss = self.stepping(x, self.progress, rate)
+                self.descent.remember(self.step)
         except ValueError as error:
             self.inspector.explain(self.step, self.progress, error)
             raise
@@ -113,7 +116,7 @@ class Run:
             seconds=seconds,
             cpu_seconds=self.clock.cpu_seconds(),
             learning_rate=rate,
-            loss=_without_graph(loss),
+            loss=loss,
         )
 
     def _spend(self, seconds: float) -> None:
@@ -299,8 +302,3 @@ def _copy(found: dict[str, Tensor], live: dict[str, Tensor]) -> None:
 
 def _described(tensor: Tensor | None) -> str:
     return "absent" if tensor is None else f"{tensor.dtype} {list(tensor.shape)}"
-
-
-def _without_graph(loss: Loss) -> Loss:
-    critic = None if loss.critic is None else loss.critic.detach()
-    return Loss(loss.total.detach(), loss.terms, critic)
