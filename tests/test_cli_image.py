@@ -6,11 +6,16 @@ import json
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from variate import cli, load
+from variate.cli.labelling import labels_of
+from variate.errors import DataError, DataWarning, OptionError
+from variate.image.reading import Wanted, read
 
 pytestmark = pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning")
 
@@ -181,3 +186,70 @@ def test_the_demonstration(run, tmp_path):
     assert status == 0, words
     files = json.loads(said)["files"]
     assert {"sampled.png", "moved.png", "report.html", "way.gif"} <= set(files)
+
+
+# ---- labels -----------------------------------------------------------------------------------
+
+Y = load_digits().target
+
+
+@pytest.mark.filterwarnings("ignore::variate.errors.DataWarning")
+def test_an_evaluation_by_features(run, model, folder, tmp_path):
+    np.save(tmp_path / "labels.npy", Y[:300])
+    np.save(tmp_path / "new.npy", X[300:420])
+    status, said, words = run(
+        "evaluate", model, tmp_path / "new.npy", "--train", folder / "digits.npy",
+        "--labels", tmp_path / "labels.npy", "--draws", 2, "--json",
+    )  # fmt: skip
+    assert status == 0, words
+    found = json.loads(said)["samples"]
+    assert found["features"] == "classifier"
+    assert found["comparable_with_published"] is False
+    assert {"drawn", "means", "real"} < set(found)
+    assert "copy_rate" in found["drawn"]
+
+
+def test_labels_of_pictures_wherever_they_are(folder, tmp_path):
+    for i in range(6):
+        (tmp_path / "photos" / str(i % 2)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(X[i] * 15).save(tmp_path / "photos" / str(i % 2) / f"{i}.png")
+    photos = tmp_path / "photos"
+    items = read(photos, Wanted())
+    assert labels_of("folders", photos, items).tolist() == ["0", "0", "0", "1", "1", "1"]
+    named = tmp_path / "named.csv"
+    lines = ["picture,label,weight", *(f"{i % 2}/{i}.png,{'ab'[i % 2]},1" for i in range(6))]
+    named.write_text("\n".join(lines))
+    assert labels_of(str(named), photos, items).tolist() == ["a", "a", "a", "b", "b", "b"]
+    files = [photos / str(i % 2) / f"{i}.png" for i in range(6)]
+    encoded = [{"bytes": file.read_bytes(), "path": None} for file in files]
+    encoded[2] = {"bytes": b"no picture", "path": None}
+    table = pa.table({"image": encoded, "digit": list(range(6))})
+    pq.write_table(table, tmp_path / "p.parquet")
+    with pytest.warns(DataWarning, match="1 of 6 pictures are left out"):
+        items = read(tmp_path / "p.parquet", Wanted())
+    assert labels_of("digit", tmp_path / "p.parquet", items).tolist() == [0, 1, 3, 4, 5]
+
+
+def test_labels_that_are_none(folder, tmp_path):
+    items = read(folder / "new.npy", Wanted())
+    np.save(tmp_path / "few.npy", Y[:3])
+    with pytest.raises(DataError, match=r"few.npy has 3 labels, and there are 40 items"):
+        labels_of(str(tmp_path / "few.npy"), folder / "new.npy", items)
+    with pytest.raises(OptionError, match="--labels digit: this is neither a file"):
+        labels_of("digit", folder / "new.npy", items)
+    with pytest.raises(OptionError, match="of a folder of folders say --labels folders"):
+        labels_of("digit", folder / "photos", read(folder / "photos", Wanted()))
+    lines = ["picture,label", *(f"{i},{i}" for i in range(39))]
+    (tmp_path / "l.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"no label for 1 of 40 items; the first is '39'"):
+        labels_of(str(tmp_path / "l.csv"), folder / "new.npy", items)
+    (tmp_path / "l.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="a file of labels has the column 'label'"):
+        labels_of(str(tmp_path / "l.csv"), folder / "new.npy", items)
+    (tmp_path / "l.csv").write_text("picture,label\n0,\n1,a\n")
+    with pytest.raises(DataError, match="no label in row 0"):
+        labels_of(str(tmp_path / "l.csv"), folder / "new.npy", items)
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    with pytest.raises(OptionError, match="has no such column; it has a, b"):
+        labels_of("c", tmp_path / "t.csv", None)
+    assert labels_of("b", tmp_path / "t.csv", None).tolist() == [2, 4]
