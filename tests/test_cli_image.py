@@ -253,3 +253,118 @@ def test_labels_that_are_none(folder, tmp_path):
     with pytest.raises(OptionError, match="has no such column; it has a, b"):
         labels_of("c", tmp_path / "t.csv", None)
     assert labels_of("b", tmp_path / "t.csv", None).tolist() == [2, 4]
+
+
+# ---- directions, animations, options that are objects -------------------------------------------
+
+
+def test_a_direction_is_found_kept_and_followed(run, model, folder, tmp_path):
+    np.save(tmp_path / "labels.npy", Y[:300])
+    way, digits = tmp_path / "way.json", folder / "digits.npy"
+    status, said, words = run(
+        "direction", model, digits, "--labels", tmp_path / "labels.npy", "--from", 1, "--to", 0,
+        "--out", way, "--json",
+    )  # fmt: skip
+    assert status == 0, words
+    told = json.loads(said)
+    assert [told["with"], told["without"]] == [int((Y[:300] == 0).sum()), int((Y[:300] == 1).sum())]
+    fitted = load(model)
+    either = Y[:300] < 2
+    expected = fitted.direction(X[:300][either], Y[:300][either] == 0)
+    assert np.allclose(json.loads(way.read_text())["direction"], expected)
+    out = tmp_path / "moved.npy"
+    status, _, words = run(
+        "move", model, folder / "new.npy", "--direction", way, "--strength", 0.5, "--out", out
+    )
+    assert status == 0, words
+    assert np.array_equal(np.load(out), fitted.move(X[300:340], expected, 0.5))
+    sheet = tmp_path / "sheet.png"
+    status, _, words = run(
+        "move", model, folder / "new.npy", "--item", 2, "--direction", way, "--steps", 5,
+        "--out", sheet,
+    )  # fmt: skip
+    assert status == 0, words
+    with Image.open(sheet) as image:
+        assert image.size[0] > 4 * image.size[1]
+
+
+def test_directions_that_make_no_sense(run, model, folder, tmp_path):
+    np.save(tmp_path / "labels.npy", Y[:300])
+    np.save(tmp_path / "truth.npy", Y[:300] == 3)
+    labels, digits = tmp_path / "labels.npy", folder / "digits.npy"
+    command = ["direction", model, digits, "--labels", labels, "--out", tmp_path / "way.json"]
+    status, _, said = run(*command)
+    assert status == 2
+    assert "say --to with the label to move to; there are 0, 1, 2" in said
+    status, _, said = run(*command, "--to", "seven")
+    assert status == 1
+    assert "no item has the label 'seven'; there are 0, 1" in said
+    np.save(labels, Y[:299])
+    status, _, said = run(*command, "--to", 1)
+    assert status == 1
+    assert "299 labels, and there are 300 items" in said
+    command[4] = tmp_path / "truth.npy"
+    status, _, said = run(*command)
+    assert status == 0, said
+    told = json.loads((tmp_path / "way.json").read_text())
+    move = ["move", model, folder / "new.npy", "--direction", tmp_path / "way.json"]
+    status, _, said = run(*move, "--steps", 1, "--out", tmp_path / "x.png")
+    assert status == 2
+    for broken, reason in (
+        ({**told, "model": "other"}, "a direction of another model"),
+        ({**told, "direction": [1.0]}, "a direction of another model"),
+        ({"a": 1}, "is no direction"),
+    ):
+        (tmp_path / "way.json").write_text(json.dumps(broken))
+        status, _, said = run(*move, "--out", tmp_path / "x.png")
+        assert status == 1
+        assert reason in said
+
+
+@pytest.mark.parametrize("ending", ["x.gif", "x.webp"])
+def test_animations(run, model, folder, tmp_path, ending):
+    new, out = folder / "new.npy", tmp_path / ending
+    for command, frames in (
+        (["traverse", model, "--steps", 5], 8),  # five there, three back; all dimensions at once
+        (["interpolate", model, new, "--from", 0, "--to", 7, "--steps", 6], 10),
+    ):
+        status, _, said = run(*command, "--animate", "--out", out)
+        assert status == 0, said
+        with Image.open(out) as image:
+            assert frames // 2 <= image.n_frames <= frames  # equal ones are written once
+        out.unlink()
+    status, _, said = run("traverse", model, "--animate", "--out", tmp_path / "x.png")
+    assert status == 2
+    assert "animations end in .gif or .webp" in said
+
+
+def test_options_that_are_objects(run, folder, tmp_path):
+    out = tmp_path / "m.variate"
+    status, _, said = run(
+        "fit", folder / "digits.npy", "--levels", 17, "--width", 4, "--latent", 3, "--epochs", 1,
+        "--quiet", "--likelihood", "CategoricalPixels(1, 17)", "--prior", "Vamp(3, components=8)",
+        "--objective", "FreeBits(0.1, beta=WarmUp(1.0, 0.5))", "--out", out,
+    )  # fmt: skip
+    assert status == 0, said
+    fitted = load(out)
+    assert type(fitted.model_.decoder.head).__name__ == "CategoricalPixels"
+    assert type(fitted.model_.prior).__name__ == "Vamp"
+    assert fitted.objective.beta.share == 0.5
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "reason"),
+    [
+        ("--prior", "Vamp(3", "is not a call such as"),
+        ("--prior", "open('x')", "is not a call such as"),
+        ("--prior", "Vamp(3, **{'components': 2})", "is not a call such as"),
+        ("--prior", "Vamp(3, components=__import__('os'))", "is not a call such as"),
+        ("--prior", "Vamp()", "missing 2 required"),
+        ("--objective", "FreeBits(-1)", "nats_per_dimension"),
+        ("--objective", "3", "is not a call such as"),
+    ],
+)
+def test_objects_that_are_none(run, folder, option, text, reason):
+    status, _, said = run("fit", folder / "digits.npy", option, text)
+    assert status == 2
+    assert reason in said

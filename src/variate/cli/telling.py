@@ -80,31 +80,33 @@ def evaluate(
     fitted = load(model)
     fitted.verbose = without_z  # the second training is worth a bar
     of_tables = {"train": train, "target": target, "without_z": without_z or None}
-    asked = {name: value for name, value in of_tables.items() if value is not None}
+    asked: dict[str, Any] = {name: value for name, value in of_tables.items() if value is not None}
     strange = [name for name in asked if fitted.kind != "image" or name != "train"]
     if strange:
         expect_kind(fitted, "table", "--" + strange[0].replace("_", "-"))
+    items: Any = data
     if fitted.kind == "image":
-        asked = _of_pictures(fitted, data, train, labels)
-        data = asked.pop("data")
+        items, asked = _of_pictures(fitted, data, train, labels)
     elif labels is not None:
         expect_kind(fitted, "image", "--labels")
-    evaluation = fitted.evaluate(data, draws=draws, seed=seed, **asked)
+    evaluation = fitted.evaluate(items, draws=draws, seed=seed, **asked)
     if out is not None:
         evaluation.to_html(out)
         say(f"wrote {out}")
     report(evaluation.figures, json=json)
 
 
-def _of_pictures(fitted: Any, data: Path, train: Path | None, labels: str | None) -> dict[str, Any]:
-    """Pictures, read once, with the labels of those that a classifier is to learn from."""
-    found: dict[str, Any] = {"data": fitted.codec_.received(data)}
+def _of_pictures(
+    fitted: Any, data: Path, train: Path | None, labels: str | None
+) -> tuple[Any, dict[str, Any]]:
+    """Pictures, read once, and what an evaluation is told besides."""
+    items, asked = fitted.codec_.received(data), {}
     if train is not None:
-        found["train"] = fitted.codec_.received(train)
+        asked["train"] = fitted.codec_.received(train)
     if labels is not None:
-        taught = (data, found["data"]) if train is None else (train, found["train"])
-        found["labels"] = labels_of(labels, *taught)
-    return found
+        taught = (data, items) if train is None else (train, asked["train"])
+        asked["labels"] = labels_of(labels, *taught)
+    return items, asked
 
 
 @app.command
