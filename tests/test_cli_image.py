@@ -202,11 +202,11 @@ def test_an_evaluation_by_features(run, model, folder, tmp_path):
         "--labels", tmp_path / "labels.npy", "--draws", 2, "--json",
     )  # fmt: skip
     assert status == 0, words
-    found = json.loads(said)["samples"]
-    assert found["features"] == "classifier"
-    assert found["comparable_with_published"] is False
-    assert {"drawn", "means", "real"} < set(found)
-    assert "copy_rate" in found["drawn"]
+    found = json.loads(said)
+    assert found["samples"]["features"] == "classifier"
+    assert found["samples"]["comparable_with_published"] is False
+    assert {"samples_drawn", "samples_means", "samples_real"} < set(found)
+    assert "copy_rate" in found["samples_drawn"]
 
 
 def test_labels_of_pictures_wherever_they_are(folder, tmp_path):

@@ -333,7 +333,7 @@ def test_drawn_pictures_are_compared_by_the_features_of_a_classifier(model, tmp_
     assert samples["classifier_accuracy"] > 0.8
     assert samples["comparable_with_published"] is False
     assert samples["pictures"] == 398
-    drawn, means, real = (samples[name] for name in ("drawn", "means", "real"))
+    drawn, means, real = (found[f"samples_{n}"] for n in ("drawn", "means", "real"))
     assert real["frechet_distance"] < drawn["frechet_distance"]
     assert abs(real["kernel_distance"]) < drawn["kernel_distance"]
     assert means["precision"] > drawn["precision"]  # smooth, and in the middle
@@ -355,7 +355,7 @@ def test_drawn_pictures_are_compared_by_features_that_are_given(model, tmp_path)
     found = model.evaluate(X[1000:1200], features=rows, draws=2)
     assert set(seen) == {((8, 8), np.dtype(np.uint8))}
     assert found["samples"]["features"] == "given"
-    assert "copy_rate" not in found["samples"]["drawn"]  # of what, nobody said
+    assert "copy_rate" not in found["samples_drawn"]  # of what, nobody said
     page = found.to_html(tmp_path / "report.html").read_text()
     assert "does not show what is copied" in page
 
@@ -367,8 +367,8 @@ def test_what_is_copied_is_counted():
     space = Space(lambda p: p.reshape(len(p), -1), "pixels", {})
     model = vt.ImageVAE(width=4, latent=2, epochs=1).fit(x[200:])
     copied, _ = realism(model, space, pool, pool.train[:100], seed=0)
-    assert copied["samples"]["means"]["copy_rate"] == 1.0
-    assert copied["samples"]["real"]["copy_rate"] < 0.1
+    assert copied["samples_means"]["copy_rate"] == 1.0
+    assert copied["samples_real"]["copy_rate"] < 0.1
 
 
 def test_labels_that_do_not_fit_and_pictures_that_are_too_few(model):
@@ -378,5 +378,7 @@ def test_labels_that_do_not_fit_and_pictures_that_are_too_few(model):
         model.evaluate(X[1000:1200], labels=DIGITS.target[:999], draws=1)
     with pytest.raises(DataError, match="59 pictures are too few to be compared by features"):
         model.evaluate(X[1000:1059], labels=DIGITS.target[1000:1059], draws=1)
+    with pytest.raises(OptionError, match="features and labels are both given"):
+        model.evaluate(X[1000:1200], labels=DIGITS.target[:200], features=len, draws=1)
     with pytest.raises(DataError, match=r"features of 100 pictures must be \[100, D\]"):
         model.evaluate(X[1000:1200], features=lambda p: p.sum((1, 2)), draws=1)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from variate import verbs
-from variate.errors import DataError
+from variate.errors import DataError, OptionError
 from variate.evaluation import features as measures
 from variate.image.codec import rendered
 from variate.image.illustrations import sheet, stacked
@@ -35,6 +35,8 @@ from variate.report import Section
 __all__ = ["Pool", "Space", "realism", "space_of"]
 
 FEWEST, MOST = 20, 5_000  # pictures of each half
+NUMBERS = 1 << 26  # pixels times channels of all that the classifier learns from
+BLOCK = 2_048  # pictures whose features are asked for at once
 SHOWN, BESIDE = 12, 3  # drawn pictures in the report, and neighbours of each
 LISTED = {
     "frechet_distance": ("that of real pictures", "How far means and covariances are apart."),
@@ -104,7 +106,13 @@ def space_of(
 
     Raises:
         DataError: There are too few pictures, or not a label for each.
+        OptionError: Both features and labels are given.
     """
+    if features is not None and labels is not None:
+        raise OptionError(
+            "features and labels are both given, and labels are for features of a classifier; "
+            "leave one out."
+        )
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
     parts = 3 if features is None and train is None else 2
     half = min(MOST, len(x) // parts)
@@ -125,6 +133,8 @@ def space_of(
             f"{list(given.shape)}."
         )
     chosen = order[2 * half :] if train is None else torch.arange(len(taught))
+    chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(seed))]
+    chosen = chosen[: max(FEWEST, NUMBERS // x[0].numel())]
     learned = measures.classifier_features(
         _flat(estimator, taught[chosen]), given[chosen.numpy()], seed=seed
     )
@@ -150,7 +160,8 @@ def realism(
         seed: Of the draws.
 
     Returns:
-        `samples`, with a mapping of the same figures for `drawn`, `means` and `real`.
+        `samples`, what is to be said of all, and the same figures in `samples_drawn`,
+        `samples_means` and `samples_real`.
 
     Raises:
         DataError: The features are no finite numbers `[N, D]`, D the same for all.
@@ -165,10 +176,11 @@ def realism(
     if train is not None:
         for name, other in found.items():
             figures[name] |= _copies(other, train, held_out=real)
-    told = {"pictures": count, **space.notes, "comparable_with_published": False, **figures}
+    told: dict[str, Any] = {"pictures": count, **space.notes, "comparable_with_published": False}
     near = found["drawn"], (real if train is None else train)
     levels = estimator.codec_.levels
-    return {"samples": told}, [_table(space, figures, count), _beside(drawn, pool, near, levels)]
+    sections = [_table(space, figures, count), _beside(drawn, pool, near, levels)]
+    return {"samples": told} | {f"samples_{name}": f for name, f in figures.items()}, sections
 
 
 def _measured(real: Numbers, other: Numbers, seed: int) -> dict[str, float]:
@@ -195,24 +207,28 @@ def _copies(other: Numbers, train: Numbers, *, held_out: Numbers) -> dict[str, f
 
 
 def _features(estimator: Any, space: Space, x: Tensor) -> Numbers:
-    found = space.features(estimator.codec_.decode(x))
-    array = found.detach().cpu().numpy() if isinstance(found, Tensor) else np.asarray(found)
-    if array.ndim < 2 or len(array) != len(x):
-        raise DataError(
-            f"features of {len(x)} pictures must be [{len(x)}, D], got the shape "
-            f"{list(array.shape)}."
-        )
-    return array.reshape(len(array), -1)
+    """The features of pictures in levels, `[N, D]`."""
+    parts = []
+    for part in x.split(BLOCK):
+        found = space.features(estimator.codec_.decode(part))
+        array = found.detach().cpu().numpy() if isinstance(found, Tensor) else np.asarray(found)
+        if array.ndim < 2 or len(array) != len(part):
+            raise DataError(
+                f"features of {len(part)} pictures must be [{len(part)}, D], got the shape "
+                f"{list(array.shape)}."
+            )
+        parts.append(array.reshape(len(array), -1))
+    return np.concatenate(parts)
 
 
 def _flat(estimator: Any, x: Tensor) -> Numbers:
-    return _shaped(estimator.codec_.decode(x))
+    return np.concatenate([_shaped(estimator.codec_.decode(part)) for part in x.split(BLOCK)])
 
 
 def _shaped(pictures: Any) -> Numbers:
     """Pictures in whatever form as numbers `[N, D]`."""
-    stacked = np.stack([np.asarray(p) for p in pictures])
-    return stacked.reshape(len(stacked), -1)
+    stack = np.stack([np.asarray(p) for p in pictures])
+    return stack.reshape(len(stack), -1)
 
 
 # -- a report -------------------------------------------------------------------------------------
