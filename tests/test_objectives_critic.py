@@ -94,6 +94,13 @@ def test_what_a_critic_cannot_be_used_for() -> None:
         with pytest.raises(OptionError):
             objectives.Critic(**({"channels": 1} | wrong))
 
+    with pytest.raises(OptionError, match=r"\[B, C, H, W\] with C = 3 was expected"):
+        objectives.Critic(3, 256, width=4)(model(), batch(), Moment())
+    for wrong, reason in (({"channels": 3}, "1 channels"), ({"levels": 17}, "256 levels")):
+        critic = objectives.Critic(**({"channels": 1} | wrong))
+        with pytest.raises(OptionError, match=f"does not fit: the pictures have {reason}"):
+            vt.ImageVAE(width=4, latent=2, epochs=1, objective=critic).fit(pictures(30))
+
     class Still(torch.distributions.Independent):
         @property
         def mean(self) -> torch.Tensor:
@@ -105,6 +112,15 @@ def test_what_a_critic_cannot_be_used_for() -> None:
 
     with pytest.raises(TypeError, match="a likelihood whose mean has a gradient"):
         objectives.Critic(1, 256, width=4)(model(Stopped()), batch(), Moment())
+
+
+def test_a_hierarchy_has_a_critic_too() -> None:
+    head = pixels.LogisticMixturePixels(1, 256, 2)
+    ladder = vt.image_ladder(1, SIZE, head, width=8, latent=2, groups=(0, 2), checkpointing=True)
+    loss = objectives.Critic(1, 256, width=4)(ladder, batch(), Moment())
+    loss.total.backward()
+    assert loss.terms["critic_weight"] > 0
+    assert all(p.grad is None or p.grad.isfinite().all() for p in ladder.parameters())
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -33,7 +33,7 @@ from variate.image.examination import examined, in_bits
 from variate.image.files import LARGE
 from variate.image.inpainting import completions, expect_mask
 from variate.image.items import PictureItems
-from variate.image.network import decoder_of, encoder_of
+from variate.image.network import decoder_of, encoder_of, expect_fitting
 from variate.image.pixelwise import unexpected
 from variate.image.reading import Pictures
 from variate.image.records import Inpainted
@@ -207,6 +207,7 @@ class ImageVAE(Estimator):
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, ImageCodec)
+        expect_fitting(codec, self.objective)
         encoder = encoder_of(codec, posterior, self.width, self.depth)
         latent = self._latent(codec)
         decoder = decoder_of(codec, self.likelihood, latent, self.width, self.depth)

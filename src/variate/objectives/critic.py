@@ -55,7 +55,7 @@ class Critic(nn.Module):
         width: Of the critic's first maps.
 
     Raises:
-        OptionError: A number is out of its range.
+        OptionError: A number is out of its range, or pictures have other channels.
         TypeError: In use, for a likelihood whose mean the decoder cannot be reached through.
     """
 
@@ -86,6 +86,11 @@ class Critic(nn.Module):
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, C, H, W]`, and the critic's own."""
+        if x.ndim != 4 or x.shape[1] != self.channels:
+            raise OptionError(
+                f"Critic(channels={self.channels}, …) is for pictures of as many channels, but x "
+                f"is {list(x.shape)}: [B, C, H, W] with C = {self.channels} was expected"
+            )
         beta = at(self.beta, moment.progress)
         parts = halves(model, x)
         mean = parts.inference.likelihood.mean[0]
