@@ -32,7 +32,7 @@ def labels_of(source: str, data: Path, items: Any) -> Labels:
     Args:
         source: What `--labels` says.
         data: The file or folder of the items.
-        items: The pictures that were read, with their names; None for rows of a table.
+        items: What was read of it; pictures have names, which labels may go by.
 
     Returns:
         `[N]`, numbers or words.
@@ -41,7 +41,7 @@ def labels_of(source: str, data: Path, items: Any) -> Labels:
         DataError: The labels cannot be read, or are not one for each item.
         OptionError: There are no such labels.
     """
-    names = None if items is None else [str(name) for name in items.labels()]
+    names = [str(name) for name in items.labels()] if hasattr(items, "labels") else None
     path = Path(source)
     if source == FOLDERS and names is not None and data.is_dir():
         return np.array([Path(name).parent.as_posix() for name in names])

@@ -54,12 +54,12 @@ def direction(
     fitted = load(model)
     _expect_steering(fitted, "direction")
     items = _items(fitted, data)
-    given = labels_of(labels, data, items if fitted.kind == "image" else None)
-    count = len(items.x) if fitted.kind == "image" else items.num_rows
+    given, count = labels_of(labels, data, items), len(fitted._rows(items))
     if len(given) != count:
         raise DataError(f"there are {len(given):,} labels and {count:,} items.")
     has, among = _chosen(given, start, to)
-    found = fitted.direction(_part(fitted, items, among), has[among])
+    part = items if among.all() else items.part(np.flatnonzero(among).tolist())
+    found = fitted.direction(part, has[among])
     told = {
         "kind": fitted.kind, "model": _fingerprint(fitted), "labels": labels,
         "from": start, "to": to, "with": int(has[among].sum()),
@@ -121,21 +121,8 @@ def _expect_steering(fitted: Any, what: str) -> None:
 
 
 def _items(fitted: Any, data: Path) -> Any:
-    """All items of a file, read once."""
-    from variate.reading import files
-
-    return fitted.codec_.received(data) if fitted.kind == "image" else files.read(data)
-
-
-def _part(fitted: Any, items: Any, among: Any) -> Any:
-    """Those of the items that count."""
-    if among.all():
-        return items
-    return (
-        items.part(np.flatnonzero(among).tolist())
-        if fitted.kind == "image"
-        else items.filter(among)
-    )
+    """All items of a file, read once: what the kind's codec reads, of which there are parts."""
+    return fitted.codec_.received(data)
 
 
 def _chosen(labels: Any, start: str | None, to: str | None) -> tuple[Any, Any]:
