@@ -341,7 +341,7 @@ def test_drawn_pictures_are_compared_by_the_features_of_a_classifier(model, tmp_
     assert real["copy_rate"] < 0.05
     page = found.to_html(tmp_path / "report.html").read_text()
     assert "not comparable with a published FID" in page
-    assert "nearest of the training pictures" in page
+    assert "3 nearest of the training pictures" in page
 
 
 @pytest.mark.filterwarnings("ignore::variate.errors.DataWarning")

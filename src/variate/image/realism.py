@@ -177,9 +177,12 @@ def realism(
         for name, other in found.items():
             figures[name] |= _copies(other, train, held_out=real)
     told: dict[str, Any] = {"pictures": count, **space.notes, "comparable_with_published": False}
-    near = found["drawn"], (real if train is None else train)
-    levels = estimator.codec_.levels
-    sections = [_table(space, figures, count), _beside(drawn, pool, near, levels)]
+    among = real if train is None else train
+    shown = {
+        "What was drawn": (drawn, found["drawn"]), "Means of p(x|z)": (means, found["means"])
+    }  # fmt: skip
+    neighbours = _beside(shown, pool, among, estimator.codec_.levels)
+    sections = [_table(space, figures, count), neighbours]
     return {"samples": told} | {f"samples_{name}": f for name, f in figures.items()}, sections
 
 
@@ -254,26 +257,29 @@ def _table(space: Space, figures: Mapping[str, Mapping[str, float]], count: int)
         "features, nor with those of other features or other numbers of pictures. Other real "
         "pictures are the floor: what a set of the very same law scores.\n\n"
         "Draws have the noise of p(x|z), as sample gives them; means have none, are smoother than "
-        "any real picture, and show what the codes say.",
+        "any real picture, and show what the codes say. Features see what they were learned for, "
+        "and may not see noise, blur or a background: look at the pictures too.",
         table=rows,
     )
 
 
-def _beside(drawn: Tensor, pool: Pool, near: tuple[Numbers, Numbers], levels: int) -> Section:
-    """Drawn pictures above their neighbours: those nearest to a real one, and others."""
-    of_drawn, among = near
+def _beside(
+    shown: Mapping[str, tuple[Tensor, Numbers]], pool: Pool, among: Numbers, levels: int
+) -> Section:
+    """Drawn pictures and their features, above their neighbours: some, and those nearest to one."""
     shelf = pool.real if pool.train is None else pool.train
-    beside, shown = min(BESIDE, len(among)), min(SHOWN, len(of_drawn))
-    found = measures.nearest_neighbours(of_drawn, among, beside)
-    order = np.argsort(found.distances[:, 0], kind="stable")
-    spread = order[np.linspace(0, len(order) - 1, shown).round().astype(int)]
     whose = "the pictures measured on" if pool.train is None else "the training pictures"
-    pictures = []
-    for said, which in (("The nearest of all", order[:shown]), ("From near to far", spread)):
-        rows = [drawn[which], *(shelf[found.indices[which, k]] for k in range(beside))]
-        caption = f"{said}: above what was drawn, below its {beside} nearest of {whose}."
-        stack = stacked(*(rendered(row, levels) for row in rows))
-        pictures.append(sheet(stack, shown, caption))
+    beside, pictures = min(BESIDE, len(among)), []
+    for name, (x, features) in shown.items():
+        found = measures.nearest_neighbours(features, among, beside)
+        order = np.argsort(found.distances[:, 0], kind="stable")
+        count = min(SHOWN, len(order))
+        spread = order[np.linspace(0, len(order) - 1, count).round().astype(int)]
+        for said, which in (("from near to far", spread), ("the nearest of all", order[:count])):
+            rows = [x[which], *(shelf[found.indices[which, k]] for k in range(beside))]
+            stack = stacked(*(rendered(row, levels) for row in rows))
+            caption = f"{name}, {said}, above their {beside} nearest of {whose}."
+            pictures.append(sheet(stack, count, caption))
     what = (
         "If a picture of training is repeated, it is among the nearest."
         if pool.train is not None
