@@ -343,12 +343,14 @@ def test_options_that_are_objects(run, folder, tmp_path):
     status, _, said = run(
         "fit", folder / "digits.npy", "--levels", 17, "--width", 4, "--latent", 3, "--epochs", 1,
         "--quiet", "--likelihood", "CategoricalPixels(1, 17)", "--prior", "Vamp(3, components=8)",
+        "--posterior", "LowRankGaussian(3, rank=1)",
         "--objective", "FreeBits(0.1, beta=WarmUp(1.0, 0.5))", "--out", out,
     )  # fmt: skip
     assert status == 0, said
     fitted = load(out)
     assert type(fitted.model_.decoder.head).__name__ == "CategoricalPixels"
     assert type(fitted.model_.prior).__name__ == "Vamp"
+    assert fitted.posterior.rank == 1
     assert fitted.objective.beta.share == 0.5
 
 

@@ -93,6 +93,9 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     prior: Annotated[
         str | None, Parameter(help="p(z), as in Python: 'Vamp(16, components=64)'.")
     ] = None,
+    posterior: Annotated[
+        str | None, Parameter(help="q(z|x), as in Python: 'LowRankGaussian(16, rank=2)'.")
+    ] = None,
     objective: Annotated[
         str | None, Parameter(help="What is maximised, as in Python: 'TotalCorrelation(6.0)'.")
     ] = None,
@@ -155,7 +158,9 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         "batch_size": batch_size, "seed": seed, "device": device,
         "precision": precision, "verbose": not quiet,
     } | _given(learning_rate=learning_rate)  # fmt: skip
-    chosen |= given_objects(likelihood=likelihood, prior=prior, objective=objective)
+    chosen |= given_objects(
+        likelihood=likelihood, prior=prior, posterior=posterior, objective=objective
+    )
     if paired:
         assert children is not None
         keys = {"parent_key": key, "foreign_key": foreign_key, "child_key": child_key}
