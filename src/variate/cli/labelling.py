@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variate.errors import DataError, OptionError
-from variate.reading import files
 
 __all__ = ["labels_of"]
 
@@ -41,6 +40,8 @@ def labels_of(source: str, data: Path, items: Any) -> Labels:
         DataError: The labels cannot be read, or are not one for each item.
         OptionError: There are no such labels.
     """
+    from variate.reading import files
+
     names = [str(name) for name in items.labels()] if hasattr(items, "labels") else None
     path = Path(source)
     if source == FOLDERS and names is not None and data.is_dir():
@@ -70,6 +71,8 @@ def _array(path: Path) -> Labels:
 
 def _of_file(path: Path, names: list[str] | None) -> Labels:
     """Labels from a table of their own, by name if it has names."""
+    from variate.reading import files
+
     table = files.read(path)
     named = next((n for n in NAMES if n in table.column_names), None)
     others = [name for name in table.column_names if name != named]
@@ -95,6 +98,8 @@ def _of_file(path: Path, names: list[str] | None) -> Labels:
 
 def _of_column(name: str, data: Path, names: list[str] | None) -> Labels:
     """A column of the data, of those rows that could be read where items are pictures."""
+    from variate.reading import files
+
     table = files.read(data)
     if name not in table.column_names:
         raise OptionError(
