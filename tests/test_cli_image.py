@@ -6,11 +6,16 @@ import json
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from variate import cli, load
+from variate.cli.labelling import labels_of
+from variate.errors import DataError, DataWarning, OptionError
+from variate.image.reading import Wanted, read
 
 pytestmark = pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning")
 
@@ -181,3 +186,187 @@ def test_the_demonstration(run, tmp_path):
     assert status == 0, words
     files = json.loads(said)["files"]
     assert {"sampled.png", "moved.png", "report.html", "way.gif"} <= set(files)
+
+
+# ---- labels -----------------------------------------------------------------------------------
+
+Y = load_digits().target
+
+
+@pytest.mark.filterwarnings("ignore::variate.errors.DataWarning")
+def test_an_evaluation_by_features(run, model, folder, tmp_path):
+    np.save(tmp_path / "labels.npy", Y[:300])
+    np.save(tmp_path / "new.npy", X[300:420])
+    status, said, words = run(
+        "evaluate", model, tmp_path / "new.npy", "--train", folder / "digits.npy",
+        "--labels", tmp_path / "labels.npy", "--draws", 2, "--json",
+    )  # fmt: skip
+    assert status == 0, words
+    found = json.loads(said)
+    assert found["samples"]["features"] == "classifier"
+    assert found["samples"]["comparable_with_published"] is False
+    assert {"samples_drawn", "samples_means", "samples_real"} < set(found)
+    assert "copy_rate" in found["samples_drawn"]
+
+
+def test_labels_of_pictures_wherever_they_are(folder, tmp_path):
+    for i in range(6):
+        (tmp_path / "photos" / str(i % 2)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(X[i] * 15).save(tmp_path / "photos" / str(i % 2) / f"{i}.png")
+    photos = tmp_path / "photos"
+    items = read(photos, Wanted())
+    assert labels_of("folders", photos, items).tolist() == ["0", "0", "0", "1", "1", "1"]
+    named = tmp_path / "named.csv"
+    lines = ["picture,label,weight", *(f"{i % 2}/{i}.png,{'ab'[i % 2]},1" for i in range(6))]
+    named.write_text("\n".join(lines))
+    assert labels_of(str(named), photos, items).tolist() == ["a", "a", "a", "b", "b", "b"]
+    files = [photos / str(i % 2) / f"{i}.png" for i in range(6)]
+    encoded = [{"bytes": file.read_bytes(), "path": None} for file in files]
+    encoded[2] = {"bytes": b"no picture", "path": None}
+    table = pa.table({"image": encoded, "digit": list(range(6))})
+    pq.write_table(table, tmp_path / "p.parquet")
+    with pytest.warns(DataWarning, match="1 of 6 pictures are left out"):
+        items = read(tmp_path / "p.parquet", Wanted())
+    assert labels_of("digit", tmp_path / "p.parquet", items).tolist() == [0, 1, 3, 4, 5]
+
+
+def test_labels_that_are_none(folder, tmp_path):
+    items = read(folder / "new.npy", Wanted())
+    np.save(tmp_path / "few.npy", Y[:3])
+    with pytest.raises(DataError, match=r"few.npy has 3 labels, and there are 40 items"):
+        labels_of(str(tmp_path / "few.npy"), folder / "new.npy", items)
+    with pytest.raises(OptionError, match="--labels digit: this is neither a file"):
+        labels_of("digit", folder / "new.npy", items)
+    with pytest.raises(OptionError, match="of a folder of folders say --labels folders"):
+        labels_of("digit", folder / "photos", read(folder / "photos", Wanted()))
+    lines = ["picture,label", *(f"{i},{i}" for i in range(39))]
+    (tmp_path / "l.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"no label for 1 of 40 items; the first is '39'"):
+        labels_of(str(tmp_path / "l.csv"), folder / "new.npy", items)
+    (tmp_path / "l.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="a file of labels has the column 'label'"):
+        labels_of(str(tmp_path / "l.csv"), folder / "new.npy", items)
+    (tmp_path / "l.csv").write_text("picture,label\n0,\n1,a\n")
+    with pytest.raises(DataError, match="no label in row 0"):
+        labels_of(str(tmp_path / "l.csv"), folder / "new.npy", items)
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    with pytest.raises(OptionError, match="has no such column; it has a, b"):
+        labels_of("c", tmp_path / "t.csv", None)
+    assert labels_of("b", tmp_path / "t.csv", None).tolist() == [2, 4]
+
+
+# ---- directions, animations, options that are objects -------------------------------------------
+
+
+def test_a_direction_is_found_kept_and_followed(run, model, folder, tmp_path):
+    np.save(tmp_path / "labels.npy", Y[:300])
+    way, digits = tmp_path / "way.json", folder / "digits.npy"
+    status, said, words = run(
+        "direction", model, digits, "--labels", tmp_path / "labels.npy", "--from", 1, "--to", 0,
+        "--out", way, "--json",
+    )  # fmt: skip
+    assert status == 0, words
+    told = json.loads(said)
+    assert [told["with"], told["without"]] == [int((Y[:300] == 0).sum()), int((Y[:300] == 1).sum())]
+    fitted = load(model)
+    either = Y[:300] < 2
+    expected = fitted.direction(X[:300][either], Y[:300][either] == 0)
+    assert np.allclose(json.loads(way.read_text())["direction"], expected)
+    out = tmp_path / "moved.npy"
+    status, _, words = run(
+        "move", model, folder / "new.npy", "--direction", way, "--strength", 0.5, "--out", out
+    )
+    assert status == 0, words
+    assert np.array_equal(np.load(out), fitted.move(X[300:340], expected, 0.5))
+    sheet = tmp_path / "sheet.png"
+    status, _, words = run(
+        "move", model, folder / "new.npy", "--item", 2, "--direction", way, "--steps", 5,
+        "--out", sheet,
+    )  # fmt: skip
+    assert status == 0, words
+    with Image.open(sheet) as image:
+        assert image.size[0] > 4 * image.size[1]
+
+
+def test_directions_that_make_no_sense(run, model, folder, tmp_path):
+    np.save(tmp_path / "labels.npy", Y[:300])
+    np.save(tmp_path / "truth.npy", Y[:300] == 3)
+    labels, digits = tmp_path / "labels.npy", folder / "digits.npy"
+    command = ["direction", model, digits, "--labels", labels, "--out", tmp_path / "way.json"]
+    status, _, said = run(*command)
+    assert status == 2
+    assert "say --to with the label to move to; there are 0, 1, 2" in said
+    status, _, said = run(*command, "--to", "seven")
+    assert status == 1
+    assert "no item has the label 'seven'; there are 0, 1" in said
+    np.save(labels, Y[:299])
+    status, _, said = run(*command, "--to", 1)
+    assert status == 1
+    assert "299 labels, and there are 300 items" in said
+    command[4] = tmp_path / "truth.npy"
+    status, _, said = run(*command)
+    assert status == 0, said
+    told = json.loads((tmp_path / "way.json").read_text())
+    move = ["move", model, folder / "new.npy", "--direction", tmp_path / "way.json"]
+    status, _, said = run(*move, "--steps", 1, "--out", tmp_path / "x.png")
+    assert status == 2
+    for broken, reason in (
+        ({**told, "model": "other"}, "a direction of another model"),
+        ({**told, "direction": [1.0]}, "a direction of another model"),
+        ({"a": 1}, "is no direction"),
+    ):
+        (tmp_path / "way.json").write_text(json.dumps(broken))
+        status, _, said = run(*move, "--out", tmp_path / "x.png")
+        assert status == 1
+        assert reason in said
+
+
+@pytest.mark.parametrize("ending", ["x.gif", "x.webp"])
+def test_animations(run, model, folder, tmp_path, ending):
+    new, out = folder / "new.npy", tmp_path / ending
+    for command, frames in (
+        (["traverse", model, "--steps", 5], 8),  # five there, three back; all dimensions at once
+        (["interpolate", model, new, "--from", 0, "--to", 7, "--steps", 6], 10),
+    ):
+        status, _, said = run(*command, "--animate", "--out", out)
+        assert status == 0, said
+        with Image.open(out) as image:
+            assert frames // 2 <= image.n_frames <= frames  # equal ones are written once
+        out.unlink()
+    status, _, said = run("traverse", model, "--animate", "--out", tmp_path / "x.png")
+    assert status == 2
+    assert "animations end in .gif or .webp" in said
+
+
+def test_options_that_are_objects(run, folder, tmp_path):
+    out = tmp_path / "m.variate"
+    status, _, said = run(
+        "fit", folder / "digits.npy", "--levels", 17, "--width", 4, "--latent", 3, "--epochs", 1,
+        "--quiet", "--likelihood", "CategoricalPixels(1, 17)", "--prior", "Vamp(3, components=8)",
+        "--posterior", "LowRankGaussian(3, rank=1)",
+        "--objective", "FreeBits(0.1, beta=WarmUp(1.0, 0.5))", "--out", out,
+    )  # fmt: skip
+    assert status == 0, said
+    fitted = load(out)
+    assert type(fitted.model_.decoder.head).__name__ == "CategoricalPixels"
+    assert type(fitted.model_.prior).__name__ == "Vamp"
+    assert fitted.posterior.rank == 1
+    assert fitted.objective.beta.share == 0.5
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "reason"),
+    [
+        ("--prior", "Vamp(3", "is not a call such as"),
+        ("--prior", "open('x')", "is not a call such as"),
+        ("--prior", "Vamp(3, **{'components': 2})", "is not a call such as"),
+        ("--prior", "Vamp(3, components=__import__('os'))", "is not a call such as"),
+        ("--prior", "Vamp()", "missing 2 required"),
+        ("--objective", "FreeBits(-1)", "nats_per_dimension"),
+        ("--objective", "3", "is not a call such as"),
+    ],
+)
+def test_objects_that_are_none(run, folder, option, text, reason):
+    status, _, said = run("fit", folder / "digits.npy", option, text)
+    assert status == 2
+    assert reason in said

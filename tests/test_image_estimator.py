@@ -11,6 +11,7 @@ import variate as vt
 from variate.errors import DataError, DataWarning, OptionError
 from variate.image.inpainting import completions
 from variate.image.pixelwise import log_prob_of_pixels, place_of, unexpected
+from variate.image.realism import Pool, Space, realism
 from variate.specification import describe
 
 pytestmark = pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning")
@@ -317,3 +318,67 @@ def test_an_evaluation_measures_and_shows(model, binary, tmp_path):
     ):
         assert title in page
     binary.evaluate((X[1000:1003] > 7).astype(np.uint8)).to_html(tmp_path / "report.html")
+
+
+# ---- drawn pictures beside real ones ------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::variate.errors.DataWarning")  # few pictures
+def test_drawn_pictures_are_compared_by_the_features_of_a_classifier(model, tmp_path):
+    found = model.evaluate(
+        X[1000:1797], train=X[:1000], labels=DIGITS.target[:1000], draws=2, seed=0
+    )
+    samples = found["samples"]
+    assert samples["features"] == "classifier"
+    assert samples["classifier_accuracy"] > 0.8
+    assert samples["comparable_with_published"] is False
+    assert samples["pictures"] == 398
+    drawn, means, real = (found[f"samples_{n}"] for n in ("drawn", "means", "real"))
+    assert real["frechet_distance"] < drawn["frechet_distance"]
+    assert abs(real["kernel_distance"]) < drawn["kernel_distance"]
+    assert means["precision"] > drawn["precision"]  # smooth, and in the middle
+    assert means["recall"] < drawn["recall"]
+    assert real["copy_rate"] < 0.05
+    page = found.to_html(tmp_path / "report.html").read_text()
+    assert "not comparable with a published FID" in page
+    assert "3 nearest of the training pictures" in page
+
+
+@pytest.mark.filterwarnings("ignore::variate.errors.DataWarning")
+def test_drawn_pictures_are_compared_by_features_that_are_given(model, tmp_path):
+    seen = []
+
+    def rows(pictures):
+        seen.append((pictures.shape[1:], pictures.dtype))
+        return torch.from_numpy(pictures.astype(np.float32)).mean(2)
+
+    found = model.evaluate(X[1000:1200], features=rows, draws=2)
+    assert set(seen) == {((8, 8), np.dtype(np.uint8))}
+    assert found["samples"]["features"] == "given"
+    assert "copy_rate" not in found["samples_drawn"]  # of what, nobody said
+    page = found.to_html(tmp_path / "report.html").read_text()
+    assert "does not show what is copied" in page
+
+
+@pytest.mark.filterwarnings("ignore::variate.errors.DataWarning")
+def test_what_is_copied_is_counted():
+    x = (X[:400] > 7).astype(np.uint8)
+    pool = Pool(*(torch.from_numpy(part[:, None]) for part in (x[:100], x[100:200], x[200:])))
+    space = Space(lambda p: p.reshape(len(p), -1), "pixels", {})
+    model = vt.ImageVAE(width=4, latent=2, epochs=1).fit(x[200:])
+    copied, _ = realism(model, space, pool, pool.train[:100], seed=0)
+    assert copied["samples_means"]["copy_rate"] == 1.0
+    assert copied["samples_real"]["copy_rate"] < 0.1
+
+
+def test_labels_that_do_not_fit_and_pictures_that_are_too_few(model):
+    with pytest.raises(DataError, match=r"one for each of the training pictures, 1000"):
+        model.evaluate(X[1000:1200], train=X[:1000], labels=DIGITS.target[:999], draws=1)
+    with pytest.raises(DataError, match=r"one for each of the pictures, 200"):
+        model.evaluate(X[1000:1200], labels=DIGITS.target[:999], draws=1)
+    with pytest.raises(DataError, match="59 pictures are too few to be compared by features"):
+        model.evaluate(X[1000:1059], labels=DIGITS.target[1000:1059], draws=1)
+    with pytest.raises(OptionError, match="features and labels are both given"):
+        model.evaluate(X[1000:1200], labels=DIGITS.target[:200], features=len, draws=1)
+    with pytest.raises(DataError, match=r"features of 100 pictures must be \[100, D\]"):
+        model.evaluate(X[1000:1200], features=lambda p: p.sum((1, 2)), draws=1)

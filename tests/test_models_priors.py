@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal
 
 from variate import objectives
+from variate.distributions import temper
 from variate.errors import MissingExtraError, OptionError
 from variate.inference import Moment
 from variate.models import flows, likelihoods, posteriors, priors
@@ -290,6 +291,16 @@ def test_a_linear_velocity_has_its_closed_form() -> None:
     torch.testing.assert_close(p.log_prob(z), wanted.log_prob(z), rtol=0, atol=1e-6)
     found = torch.cov(p.sample((100_000,)).mT)
     torch.testing.assert_close(found, wanted.covariance_matrix, rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize("name", ["flow", "matching"])
+def test_a_cooler_flow_is_a_density_whose_draws_are_nearer_to_each_other(name: str) -> None:
+    prior = PRIORS[name]().double()
+    points, cell = grid(161, 14.0 if name == "matching" else 9.0)
+    with torch.no_grad():
+        cold = temper(prior(), 0.5)
+        assert (cold.log_prob(points).exp() * cell).sum().item() == pytest.approx(1.0, abs=3e-3)
+        assert (cold.sample((4_000,)).std(0) < 0.75 * prior().sample((4_000,)).std(0)).all()
 
 
 def test_the_density_of_an_item_does_not_depend_on_its_neighbours() -> None:

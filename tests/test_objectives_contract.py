@@ -1,6 +1,7 @@
 """One contract over every objective, for models of ours and for a user's plain modules."""
 
 import inspect
+import math
 from collections.abc import Callable
 
 import pytest
@@ -40,7 +41,10 @@ OBJECTIVES: dict[str, Callable[[], nn.Module]] = {
     "dip-ii": lambda: objectives.DIP(2.0, 3.0),
     "factor": lambda: objectives.Factor(5.0, LATENT, hidden=(16,)),
     "mmd": lambda: objectives.MMD(10.0, beta=0.5),
+    "balanced": lambda: objectives.BalancedKL(),
+    "critic": lambda: objectives.Critic(1, 2, width=4),
 }
+PICTURE = (1, 4, 6)  # of objectives that are for pictures alone
 BASE_TERMS = {"elbo", "log_likelihood", "kl", "beta"}
 MORE_TERMS = {
     "free-bits": {"kl_floored"},
@@ -55,6 +59,8 @@ MORE_TERMS = {
     "dip-ii": {"penalty"},
     "factor": {"total_correlation", "critic"},
     "mmd": {"mmd"},
+    "balanced": {"kl_balanced"},
+    "critic": {"adversarial", "critic_weight", "critic"},
 }
 DRAWN_KL = {"iwae", "dreg", "stl"}  # their KL is log q - log p of the draws, in one number
 
@@ -62,22 +68,24 @@ DRAWN_KL = {"iwae", "dreg", "stl"}  # their KL is log q - log p of the draws, in
 class PlainEncoder(nn.Module):
     """What a user would write, with nothing of ours in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, event: tuple[int, ...]) -> None:
         super().__init__()
-        self.net = nn.Linear(EVENT, 2 * LATENT)
+        self.net = nn.Linear(math.prod(event), 2 * LATENT)
 
     def forward(self, x: Tensor) -> Distribution:
-        mean, raw = self.net(x).chunk(2, -1)
+        mean, raw = self.net(x.flatten(1)).chunk(2, -1)
         return Independent(Laplace(mean, raw.exp()), 1)
 
 
 class PlainDecoder(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, event: tuple[int, ...]) -> None:
         super().__init__()
-        self.net = nn.Linear(LATENT, EVENT)
+        self.event = event
+        self.net = nn.Linear(LATENT, math.prod(event))
 
     def forward(self, z: Tensor) -> Distribution:
-        return Independent(Bernoulli(logits=self.net(z)), 1)
+        logits = self.net(z).unflatten(-1, self.event)
+        return Independent(Bernoulli(logits=logits), len(self.event))
 
 
 class PlainPrior(nn.Module):
@@ -85,14 +93,15 @@ class PlainPrior(nn.Module):
         return MultivariateNormal(torch.zeros(LATENT), torch.eye(LATENT))
 
 
-def ours() -> VAE:
-    encoder = nn.Sequential(nn.Linear(EVENT, 8), nn.Tanh(), posteriors.DiagonalGaussian(LATENT))
-    decoder = nn.Sequential(nn.Linear(LATENT, 8), nn.Tanh(), likelihoods.Gaussian(EVENT))
+def ours(event: tuple[int, ...] = (EVENT,)) -> VAE:
+    inward = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(event), 8), nn.Tanh())
+    encoder = nn.Sequential(*inward, posteriors.DiagonalGaussian(LATENT))
+    decoder = nn.Sequential(nn.Linear(LATENT, 8), nn.Tanh(), likelihoods.Gaussian(event))
     return VAE(encoder, decoder, priors.StandardNormal(LATENT))
 
 
-def plain() -> VAE:
-    return VAE(PlainEncoder(), PlainDecoder(), PlainPrior())
+def plain(event: tuple[int, ...] = (EVENT,)) -> VAE:
+    return VAE(PlainEncoder(event), PlainDecoder(event), PlainPrior())
 
 
 MODELS = {"ours": ours, "plain": plain}
@@ -100,8 +109,9 @@ MODELS = {"ours": ours, "plain": plain}
 
 def build(model: str, objective: str) -> tuple[VAE, nn.Module, Tensor]:
     torch.manual_seed(1)
-    x = (torch.randn(12, EVENT) > 0).float()
-    vae = MODELS[model]()
+    event = PICTURE if objective == "critic" else (EVENT,)
+    x = (torch.randn(12, *event) > 0).float()
+    vae = MODELS[model](event)
     vae(x)  # lazy layers
     return vae, OBJECTIVES[objective](), x
 
@@ -223,7 +233,7 @@ def test_several_groups_of_latents_and_a_models_own_penalty() -> None:
     model, x = Pair(), torch.randn(9, EVENT)
     model(x)
     for name, make in OBJECTIVES.items():
-        if name in ("dreg", "factor"):
+        if name in ("dreg", "factor", "critic"):
             continue
         loss = make()(model, x, Moment())
         assert loss.total.isfinite(), name

@@ -79,7 +79,7 @@ def image(folder: Path, *, epochs: int | None, seed: int) -> dict[str, Any]:
          f"from, {len(test):,} kept aside")  # fmt: skip
     model = ImageVAE(levels=17, epochs=epochs, seed=seed, verbose=True).fit(train)
     model.save(folder / "model.variate")
-    evaluation = model.evaluate(test, seed=seed, train=train)
+    evaluation = model.evaluate(test, seed=seed, train=train, labels=labels[297:])
     evaluation.to_html(folder / "report.html")
     shown = model.codec_.eight_bits
     write_picture(grid(shown(model.sample(64, seed=seed))), folder / "sampled.png")

@@ -19,6 +19,7 @@ from variate.cli.detecting import detect, recalibrate
 from variate.cli.filling import impute
 from variate.cli.forecasting import forecast
 from variate.cli.pictures import traverse
+from variate.cli.steering import direction, move
 from variate.cli.telling import constraints, demo, evaluate, info
 from variate.cli.training import fit
 from variate.cli.using import balance, encode, interpolate, reconstruct, sample, score, vary
@@ -32,6 +33,7 @@ __all__ = [
     "decide",
     "demo",
     "detect",
+    "direction",
     "encode",
     "evaluate",
     "fit",
@@ -40,6 +42,7 @@ __all__ = [
     "info",
     "interpolate",
     "main",
+    "move",
     "recalibrate",
     "reconstruct",
     "sample",

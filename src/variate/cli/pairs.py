@@ -39,7 +39,7 @@ def expect_pair(
             f"{given[0]} is about two related tables, which need {' and '.join(missing)} too: "
             "variate fit parents.csv --children children.csv --key id --foreign-key parent_id."
         )
-    alone = ("resume", "processes", "tensorboard", "epsilon", "kind")
+    alone = ("resume", "processes", "tensorboard", "epsilon", "kind", "likelihood")
     if clash := [f"--{name}" for name in alone if other.get(name)]:
         raise OptionError(f"{clash[0]} is for one table; two related ones are trained without.")
     return True

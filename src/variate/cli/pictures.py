@@ -25,6 +25,9 @@ def traverse(
     item: Annotated[int, Parameter(help="The picture of DATA to start from, from 0.")] = 0,
     steps: Annotated[int, Parameter(help="Pictures for each dimension.")] = 9,
     extent: Annotated[float, Parameter(help="How far to each side.")] = 2.5,
+    animate: Annotated[
+        bool, Parameter(negative=(), help="Write .webp as an animation (.gif always is).")
+    ] = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -39,7 +42,7 @@ def traverse(
     expect_kind(fitted, "image", "traverse")
     start = None if data is None else item_of(fitted, data, item)
     moved = fitted.traverse(start, steps=steps, extent=extent)
-    deliver_pictures(fitted, moved, out, columns=steps, json=json)
+    deliver_pictures(fitted, moved, out, columns=steps, animate=animate, json=json)
 
 
 def detect_pictures(
@@ -86,9 +89,13 @@ def deliver_pictures(
     *,
     columns: int | None = None,
     above: Any = None,
+    animate: bool = False,
     json: bool,
 ) -> None:
     """Write pictures where `--out` says.
+
+    An animation of rows of pictures (`columns`) shows all rows at once, one column after the other
+    and back.
 
     Args:
         model: Whose pictures they are.
@@ -96,6 +103,7 @@ def deliver_pictures(
         out: A folder that is new or empty, an .npy file, a grid (.png …), or an animation (.gif).
         columns: Of a grid; None makes it square.
         above: Pictures to show above these in a grid, in rows.
+        animate: Whether .webp is an animation.
         json: Whether what is said of it is JSON.
 
     Raises:
@@ -116,8 +124,11 @@ def deliver_pictures(
             np.save(file, _array(model, pictures), allow_pickle=False)
     elif suffix == "":
         written.write_folder(shown, out)
-    elif suffix == ".gif":
-        written.animate(shown, out, there_and_back=columns is not None)
+    elif suffix == ".gif" or (animate and suffix == ".webp"):
+        frames = shown if columns is None else _side_by_side(shown, columns)
+        written.animate(frames, out, there_and_back=columns is not None)
+    elif animate:
+        raise OptionError(f"{out}: animations end in .gif or .webp.")
     elif above is not None:
         first = model.codec_.eight_bits(above)
         written.write_picture(_in_pairs(first, shown), out)
@@ -163,6 +174,15 @@ def _in_pairs(first: Any, second: Any) -> Any:
             blank = np.full((columns - len(part), *part.shape[1:]), 255, part.dtype)
             rows.append(np.concatenate([part, blank]))
     return grid(np.concatenate(rows), columns)
+
+
+def _side_by_side(pictures: Any, columns: int) -> Any:
+    """Rows of so many pictures as so many frames, each a grid of one picture of every row."""
+    from variate.image.pictures import grid
+
+    if len(pictures) <= columns:
+        return pictures
+    return np.stack([grid(pictures[k::columns], most=600) for k in range(columns)])
 
 
 def _array(model: Any, pictures: Any) -> Any:

@@ -4,12 +4,13 @@ This module does not know any mathematics.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from variate.cli.app import COMMON, Data, Json, Model, app, expect_kind, load
 from variate.cli.detectors import show_detector
+from variate.cli.labelling import labels_of
 from variate.cli.pairs import show_pair
 from variate.console import expect_writable, print_json, report, say, write_line
 
@@ -58,11 +59,20 @@ def evaluate(
         bool,
         Parameter(negative=(), help="Train it again without its code, and show what that scores."),
     ] = False,
+    labels: Annotated[
+        str | None,
+        Parameter(
+            help="Of pictures: a column, a file, or 'folders': the labels of --train, else of DATA."
+        ),
+    ] = None,
     out: Annotated[Path | None, Parameter(help="An .html report.")] = None,
     seed: Annotated[int, Parameter(help="Of the draws.", group=COMMON)] = 0,
     json: Json = False,
 ) -> None:
     """Measure MODEL on DATA that it has not seen.
+
+    With `--labels`, drawn pictures are compared with real ones by the features of a classifier that
+    learns the labels (comparable with no published figure).
 
     Example: `variate evaluate people.variate test.csv --out report.html`
     """
@@ -70,15 +80,33 @@ def evaluate(
     fitted = load(model)
     fitted.verbose = without_z  # the second training is worth a bar
     of_tables = {"train": train, "target": target, "without_z": without_z or None}
-    asked = {name: value for name, value in of_tables.items() if value is not None}
+    asked: dict[str, Any] = {name: value for name, value in of_tables.items() if value is not None}
     strange = [name for name in asked if fitted.kind != "image" or name != "train"]
     if strange:
         expect_kind(fitted, "table", "--" + strange[0].replace("_", "-"))
-    evaluation = fitted.evaluate(data, draws=draws, seed=seed, **asked)
+    items: Any = data
+    if fitted.kind == "image":
+        items, asked = _of_pictures(fitted, data, train, labels)
+    elif labels is not None:
+        expect_kind(fitted, "image", "--labels")
+    evaluation = fitted.evaluate(items, draws=draws, seed=seed, **asked)
     if out is not None:
         evaluation.to_html(out)
         say(f"wrote {out}")
     report(evaluation.figures, json=json)
+
+
+def _of_pictures(
+    fitted: Any, data: Path, train: Path | None, labels: str | None
+) -> tuple[Any, dict[str, Any]]:
+    """Pictures, read once, and what an evaluation is told besides."""
+    items, asked = fitted.codec_.received(data), {}
+    if train is not None:
+        asked["train"] = fitted.codec_.received(train)
+    if labels is not None:
+        taught = (data, items) if train is None else (train, asked["train"])
+        asked["labels"] = labels_of(labels, *taught)
+    return items, asked
 
 
 @app.command

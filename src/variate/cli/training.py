@@ -15,6 +15,7 @@ from cyclopts import Parameter
 
 from variate.cli.app import COMMON, Data, Json, app
 from variate.cli.detectors import detector_options, fit_detector
+from variate.cli.objects import given_objects
 from variate.cli.options import options_of
 from variate.cli.pairs import expect_pair, fit_pair
 from variate.console import expect_writable, report, say
@@ -85,6 +86,19 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     depth: Annotated[
         int | None, Parameter(help="Of pictures: residual blocks at each size.")
     ] = None,
+    likelihood: Annotated[
+        str | None,
+        Parameter(help="Of pictures: p(x|z), as in Python: 'CategoricalPixels(1, 256)'."),
+    ] = None,
+    prior: Annotated[
+        str | None, Parameter(help="p(z), as in Python: 'Vamp(16, components=64)'.")
+    ] = None,
+    posterior: Annotated[
+        str | None, Parameter(help="q(z|x), as in Python: 'LowRankGaussian(16, rank=2)'.")
+    ] = None,
+    objective: Annotated[
+        str | None, Parameter(help="What is maximised, as in Python: 'TotalCorrelation(6.0)'.")
+    ] = None,
     level: Annotated[
         float | None,
         Parameter(help="Of --kind anomaly: normal rows that `predict` takes for outliers (0.05)."),
@@ -127,7 +141,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     paired = expect_pair(
         children, key, foreign_key, child_key=child_key, order_by=order_by,
         resume=resume, processes=processes, tensorboard=tensorboard, epsilon=epsilon,
-        kind=None if kind == "table" else kind,
+        kind=None if kind == "table" else kind, likelihood=likelihood,
     )  # fmt: skip
     if processes and processes > 1 and kind != "anomaly" and "WORLD_SIZE" not in os.environ:
         _launch(processes)
@@ -144,6 +158,9 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         "batch_size": batch_size, "seed": seed, "device": device,
         "precision": precision, "verbose": not quiet,
     } | _given(learning_rate=learning_rate)  # fmt: skip
+    chosen |= given_objects(
+        likelihood=likelihood, prior=prior, posterior=posterior, objective=objective
+    )
     if paired:
         assert children is not None
         keys = {"parent_key": key, "foreign_key": foreign_key, "child_key": child_key}

@@ -209,6 +209,9 @@ def interpolate(
     start: Annotated[int, Parameter(name="--from", help="The row to start at, from 0.")],
     end: Annotated[int, Parameter(name="--to", help="The row to end at, from 0.")],
     steps: Annotated[int, Parameter(help="Items on the way, both ends included.")] = 9,
+    animate: Annotated[
+        bool, Parameter(negative=(), help="Pictures: write .webp as an animation.")
+    ] = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -225,6 +228,6 @@ def interpolate(
     with files.naming(data):
         way = fitted.interpolate(*ends, steps=steps)
     if fitted.kind == "image":
-        deliver_pictures(fitted, way, out, columns=steps, json=json)
+        deliver_pictures(fitted, way, out, columns=steps, animate=animate, json=json)
         return
     deliver(way, out, json=json)

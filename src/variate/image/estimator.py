@@ -31,9 +31,9 @@ from variate.estimator import Estimator
 from variate.image.codec import ImageCodec
 from variate.image.examination import examined, in_bits
 from variate.image.files import LARGE
-from variate.image.inpainting import completions
+from variate.image.inpainting import completions, expect_mask
 from variate.image.items import PictureItems
-from variate.image.network import decoder_of, encoder_of
+from variate.image.network import decoder_of, encoder_of, expect_fitting
 from variate.image.pixelwise import unexpected
 from variate.image.reading import Pictures
 from variate.image.records import Inpainted
@@ -207,6 +207,7 @@ class ImageVAE(Estimator):
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, ImageCodec)
+        expect_fitting(codec, self.objective)
         encoder = encoder_of(codec, posterior, self.width, self.depth)
         latent = self._latent(codec)
         decoder = decoder_of(codec, self.likelihood, latent, self.width, self.depth)
@@ -257,25 +258,31 @@ class ImageVAE(Estimator):
 
     # -- the verbs of pictures ------------------------------------------------------------------
 
-    def evaluate(self, X: Any, *, draws: int = 64, seed: int = 0, train: Any = None) -> Evaluation:
-        """Measure the model on pictures that it has not seen.
+    def evaluate(
+        self, X: Any, *, draws: int = 64, seed: int = 0, train: Any = None, labels: Any = None,
+        features: Any = None,
+    ) -> Evaluation:  # fmt: skip
+        """Measure the model on pictures that it has not seen; docs/images.md explains the figures.
 
         Args:
             X: The pictures.
             draws: Posterior draws per picture for the bounds.
             seed: Of the draws.
             train: The pictures it was trained on: shows the nearest of them beside drawn ones.
+            labels: Of `train` if that is given, else of X: compares drawn pictures with real ones
+                by the features of a classifier that learns them.
+            features: For that comparison your own: pictures, as `sample` gives them, to `[N, D]`.
 
         Returns:
             `elbo`, `log_likelihood`, `kl`, `active_units` in nats per picture,
             `bits_per_dimension`, `elbo_bits_per_dimension`; `psnr` and `ssim` of reconstructions;
-            with `train` how near drawn pictures are to it, and how near these are. With a report.
+            with `train` how near drawn pictures are to it, and how near these are; `samples`, what
+            the features tell. With a report.
         """
         check_is_fitted(self)
-        x = self._rows(X)
-        own = examined(self, x, None if train is None else self._rows(train), seed)
-        found = self._evaluation(x, own, draws=draws, seed=seed)
-        return in_bits(found, self.codec_.levels)
+        x, of = self._rows(X), None if train is None else self._rows(train)
+        own = examined(self, x, of, seed, features=features, labels=labels)
+        return in_bits(self._evaluation(x, own, draws=draws, seed=seed), self.codec_.levels)
 
     def score_table(self, X: Any, *, draws: int = 64) -> Any:
         """`score_samples` as a pyarrow table: the picture's name or number, and the score.
@@ -364,7 +371,7 @@ class ImageVAE(Estimator):
         check_is_fitted(self)
         whole("draws", draws)
         x = self._rows(X)
-        missing = self._mask(mask, len(x))
+        missing = expect_mask(mask, len(x), self.codec_.size)
         made = completions(self.model_, x, missing, self.codec_.levels, draws=draws, seed=seed)
         return Inpainted(self.codec_.decode(made.mean), [self.codec_.decode(d) for d in made.draws])
 
@@ -384,12 +391,3 @@ class ImageVAE(Estimator):
         if len(codes) != 1:
             raise OptionError(f"one picture is wanted here, got {len(codes)}.")
         return codes[0]
-
-    def _mask(self, mask: Any, count: int) -> Tensor:
-        given, size = np.asarray(mask), self.codec_.size
-        if given.shape not in (size, (count, *size)) or given.dtype != bool:
-            raise OptionError(
-                f"the mask must be truth values of the shape {list(size)} or "
-                f"{[count, *size]} (True: missing), got {given.dtype} {list(given.shape)}."
-            )
-        return torch.from_numpy(np.broadcast_to(given, (count, *size)).copy())

@@ -1,7 +1,8 @@
 """What a model makes of pictures that it has not seen: measures, and the sections of a report.
 
     reconstructions   PSNR and SSIM, side by side
-    drawn pictures    with the nearest of the training pictures, if these are given
+    drawn pictures    with the nearest of the training pictures, if these are given; by features
+                      how far they are from real ones (see `realism`)
     the latent space  each dimension, the way between pictures, a map
     the strangest     and where they are strange
 
@@ -23,6 +24,7 @@ from variate.image.illustrations import map_of_codes, sheet, stacked
 from variate.image.measures import likeness, nearest
 from variate.image.pictures import heat
 from variate.image.pixelwise import unexpected
+from variate.image.realism import Features, realism, space_of
 from variate.image.steering import along
 from variate.models import priors
 from variate.randomness import isolated
@@ -43,7 +45,13 @@ Bytes = NDArray[np.uint8]
 
 
 def examined(
-    estimator: Any, x: Tensor, train: Tensor | None, seed: int
+    estimator: Any,
+    x: Tensor,
+    train: Tensor | None,
+    seed: int,
+    *,
+    features: Features | None = None,
+    labels: Any = None,
 ) -> tuple[dict[str, Any], list[Section]]:
     """Figures of pictures x `[N, C, H, W]`, and the sections that show them.
 
@@ -52,6 +60,8 @@ def examined(
         x: The pictures.
         train: Those of training, or None.
         seed: Of the draws.
+        features: By which drawn pictures are compared with real ones.
+        labels: Of the training pictures if given, else of x: a classifier's features then.
     """
     view = _View(estimator, seed)
     some = x[:: max(1, len(x) // MEASURED)][:MEASURED]
@@ -67,6 +77,13 @@ def examined(
         closeness, section = view.neighbours(x, train)
         figures |= closeness
         sections.insert(1, section)
+    if features is not None or labels is not None:
+        chosen = {"features": features, "labels": labels}
+        space, pool = space_of(estimator, x, train, **chosen, seed=seed)
+        means = view.decoded(view.prior_codes(len(pool.real)))
+        compared, more = realism(estimator, space, pool, means, seed=seed)
+        figures |= compared
+        sections[1:1] = more
     return figures, sections
 
 

@@ -16,19 +16,21 @@ in another picture would count as much as one that fits what is observed.
 This module does not know what the mask stands for.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from variate.errors import OptionError
 from variate.evaluation import block_of
 from variate.image.pixelwise import log_prob_of_pixels
 from variate.models import VAE
 from variate.randomness import isolated
 from variate.verbs import device_of
 
-__all__ = ["CHAINS", "Completions", "completions"]
+__all__ = ["CHAINS", "Completions", "completions", "expect_mask"]
 
 CHAINS = 24
 ROUNDS = 16
@@ -69,6 +71,21 @@ def completions(
             means.append(mean.cpu())
             drawn.append(some.cpu())
     return Completions(torch.cat(means), torch.cat(drawn, 1))
+
+
+def expect_mask(mask: Any, count: int, size: tuple[int, int]) -> Tensor:
+    """A mask of all pictures, or one of each, as bool `[count, H, W]`.
+
+    Raises:
+        OptionError: It has another shape, or is not of truth values.
+    """
+    given = np.asarray(mask)
+    if given.shape not in (size, (count, *size)) or given.dtype != bool:
+        raise OptionError(
+            f"the mask must be truth values of the shape {list(size)} or "
+            f"{[count, *size]} (True: missing), got {given.dtype} {list(given.shape)}."
+        )
+    return torch.from_numpy(np.broadcast_to(given, (count, *size)).copy())
 
 
 def _of_block(

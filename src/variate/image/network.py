@@ -8,6 +8,7 @@ This module does not know where pictures come from.
 """
 
 import copy
+from typing import Any
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -17,7 +18,7 @@ from variate.image.codec import ImageCodec
 from variate.models.pixels import BernoulliPixels, LogisticMixturePixels
 from variate.nets.conv import ConvDecoder, ConvEncoder
 
-__all__ = ["PictureDecoder", "decoder_of", "encoder_of", "head_of"]
+__all__ = ["PictureDecoder", "decoder_of", "encoder_of", "expect_fitting", "head_of"]
 
 PIXELS_AT_ONCE = 1 << 14  # of a block of pictures; some 2 kB each while a mixture is evaluated
 DEEPEST = 64
@@ -46,6 +47,22 @@ class PictureDecoder(nn.Module):
         """p(x|z) of codes z `[S, B, D]`."""
         likelihood: Distribution = self.head(self.body(z))
         return likelihood
+
+
+def expect_fitting(codec: ImageCodec, objective: Any) -> None:
+    """Refuse an objective that is for pictures of other channels or levels, such as a critic.
+
+    Raises:
+        OptionError: It is.
+    """
+    found = {"channels": codec.channels, "levels": codec.levels}
+    for what, number in found.items():
+        asked = getattr(objective, what, number)
+        if asked != number:
+            raise OptionError(
+                f"objective={type(objective).__name__}({what}={asked}, …) does not fit: the "
+                f"pictures have {number} {what}."
+            )
 
 
 def encoder_of(codec: ImageCodec, posterior: nn.Module, width: int, depth: int) -> nn.Module:

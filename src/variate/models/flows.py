@@ -32,11 +32,13 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, Transform, constraints
 
+from variate.distributions import tempered
 from variate.errors import MissingExtraError, OptionError
 from variate.inference import Loss, Moment
 
@@ -63,7 +65,14 @@ def _zuko(need: str) -> ModuleType:
         raise MissingExtraError(need, "zuko", "flow") from error
     finally:
         Distribution.set_default_validate_args(validates)
+    tempered.register(zuko.distributions.NormalizingFlow, _cooler_flow)
     return zuko
+
+
+def _cooler_flow(flow: Any, temperature: float) -> Distribution:
+    """A transformed normal whose normal is narrower."""
+    cooler: Distribution = type(flow)(flow.transform, tempered(flow.base, temperature))
+    return cooler
 
 
 def _standard(mean: Tensor) -> Distribution:
@@ -265,13 +274,22 @@ class ContinuousFlow(Distribution):
         location: `[D]`.
         scale: `[D]`, positive.
         steps: How many steps of the classical Runge-Kutta method of order 4 cover [0, 1].
+        temperature: T, where the flow starts from N(0, T² I) instead.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 - torch's contract
     support = constraints.real_vector
     has_rsample = True
 
-    def __init__(self, velocity: Velocity, location: Tensor, scale: Tensor, steps: int) -> None:
+    def __init__(
+        self,
+        velocity: Velocity,
+        location: Tensor,
+        scale: Tensor,
+        steps: int,
+        temperature: float = 1.0,
+    ) -> None:
+        self.temperature = temperature
         self.velocity = velocity
         self.location = location
         self.scale = scale
@@ -282,6 +300,7 @@ class ContinuousFlow(Distribution):
         """Draws `[*sample_shape, D]`."""
         shape = (*sample_shape, *self.event_shape)
         u = torch.randn(shape, dtype=self.location.dtype, device=self.location.device)
+        u = self.temperature * u
         (u,) = _integrate(lambda t, u: (self.velocity(u, t),), (u,), 0.0, 1.0, self.steps)
         return self.location + self.scale * u
 
@@ -290,9 +309,8 @@ class ContinuousFlow(Distribution):
         u = (value - self.location) / self.scale
         start = (u, torch.zeros_like(u[..., 0]))
         u, change = _integrate(self._slope, start, 1.0, 0.0, self.steps)
-        return (
-            _standard(torch.zeros_like(self.location)).log_prob(u) + change - self.scale.log().sum()
-        )
+        noise = tempered(_standard(torch.zeros_like(self.location)), self.temperature)
+        return noise.log_prob(u) + change - self.scale.log().sum()
 
     def _slope(self, t: Tensor, u: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
         """v and its divergence Σ_i ∂v_i/∂u_i: one pull-back of each basis vector."""
@@ -301,6 +319,12 @@ class ContinuousFlow(Distribution):
         basis = basis.reshape(-1, *[1] * (u.ndim - 1), u.shape[-1]).expand(-1, *u.shape)
         (rows,) = torch.func.vmap(pull_back)(basis)
         return v, rows.diagonal(dim1=0, dim2=-1).sum(-1)
+
+
+@tempered.register
+def _cooler(flow: ContinuousFlow, temperature: float) -> Distribution:
+    cooler = flow.temperature * temperature
+    return ContinuousFlow(flow.velocity, flow.location, flow.scale, flow.steps, cooler)
 
 
 def _integrate(

@@ -1,5 +1,7 @@
 """What is minimised: one equation each, `objective(model, x, moment) -> Loss`."""
 
+from variate.objectives.balance import BalancedKL
+from variate.objectives.critic import Critic
 from variate.objectives.elbo import (
     ELBO,
     Capacity,
@@ -27,9 +29,11 @@ __all__ = [
     "IWAE",
     "MMD",
     "AggregateCovariance",
+    "BalancedKL",
     "Capacity",
     "Constant",
     "Constrained",
+    "Critic",
     "Cyclical",
     "DReG",
     "Factor",
