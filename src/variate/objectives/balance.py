@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from variate.inference import Loss, Moment
-from variate.objectives.bound import arguments, check_samples, halves
-from variate.objectives.schedules import Schedule, WarmUp, at, coefficient
+from variate.objectives.bound import arguments, check_samples, halves, scalar
+from variate.objectives.schedules import Schedule, WarmUp, coefficient
 
 __all__ = ["BalancedKL", "balanced"]
 
@@ -56,13 +56,13 @@ class BalancedKL(nn.Module):
 
     def forward(self, model: nn.Module, x: Tensor, moment: Moment) -> Loss:
         """The loss of a batch x `[B, *event]`."""
-        beta = at(self.beta, moment.progress)
+        beta = moment.at(self.beta)
         parts = halves(model, x, self.samples)
-        paid = parts.kl
-        if beta < at(self.beta, 1.0):
-            kl = torch.stack([group.sum() for group in parts.groups])
-            sizes = [latent.z[0, 0].numel() for latent in parts.inference.latents]
-            paid = (balanced(kl.detach(), sizes) * kl).sum()
+        kl = torch.stack([group.sum() for group in parts.groups])
+        sizes = [latent.z[0, 0].numel() for latent in parts.inference.latents]
+        # told on the device, so that no step waits for it
+        rising = scalar(beta, parts.kl) < Moment().at(self.beta)
+        paid = torch.where(rising, (balanced(kl.detach(), sizes) * kl).sum(), parts.kl)
         return Loss(beta * paid + parts.distortion, parts.terms(beta, kl_balanced=paid))
 
 

@@ -34,7 +34,7 @@ from variate.errors import OptionError
 from variate.inference import Loss, Moment
 from variate.nets.patches import PatchNet
 from variate.objectives.bound import Halves, arguments, halves
-from variate.objectives.schedules import Schedule, at, coefficient
+from variate.objectives.schedules import Schedule, coefficient
 from variate.options import whole
 
 __all__ = ["Critic"]
@@ -91,7 +91,7 @@ class Critic(nn.Module):
                 f"Critic(channels={self.channels}, …) is for pictures of as many channels, but x "
                 f"is {list(x.shape)}: [B, C, H, W] with C = {self.channels} was expected"
             )
-        beta = at(self.beta, moment.progress)
+        beta = moment.at(self.beta)
         parts = halves(model, x)
         mean = parts.inference.likelihood.mean[0]
         frozen = {name: value.detach() for name, value in self.critic.named_parameters()}
@@ -100,7 +100,7 @@ class Critic(nn.Module):
         total = beta * parts.kl + parts.distortion
         weight = torch.zeros_like(parts.kl)
         if self.training and torch.is_grad_enabled():
-            weight = at(self.weight, moment.progress) * _balance(model, parts, adversarial)
+            weight = moment.at(self.weight) * _balance(model, parts, adversarial)
             total = total + weight * adversarial
         more = {"adversarial": adversarial, "critic_weight": weight, "critic": critic}
         return Loss(total, parts.terms(beta, **more), critic)
