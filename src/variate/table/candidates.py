@@ -34,7 +34,7 @@ from variate.randomness import isolated
 from variate.table.blocks import in_blocks
 from variate.table.levels import STATES, given_others, shrunk_shares
 from variate.table.rows import RowDecoder
-from variate.table.walk import Route, Walk
+from variate.table.walk import Route
 
 __all__ = ["CANDIDATES", "MOST", "Drawn", "drawn_cells"]
 
@@ -182,15 +182,13 @@ def _effective(log_w: Tensor) -> Tensor:
     return 1 / log_w.softmax(-1).square().sum(-1)
 
 
-def _evened(
-    log_w: Tensor, here: Tensor, generator: Generator
-) -> tuple[Tensor, Tensor, Tensor]:
+def _evened(log_w: Tensor, here: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Draw anew the candidates of these rows if their weights are too unequal.
 
     Returns:
         The log-weights `[n, k]`, and which of all n·k candidates become copies of which.
     """
-    n, k = log_w.shape
+    k = log_w.shape[1]
     rows = (here & (_effective(log_w) < k / 2)).nonzero()
     if not len(rows):
         return log_w, rows[:, 0], rows[:, 0]

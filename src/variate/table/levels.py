@@ -7,14 +7,14 @@ level itself. As far as they differ by no more than noise does, b is taken:
 
     p_l = b_l + max(0, 1 - v / Σ (a_l - b_l)²) (a_l - b_l),    v = (1 - Σ b_l²) / effective number
 
-(James & Stein 1961, with the variance that indicators have). Where that leaves a doubt, the likelier
-levels are tried in the cell, all else of a candidate staying as it is:
+(James & Stein 1961, with the variance that indicators have). Where that leaves a doubt, the
+likelier levels are tried in the cell, all else of a candidate staying as it is:
 
     c_l = E_k [ p(x^k with x_j = l | z_k) / Σ_l' p(x^k with x_j = l' | z_k) ]
 
 with k drawn in proportion to the weights. It is the law from which Gibbs sampling would draw the
-cell, and its mean is the probability of the level with the noise of the draw taken out (Gelfand &
-Smith 1990; Rao & Blackwell). Its noise is another than that of p, so the mean of the two is taken.
+cell, and its mean is the probability of the level without the noise of the draw (Rao-Blackwell;
+Gelfand & Smith 1990). Its noise is another than that of p, so the mean of the two is taken.
 
 This module does not know how the candidates came about.
 """
