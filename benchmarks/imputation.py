@@ -4,7 +4,8 @@ Of the training split of each table, subsampled to `--rows` rows, a share of the
 at random (mcar) or depending on other columns (mar, see harness/gaps.py); every method learns from
 the incomplete table and fills its gaps. All get the same rows and the same gaps, and one thread.
 RMSE is in deviations of the column; both errors are means over columns. CPU seconds count learning
-and filling. With --folder a run can be broken off and continued.
+and filling. With --folder a run can be broken off and continued, and --processes makes several
+jobs at a time, each in a process and on a thread of its own.
 """
 
 import argparse
@@ -13,6 +14,10 @@ import os
 import tempfile
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -31,20 +36,15 @@ SHOWN = {"rmse": 4, "category_error": 4, "coverage": 3, "cpu": 1}
 
 def main() -> None:
     options = arguments()
-    names = ("sets", "shares", "ways", "methods", "rows", "seeds")
+    names = ("sets", "shares", "ways", "methods", "rows", "seeds", "first_seed", "processes")
     record = Record("imputation", {name: getattr(options, name) for name in names})
     record.head()
     found: dict[str, list[dict[str, Any]]] = {method: [] for method in options.methods}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        for seed in range(options.seeds):
-            for name in options.sets:
-                for way in options.ways:
-                    for share in options.shares:
-                        for method in options.methods:
-                            run = one(options, folder, (name, way, share, method, seed))
-                            found[method].append(run)
+        for run in made(options, folder):
+            found[run["method"]].append(run)
     report(record, found)
     record.write(options)
 
@@ -57,6 +57,8 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--methods", type=words, default=tuple(METHODS), help="who fills")
     made.add_argument("--rows", type=int, default=5_000, help="of each table; 0: all")
     made.add_argument("--seeds", type=int, default=2, help="how many seeds")
+    made.add_argument("--first-seed", type=int, default=0, help="the first of them")
+    made.add_argument("--processes", type=int, default=1, help="jobs at a time")
     made.add_argument("--folder", type=Path, help="where to keep figures, to continue")
     made.add_argument("--data", type=Path, default=os.environ.get("VARIATE_DATA"),
                       help="a folder that has tables/ ($VARIATE_DATA)")  # fmt: skip
@@ -68,6 +70,17 @@ def arguments() -> argparse.Namespace:
     if options.quick:
         options.rows, options.seeds, options.shares = min(options.rows or 1_000, 1_000), 1, (0.3,)
     return options
+
+
+def made(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """The figures of all jobs."""
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    jobs = list(product(options.sets, options.ways, options.shares, options.methods, seeds))
+    if options.processes == 1:
+        return [one(options, folder, job) for job in jobs]
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that begin here
+    with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
+        return list(pool.map(partial(one, options, folder), jobs))
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -76,6 +76,23 @@ def test_what_is_drawn_is_remembered_as_if_it_were_given(chain):
 
 
 @torch.no_grad()
+def test_to_move_some_rows_is_to_keep_all_in_another_order(chain):
+    z = torch.randn(60, LATENT)
+    keeping, moving = Route(chain).walk(z), Route(chain).walk(z)
+    to, of = torch.tensor([3, 7, 50]), torch.tensor([7, 1, 3])
+    kept = torch.arange(60).index_copy(0, to, of)
+    for place, column in enumerate(ORDER):
+        law = keeping.law(place)  # what a column is told may have been worked out before
+        assert torch.equal(law.log_w, moving.law(place).log_w)
+        keeping.keep(kept)
+        moving.move(to, of)
+        assert torch.equal(keeping.law(place).log_w, moving.law(place).log_w)
+        keeping.draw(place)
+        moving.take(place, keeping.x[:, column])
+    assert torch.equal(keeping.x.nan_to_num(77.0), moving.x.nan_to_num(77.0))
+
+
+@torch.no_grad()
 def test_what_is_remembered_is_what_all_columns_at_once_are_told(chain):
     x = Rows(chain, torch.randn(1, 200, LATENT)).sample()[0]
     x[torch.rand(x.shape) < 0.1] = NAN

@@ -12,14 +12,8 @@ At the end the candidates, weighted, are draws of the missing cells together, ex
 Codes come from the prior, not from the encoder: what the encoder sees of a row with gaps is, above
 all, which cells are missing, and codes that say so know nothing of the values.
 
-The most probable level of a category is found from two estimates of its probabilities: the shares
-of the candidates, a_l = Σ_k w̄_k [x_k = l], which are right but noisy, and b_l = Σ_k w̄_k p(l | x
-before, z_k), of what they were drawn from, which is calm, but leaves out what later columns say of
-the level itself. As far as they differ by no more than noise does, b is taken:
-
-    b + max(0, 1 - v / Σ (a_l - b_l)²) (a - b),      v = (1 - Σ b_l²) / effective number
-
-(James & Stein 1961, with the variance that indicators have).
+Which level of a category is the most probable, `levels` finds from the candidates with less noise
+than their values have.
 
 The fewest that the candidates of a row were worth on the way, min 1 / Σ w̄_k², says how far its
 draws can be trusted. Rows for which it is small are done again with more candidates.
@@ -38,8 +32,9 @@ from torch import Generator, Tensor
 from variate.models import VAE
 from variate.randomness import isolated
 from variate.table.blocks import in_blocks
+from variate.table.levels import STATES, given_others, shrunk_shares
 from variate.table.rows import RowDecoder
-from variate.table.walk import Route, Walk
+from variate.table.walk import Route
 
 __all__ = ["CANDIDATES", "MOST", "Drawn", "drawn_cells"]
 
@@ -148,7 +143,10 @@ def _block(
         here = known[:, column]
         if not here.all():
             effective = torch.minimum(effective, _effective(log_w))
-            log_w = _evened(walk, log_w, ~here, laws, generator)
+            log_w, to, of = _evened(log_w, ~here, generator)
+            walk.move(to, of)
+            for part in (codes, *laws.values()):
+                part[to] = part[of]
         given = x[:, column].repeat_interleave(k)
         gained, law = walk.meet(place, given, here.repeat_interleave(k), generator)
         gained = gained.view(n, k)
@@ -166,29 +164,17 @@ def _block(
     mixed = torch.rand(n, draws, generator=generator, device=x.device).argsort(-1)
     values = cells.gather(1, chosen.gather(1, mixed)[cell_row])
     point = (cells * share[cell_row]).sum(-1)
+    if laws:
+        some = _systematic(share, STATES, generator)
+        states = walk.x.view(n, k, -1).gather(1, some.unsqueeze(-1).expand(-1, -1, len(order)))
+        z = pool[codes.view(n, k).gather(1, some)]
     for column, law in laws.items():
         mine = cell_column == column
         row = cell_row[mine]
-        chance = _levels(cells[mine], share[row], law.view(n, k, -1)[row], effective[row])
+        chance = shrunk_shares(cells[mine], share[row], law.view(n, k, -1)[row], effective[row])
+        chance = given_others(route.chain, column, chance, states[row], z[row])
         point[mine] = chance.argmax(-1).double()
     return Drawn(values, point, effective, impossible)
-
-
-def _levels(codes: Tensor, share: Tensor, law: Tensor, effective: Tensor) -> Tensor:
-    """The probabilities of a category's levels, `[cells, L]`.
-
-    Args:
-        codes: Of the candidates, `[cells, k]`.
-        share: Their weights, which add to one.
-        law: From what they were drawn, `[cells, k, L]`.
-        effective: How many they are worth, `[cells]`.
-    """
-    calm = (share.unsqueeze(-1) * law).sum(1)
-    found = torch.zeros_like(calm).scatter_add(1, codes.long(), share)
-    off = found - calm
-    noise = (1 - calm.square().sum(-1)) / effective
-    kept = (1 - noise / off.square().sum(-1).clamp_min(1e-12)).clamp(min=0)
-    return calm + kept.unsqueeze(-1) * off
 
 
 def _effective(log_w: Tensor) -> Tensor:
@@ -196,22 +182,21 @@ def _effective(log_w: Tensor) -> Tensor:
     return 1 / log_w.softmax(-1).square().sum(-1)
 
 
-def _evened(
-    walk: Walk, log_w: Tensor, here: Tensor, laws: dict[int, Tensor], generator: Generator
-) -> Tensor:
-    """Draw anew the candidates of these rows if their weights are too unequal."""
-    n, k = log_w.shape
-    uneven = here & (_effective(log_w) < k / 2)
-    if not uneven.any():
-        return log_w
-    kept = torch.arange(k, device=log_w.device).repeat(n, 1)
-    kept[uneven] = _systematic(log_w[uneven].softmax(-1), k, generator)
-    first = k * torch.arange(n, device=log_w.device)
-    chosen = (kept + first.unsqueeze(-1)).flatten()
-    walk.keep(chosen)
-    for column, law in laws.items():
-        laws[column] = law[chosen]
-    return torch.where(uneven.unsqueeze(-1), 0.0, log_w)
+def _evened(log_w: Tensor, here: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw anew the candidates of these rows if their weights are too unequal.
+
+    Returns:
+        The log-weights `[n, k]`, and which of all n·k candidates become copies of which.
+    """
+    k = log_w.shape[1]
+    rows = (here & (_effective(log_w) < k / 2)).nonzero()
+    if not len(rows):
+        return log_w, rows[:, 0], rows[:, 0]
+    drawn = _systematic(log_w[rows[:, 0]].softmax(-1), k, generator)
+    same = torch.arange(k, device=log_w.device).expand_as(drawn)
+    moved = drawn != same
+    log_w = log_w.index_fill(0, rows[:, 0], 0.0)
+    return log_w, (k * rows + same)[moved], (k * rows + drawn)[moved]
 
 
 def _systematic(share: Tensor, draws: int, generator: Generator) -> Tensor:

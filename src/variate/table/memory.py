@@ -176,6 +176,11 @@ class Gathered:
         """Go on with these of the rows."""
         self._outcomes, self._kept = self._outcomes[rows], self._kept[rows]
 
+    def move(self, to: Tensor, of: Tensor) -> None:
+        """The rows `to` become copies of the rows `of`, as these were."""
+        _moved(self._outcomes[:, : self._noted], to, of)
+        _moved(self._kept[:, : self._reach], to, of)
+
 
 class CarriedTables:
     """The products of weights for columns that meet in one sum.
@@ -237,6 +242,10 @@ class Carried:
         """Go on with these of the rows."""
         self._sums = self._sums[rows]
 
+    def move(self, to: Tensor, of: Tensor) -> None:
+        """The rows `to` become copies of the rows `of`, as these were."""
+        _moved(self._sums, to, of)
+
 
 class KeptTables:
     """Σ_{i<=j} f_i V_ij, from features that are kept side by side.
@@ -265,16 +274,22 @@ class Kept:
     def __init__(self, tables: KeptTables, rows: int) -> None:
         self._tables = tables
         self._kept = tables.matrices[-1].new_zeros(rows, len(tables.matrices[-1]))
+        self._shown = 0  # beyond, nothing is kept yet
 
     def told(self, place: int, features: Tensor) -> Tensor:
         """What the column at this place is told, `[M, width]`, once it shows its own `[M, F]`."""
         end = (place + 1) * self._tables.features
         self._kept[:, end - self._tables.features : end] = features
+        self._shown = max(self._shown, end)
         return self._kept[:, :end] @ self._tables.matrices[place]
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these of the rows."""
         self._kept = self._kept[rows]
+
+    def move(self, to: Tensor, of: Tensor) -> None:
+        """The rows `to` become copies of the rows `of`, as these were."""
+        _moved(self._kept[:, : self._shown], to, of)
 
 
 class SummedTables:
@@ -314,6 +329,15 @@ class Summed:
     def keep(self, rows: Tensor) -> None:
         """Go on with these of the rows."""
         self._sums = self._sums[rows]
+
+    def move(self, to: Tensor, of: Tensor) -> None:
+        """The rows `to` become copies of the rows `of`, as these were."""
+        _moved(self._sums, to, of)
+
+
+def _moved(all_: Tensor, to: Tensor, of: Tensor) -> None:
+    """Overwrite some rows by others."""
+    all_.index_copy_(0, to, all_.index_select(0, of))
 
 
 def _add(sums: Tensor, terms: Tensor, rows: Tensor | None) -> None:

@@ -206,6 +206,16 @@ class Walk:
         self._shown.keep(rows)
         self._told = None if self._told is None else (self._told[0], self._told[1][rows])
 
+    def move(self, to: Tensor, of: Tensor) -> None:
+        """Go on with copies of the rows `of`, as they are, in the place of the rows `to`.
+
+        The same as `keep` of all rows, but what stays is not copied.
+        """
+        for part in (self._x.T, self._code, *(self._told or ())[1:]):
+            part.index_copy_(0, to, part.index_select(0, of))
+        self._memory.move(to, of)
+        self._shown.move(to, of)
+
     def _own(self, place: int) -> Tensor:
         """What the column's own network makes of all that it is told, `[M, width]`."""
         h = _linear(self._route.stops[place].code, self._code).add_(self._mixed(place))
