@@ -30,18 +30,20 @@ FROM = 200  # the step from which variate's are timed
 
 def main() -> None:
     options = arguments()
-    if not torch.cuda.is_available():
-        raise SystemExit("there is no GPU, and this is about one")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit(
+            "there is no GPU, and this is about one; --quick --device cpu tries it out"
+        )
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     record = Record("gpu_throughput", {
-        "device": torch.cuda.get_device_name(), "torch": torch.__version__,
+        "device": _named(options.device), "torch": torch.__version__,
         "batches": options.batches, "rounds": options.rounds, "images": options.images,
         "groups": options.groups, "width": options.width,
     })  # fmt: skip
     record.head()
-    ceiling = ceiling_of(torch.bfloat16)
+    ceiling = ceiling_of(torch.bfloat16, options.device, 512 if options.quick else 8192)
     record.results["bf16_ceiling_tflops"] = ceiling
-    print(f"{record.options['device']}: a bfloat16 product of 8192^3 runs at {ceiling:.0f} TFLOP/s")
+    print(f"a large bfloat16 product runs at {ceiling:.3g} TFLOP/s")
     if "mlp" in options.parts:
         for batch in options.batches:
             record.results[f"mlp, batch {batch}"] = mlp(record, options, batch)
@@ -62,40 +64,55 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--width", type=int, default=256)
     made.add_argument("--ways", nargs="+", default=["graph", "graph+compile"])
     made.add_argument("--steps", type=int, default=60, help="of the hierarchy that are timed")
-    return made.parse_args()
+    made.add_argument("--device", default="cuda")
+    options = made.parse_args()
+    if options.quick:
+        options.rounds, options.batches, options.steps = 1, (512,), 3
+        options.batch, options.width = 8, 16
+    return options
 
 
-def ceiling_of(dtype: torch.dtype, n: int = 8192) -> float:
+def _named(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else device
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def ceiling_of(dtype: torch.dtype, device: str, n: int) -> float:
     """TFLOP/s of a large matrix product."""
-    a, b = (torch.randn(n, n, device="cuda", dtype=dtype) for _ in range(2))
+    a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
     for _ in range(3):
         a @ b
-    torch.cuda.synchronize()
+    _wait(device)
     start = time.perf_counter()
     for _ in range(20):
         a @ b
-    torch.cuda.synchronize()
+    _wait(device)
     return 20 * 2 * n**3 / (time.perf_counter() - start) / 1e12
 
 
 def mlp(record: Record, options: argparse.Namespace, batch: int) -> dict[str, Any]:
     """Images per second of every loop at a batch size."""
-    _, train, held_out = binary_images(options.data, 60_000, 2_000)
+    _, *arrays = binary_images(options.data, 60_000, 2_000)
+    train, held_out = (torch.as_tensor(array).float() for array in arrays)
     loops = {
-        "variate, graph": lambda seed: steps_of(train, batch, seed, graph=True),
+        "variate, graph": lambda seed: steps_of(train, options, batch, seed, graph=True),
         "variate, graph, bf16": lambda seed: steps_of(
-            train, batch, seed, graph=True, precision="bfloat16"
+            train, options, batch, seed, graph=True, precision="bfloat16"
         ),
-        "variate, no graph": lambda seed: steps_of(train, batch, seed),
+        "variate, no graph": lambda seed: steps_of(train, options, batch, seed),
         "minimal": lambda seed: _speed(
-            minimal(Job(train.cuda(), held_out, batch, 4, seed, "cuda"))
+            minimal(Job(train.to(options.device), held_out, batch, 4, seed, options.device))
         ),
     }
     try:
         from harness.pythae_peer import base_trainer
 
         loops["pythae"] = lambda seed: _speed(
-            base_trainer(Job(train, held_out, batch, 1, seed, "cuda"))
+            base_trainer(Job(train, held_out, batch, 1, seed, options.device))
         )
     except ImportError as error:
         print(f"pythae is skipped: {error}")
@@ -119,33 +136,33 @@ def _speed(told: dict[str, Any]) -> float:
     return float(told["items"] / told["wall"])
 
 
-def steps_of(train: torch.Tensor, batch: int, seed: int, **options: Any) -> float:
+def steps_of(
+    train: torch.Tensor, options: argparse.Namespace, batch: int, seed: int, **more: Any
+) -> float:
     """Images per second of variate's steps."""
-    model = ours.model(seed)
-    epochs = max(4, (FROM + 1_500) * batch / len(train))
+    first = 20 if options.quick else FROM
+    epochs = max(4, 8 * first * batch / len(train)) if not options.quick else 0.5
     events = vt.train(
-        model, vt.objectives.ELBO(), train, epochs=epochs, batch_size=batch, seed=seed,
-        device="cuda", validate_every=1_000_000, **options,
+        ours.model(seed), vt.objectives.ELBO(), train, epochs=epochs, batch_size=batch, seed=seed,
+        device=options.device, validate_every=1_000_000, **more,
     )  # fmt: skip
-    return timed(events, FROM)[0]
+    return timed(events, first, options.device)[0]
 
 
-def timed(events: Any, first: int) -> tuple[float, float, float]:
+def timed(events: Any, first: int, device: str) -> tuple[float, float, float]:
     """Images per second after `first` steps, seconds until then, the last figure."""
     begun = time.perf_counter()
-    start, until, items, seen = 0.0, 0.0, 0, 0
+    start, end, items, seen = 0.0, 0.0, 0, 0
     for event in events:
         if isinstance(event, vt.training.Step):
             seen = event.items
             if event.step == first:
-                torch.cuda.synchronize()
+                _wait(device)
                 start, items = time.perf_counter(), event.items
-                until = start - begun
             elif event.progress >= 1.0:
-                torch.cuda.synchronize()
+                _wait(device)
                 end = time.perf_counter()
-    figure = event.best_figure
-    return (seen - items) / (end - start), until, figure
+    return (seen - items) / (end - start), start - begun, event.best_figure
 
 
 def hierarchy(
@@ -159,7 +176,8 @@ def hierarchy(
         if digits
         else vt.pixels.LogisticMixturePixels(3, 256, components=5)
     )
-    x = torch.randint(0, levels, (4096, channels, side, side), dtype=torch.uint8).cuda()
+    x = torch.randint(0, levels, (4096, channels, side, side), dtype=torch.uint8)
+    x = x.to(options.device)
     groups = (0, *options.groups[1:]) if digits else options.groups
 
     def network() -> nn.Module:
@@ -169,7 +187,7 @@ def hierarchy(
             latent=16,
         )  # fmt: skip
         model(torch.zeros(2, channels, side, side, dtype=torch.uint8))
-        return model.to(memory_format=torch.channels_last).cuda()
+        return model.to(memory_format=torch.channels_last).to(options.device)
 
     objective = vt.objectives.GroupFreeBits(
         vt.objectives.Fade(0.5, 0.5), vt.objectives.WarmUp(1.0, 0.1)
@@ -179,14 +197,14 @@ def hierarchy(
     flops = counted.get_total_flops() / 8
     rows, told = [], {"gflop_per_image": flops / 1e9}
     for way in options.ways:
-        first = 30
+        first = 3 if options.quick else 30
         steps = first + options.steps
         events = vt.train(
             network(), objective, x, epochs=steps * options.batch / len(x),
-            batch_size=options.batch, device="cuda", precision="bfloat16", skip=10.0,
+            batch_size=options.batch, device=options.device, precision="bfloat16", skip=10.0,
             compile="compile" in way, graph="graph" in way, validate_every=1_000_000,
         )  # fmt: skip
-        speed, until, figure = timed(events, first)
+        speed, until, figure = timed(events, first, options.device)
         share = speed * flops / 1e12 / ceiling
         told[way] = {"images_per_second": speed, "share_of_ceiling": share, "start": until}
         rows.append(
@@ -201,7 +219,7 @@ def hierarchy(
         )
     record.table(
         f"hierarchy, {images}, {flops / 1e9:.2f} GFLOP an image, batch {options.batch}",
-        ["way", "images/s", "TFLOP/s", "of ceiling", "s to step 30", "figure"],
+        ["way", "images/s", "TFLOP/s", "of ceiling", "s to start", "figure"],
         rows,
     )
     record.target(
