@@ -371,6 +371,12 @@ def test_what_is_copied_is_counted():
     assert copied["samples_real"]["copy_rate"] < 0.1
 
 
+def test_a_classifier_that_only_guesses_is_warned_of(model):
+    labels = np.random.default_rng(0).integers(0, 2, 1000)
+    with pytest.warns(DataWarning, match="guessing the commonest label would 5"):
+        model.evaluate(X[1000:1160], train=X[:1000], labels=labels, draws=1)
+
+
 def test_labels_that_do_not_fit_and_pictures_that_are_too_few(model):
     with pytest.raises(DataError, match=r"one for each of the training pictures, 1000"):
         model.evaluate(X[1000:1200], train=X[:1000], labels=DIGITS.target[:999], draws=1)

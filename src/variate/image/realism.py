@@ -16,6 +16,7 @@ are measured with the very same features on the very same pictures, and nothing 
 This module does not know where features come from.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from variate import verbs
-from variate.errors import DataError, OptionError
+from variate.errors import DataError, DataWarning, OptionError
 from variate.evaluation import features as measures
 from variate.image.codec import rendered
 from variate.image.illustrations import sheet, stacked
@@ -107,6 +108,9 @@ def space_of(
     Raises:
         DataError: There are too few pictures, or not a label for each.
         OptionError: Both features and labels are given.
+
+    Warns:
+        DataWarning: The classifier is no better than guessing.
     """
     if features is not None and labels is not None:
         raise OptionError(
@@ -135,16 +139,34 @@ def space_of(
     chosen = order[2 * half :] if train is None else torch.arange(len(taught))
     chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(seed))]
     chosen = chosen[: max(FEWEST, NUMBERS // x[0].numel())]
-    learned = measures.classifier_features(
-        _flat(estimator, taught[chosen]), given[chosen.numpy()], seed=seed
-    )
+    return _learned(estimator, taught[chosen], given[chosen.numpy()], seed), pool
+
+
+def _learned(estimator: Any, x: Tensor, labels: NDArray[Any], seed: int) -> Space:
+    """The features of a classifier, and a warning where it is no better than guessing."""
+    learned = measures.classifier_features(_flat(estimator, x), labels, seed=seed)
+    guessed = float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+    unsure = 2 * np.sqrt(guessed * (1 - guessed) / np.ceil(len(labels) / 10))
+    if learned.accuracy <= guessed + unsure:
+        warnings.warn(
+            f"the classifier whose features are to compare pictures tells {learned.accuracy:.0%} "
+            f"of new ones right, and guessing the commonest label would {guessed:.0%}: what its "
+            "features say means little. Give more labelled pictures, labels that can be seen, or "
+            "features of your own",
+            DataWarning,
+            stacklevel=2,
+        )
     said = (
-        f"the last hidden layer of a small classifier that was trained here on {len(chosen):,} "
-        f"labelled pictures ({len(learned.classes)} labels, {learned.accuracy:.0%} of those set "
-        "apart told right)"
+        f"the last hidden layer of a small classifier that was trained here on {len(x):,} labelled "
+        f"pictures ({len(learned.classes)} labels; {learned.accuracy:.0%} of those set apart told "
+        f"right, where guessing the commonest would have {guessed:.0%})"
     )
-    notes = {"features": "classifier", "classifier_accuracy": learned.accuracy}
-    return Space(lambda pictures: learned(_shaped(pictures)), said, notes), pool
+    notes = {
+        "features": "classifier",
+        "classifier_accuracy": learned.accuracy,
+        "classifier_chance": guessed,
+    }
+    return Space(lambda pictures: learned(_shaped(pictures)), said, notes)
 
 
 def realism(
