@@ -12,6 +12,7 @@ from variate.errors import DataError, ModelFileError, OptionError
 from variate.image.files import SUFFIXES
 from variate.image.recognition import are_pictures
 from variate.table import files
+from variate.text import reading as texts
 
 __all__ = ["KINDS", "estimator_class", "fit", "kind_of", "load"]
 
@@ -19,6 +20,7 @@ KINDS = {
     "table": ("variate.table", "TableVAE"),
     "series": ("variate.series", "SeriesVAE"),
     "image": ("variate.image", "ImageVAE"),
+    "text": ("variate.text", "TextVAE"),
 }
 COMPOSED = {"related": ("variate.table", "RelatedTables")}  # of several models, in one file
 DETECTORS = {"anomaly": ("variate.anomaly", "AnomalyDetector")}  # that detect, and nothing else
@@ -108,6 +110,8 @@ def kind_of(data: Any) -> str:
         raise DataError(f"{data} does not exist.")
     if are_pictures(data):
         return "image"
+    if texts.is_text(data):
+        return "text"
     if not isinstance(data, str | Path):
         return "table"
     path = Path(data)
