@@ -87,8 +87,8 @@ class TextVAE(Estimator):
 
     Examples:
         >>> from variate import TextVAE
-        >>> said = [f"{who} {does} {what}." for who in ("I", "you", "we") for does in ("see", "like")
-        ...         for what in ("tea", "a cat", "the sea", "him", "rain")]
+        >>> whom = ("tea", "a cat", "the sea", "him", "rain", "it")
+        >>> said = [f"{who} like {what}." for who in ("I", "you", "we", "they") for what in whom]
         >>> model = TextVAE(latent=2, epochs=2, batch_size=8).fit(said)
         >>> len(model.sample(3, seed=0))
         3
@@ -237,12 +237,14 @@ class TextVAE(Estimator):
             return found
         at_least("n", n, 1)
         above_zero("temperature", temperature)
-        return self.codec_.decode(
-            verbs.sample(
-                self.model_, n, temperature=temperature, seed=seed,
-                narrow=lambda law: _sequences(law).nucleus(top_p),
-            )  # fmt: skip
+        x = verbs.sample(
+            self.model_,
+            n,
+            temperature=temperature,
+            seed=seed,
+            narrow=lambda law: _sequences(law).nucleus(top_p),
         )
+        return self.codec_.decode(x)
 
     def score_table(self, X: Any, *, draws: int = 64) -> Any:
         """`score_samples` as a pyarrow table: the sentence, and the score.
