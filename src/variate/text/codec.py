@@ -110,6 +110,21 @@ class TextCodec(Codec):
         symbols: list[int] = row.tolist()
         return symbols[: symbols.index(self.end)] if self.end in symbols else symbols
 
+    def spelled(self, row: Tensor) -> list[str]:
+        """The tokens of one sentence `[T]` as text, the end left out.
+
+        A character that is spread over tokens is written with its last one.
+        """
+        pieces, held = [], b""
+        for number in self.ids(row):
+            held += self.tokens.strings[number]
+            try:
+                pieces.append(held.decode())
+                held = b""
+            except UnicodeDecodeError:
+                pieces.append("")
+        return pieces
+
     def state(self) -> dict[str, Any]:
         """What was learned, as JSON-able values."""
         return {

@@ -33,13 +33,19 @@ from variate.models.readers import Architecture, Recurrent
 from variate.objectives import GroupFreeBits, Opening, WarmUp
 from variate.options import above_zero, at_least, whole
 from variate.preparation import Prepared
+from variate.records import Evaluation
 from variate.report import Section
 from variate.steering import difference, expect_code
 from variate.text.codec import TextCodec
+from variate.text.codeless import taught_without_code
+from variate.text.examination import examined
 from variate.text.intake import made_ready
+from variate.text.items import SentenceItems
 from variate.text.network import assembled
 from variate.text.presets import Preset, Sampling
+from variate.text.reading import Texts
 from variate.text.tokens import BYTES
+from variate.verdict import verdict
 
 __all__ = ["TextVAE"]
 
@@ -204,7 +210,11 @@ class TextVAE(Estimator):
         return self._preset.latent
 
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
-        return {}, []
+        common = self._figures(x, draws=64, seed=seed)
+        return examined(self, Texts(self.codec_.decode(x)), None, None, common, seed)
+
+    def _items(self, X: Any) -> SentenceItems:
+        return SentenceItems(self, X)
 
     # -- the verbs of text ----------------------------------------------------------------------
 
@@ -245,6 +255,41 @@ class TextVAE(Estimator):
             narrow=lambda law: _sequences(law).nucleus(top_p),
         )
         return self.codec_.decode(x)
+
+    def evaluate(
+        self,
+        X: Any,
+        *,
+        draws: int = 64,
+        seed: int = 0,
+        train: Any = None,
+        without_z: bool = False,
+    ) -> Evaluation:
+        """Measure the model on sentences that it has not seen.
+
+        Args:
+            X: The sentences.
+            draws: Posterior draws per sentence for the bounds.
+            seed: Of the draws.
+            train: The sentences it was trained on: tells whether drawn ones are copies.
+            without_z: Whether to train a language model of the same size on `train`, for as many
+                steps, and to show what it scores; takes about as long as the fit.
+
+        Returns:
+            `elbo`, `log_likelihood`, `kl`, `active_units` in nats per sentence, and the figures of
+            docs/text.md, with a report.
+
+        Raises:
+            OptionError: `without_z` is asked for without `train`.
+        """
+        check_is_fitted(self)
+        texts = self.codec_.received(X)
+        known = None if train is None else self.codec_.received(train)
+        x = self._rows(texts)
+        codeless = taught_without_code(self, known, x) if without_z else None
+        figures = {"rows": len(x)} | self._figures(x, draws=draws, seed=seed)
+        own = examined(self, texts, known, codeless, figures, seed)
+        return verdict(self.kind, self.facts_, self.history_, figures, own, seed=seed)
 
     def score_table(self, X: Any, *, draws: int = 64) -> Any:
         """`score_samples` as a pyarrow table: the sentence, and the score.
