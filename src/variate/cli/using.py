@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, item_of, load
 from variate.cli.pairs import sample_pair
 from variate.cli.pictures import deliver_pictures, named
+from variate.cli.sentences import deliver_sentences
 from variate.console import deliver, expect_writable
 from variate.errors import OptionError
 
@@ -35,6 +36,10 @@ def sample(
         ),
     ] = None,
     temperature: Annotated[float, Parameter(help="Below 1: more typical items.")] = 1.0,
+    top_p: Annotated[
+        float | None,
+        Parameter(help="Of text: only the likeliest tokens that together have this probability."),
+    ] = None,
     children: Annotated[
         Path | None, Parameter(help="Of two related tables: where to write the second one.")
     ] = None,
@@ -65,6 +70,13 @@ def sample(
         expect_kind(fitted, "table", "--rows" if rows is not None else "--given")
     if rows is not None:
         deliver(fitted.complete(rows, seed=seed), out, json=json)
+        return
+    if top_p is not None:
+        expect_kind(fitted, "text", "--top-p")
+    if fitted.kind == "text":
+        narrow = 1.0 if top_p is None else top_p
+        sentences = fitted.sample(n, temperature=temperature, top_p=narrow, seed=seed)
+        deliver_sentences(sentences, out, json=json)
         return
     conditions = fitted.conditions(given) if given else None
     drawn = fitted.sample(n, given=conditions, temperature=temperature, seed=seed)
@@ -117,6 +129,11 @@ def reconstruct(model: Model, data: Data, /, *, out: Out = None, json: Json = Fa
         first = fitted.codec_.decode(fitted.codec_.levelled(pictures.x))
         deliver_pictures(fitted, fitted.reconstruct(pictures), out, above=first, json=json)
         return
+    if fitted.kind == "text":
+        texts = fitted.codec_.received(data)
+        beside = {"sentence": list(texts.items)}
+        deliver_sentences(fitted.reconstruct(texts), out, beside=beside, json=json)
+        return
     deliver(fitted.reconstruct(data), out, json=json)
 
 
@@ -159,7 +176,7 @@ def score(
 
     expect_writable(out)
     fitted = load(model)
-    if fitted.kind in ("series", "image"):
+    if fitted.kind in ("series", "image", "text"):
         deliver(fitted.score_table(data, draws=draws), out, json=json)
         return
     table = files.read(data)
@@ -197,6 +214,9 @@ def vary(
     if fitted.kind == "image":
         deliver_pictures(fitted, varied, out, columns=n, json=json)
         return
+    if fitted.kind == "text":
+        deliver_sentences(varied, out, json=json)
+        return
     deliver(varied, out, json=json)
 
 
@@ -226,5 +246,8 @@ def interpolate(
         way = fitted.interpolate(*ends, steps=steps)
     if fitted.kind == "image":
         deliver_pictures(fitted, way, out, columns=steps, json=json)
+        return
+    if fitted.kind == "text":
+        deliver_sentences(way, out, json=json)
         return
     deliver(way, out, json=json)

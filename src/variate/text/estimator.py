@@ -49,7 +49,7 @@ from variate.verdict import verdict
 
 __all__ = ["TextVAE"]
 
-STEPS = 3_000  # of training, by default
+STEPS, PASSES = 3_000, 40  # of training, by default: whichever is less
 BATCH = 64
 ALONE, WARM = 0.3, 0.35  # shares: of the budget as a language model, of the rest to warm up
 
@@ -62,8 +62,8 @@ class TextVAE(Estimator):
             only one.
         vocabulary: How many tokens are learned, 256 bytes among them; None follows the text, up to
             4,096.
-        length: The most tokens of a sentence; None is the longest, up to 128. Longer ones are left
-            out of training, and refused afterwards.
+        length: The most tokens of a sentence; None is half as many again as the longest has, up to
+            128. Longer ones are left out of training, and refused afterwards.
         preset: What it is to be good at: `vt.text.Sampling()` (None) or `vt.text.Fidelity()`.
         reader: What the decoder is made of: `vt.readers.Recurrent()` (None) or
             `vt.readers.Transformer()`, with their sizes.
@@ -72,9 +72,10 @@ class TextVAE(Estimator):
         objective: What is maximised instead, such as `vt.objectives.FreeBits(0.5)`; None is the
             ELBO with the preset's free nats, after a third of the budget as a language model.
         posterior: q(z|x), such as `vt.posteriors.LowRankGaussian(8, rank=2)`; None is diagonal.
-        prior: p(z), such as `vt.priors.Vamp(32)`; None is standard normal in training, then a
-            mixture fitted to the codes.
-        epochs: The budget in passes over the sentences; None and no minutes: 3,000 steps.
+        prior: p(z), such as `vt.priors.Mixture(32, 16)`; None is standard normal in training, then
+            a mixture fitted to the codes.
+        epochs: The budget in passes over the sentences; None and no minutes: 3,000 steps,
+            but at most 40 passes.
         minutes: The budget in minutes of wall time.
         batch_size: Sentences per step; None is 64.
         learning_rate: The peak of the schedule.
@@ -192,7 +193,7 @@ class TextVAE(Estimator):
         batch = min(self.batch_size or BATCH, rows)
         chosen = super()._habits(rows) | {"batch_size": batch}
         if self.epochs is None and self.minutes is None:
-            chosen["epochs"] = STEPS * batch / rows
+            chosen["epochs"] = min(STEPS * batch / rows, PASSES)
         return chosen
 
     def _blank(self, codec: Codec) -> Tensor:

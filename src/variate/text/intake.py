@@ -42,7 +42,7 @@ def made_ready(codec: TextCodec, texts: Texts, seed: int) -> Prepared:
     _expect_several(texts, len(distinct))
     parts = _modest(split(torch.arange(len(distinct)), seed))
     assert parts[0] is not None
-    codec.learn(Texts([distinct[i] for i in parts[0].tolist()]))
+    codec.learn(Texts([distinct[i] for i in parts[0].tolist()]), distinct)
     x, fits = codec.filled(codec.tokens.encode(distinct))
     _mention_long(texts, codec, of, fits)
     sets = [None if part is None else _occurrences(part, of, fits) for part in parts]
