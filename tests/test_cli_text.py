@@ -67,6 +67,7 @@ def test_what_is_made_of_sentences(run, model, folder, tmp_path):
     assert run("encode", model, new, "--out", tmp_path / "z.csv")[0] == 0
 
 
+@pytest.mark.filterwarnings("ignore::variate.errors.DataWarning")
 def test_sentences_are_scored_and_odd_ones_found(run, model, folder, tmp_path):
     status, said, _ = run("score", model, folder / "new.txt", "--draws", 4)
     assert status == 0

@@ -11,6 +11,7 @@ from variate.errors import DataError
 __all__ = ["python_reference"]
 
 PROSE = re.compile(r"[A-Z][^\n]*(?:\n[^\n]+)*")
+CODE = re.compile(r"^ *(>>>|\.\.\.|\||\+[-=])|::=|  +[|#]|^   .*\n {6,}", re.MULTILINE)
 ENDS = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“*'`])")
 SHORTEST, LONGEST = 20, 160  # letters
 
@@ -31,9 +32,10 @@ def python_reference() -> list[str]:
     found: dict[str, None] = {}
     for name in sorted(topics):
         for block in topics[name].split("\n\n"):
-            if block.startswith((" " * 4, "   |", "+-")) or not PROSE.match(block.strip()):
+            prose = block.strip().removeprefix("* ")
+            if CODE.search(prose) or not PROSE.match(prose):
                 continue
-            for sentence in ENDS.split(" ".join(block.split())):
+            for sentence in ENDS.split(" ".join(prose.split())):
                 if SHORTEST <= len(sentence) <= LONGEST and sentence[-1] in ".!?":
                     found.setdefault(sentence)
     return list(found)

@@ -17,7 +17,7 @@ This module does not know how a model is trained.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -214,7 +214,9 @@ class _View:
             "Drawn sentences",
             "As the model has them, and of the likeliest tokens that together have 0.9 of the "
             "probability (top_p)." + beside,
-            table=[{"drawn": a, "top_p=0.9": b} for a, b in zip(drawn, narrow, strict=False)],
+            table=_numbered(
+                {"drawn": a, "top_p=0.9": b} for a, b in zip(drawn, narrow, strict=False)
+            ),
         )
 
     def copies(self, drawn: Sequence[str], train: Texts) -> tuple[Row, Section]:
@@ -228,7 +230,11 @@ class _View:
             f"{figures['near_copies']:.1%} are nearer to it than 95 % of unseen real ones are: "
             "5 % would be chance. Those nearest to it:",
             table=[
-                {"drawn": drawn[i], "nearest": train.items[number[i]], "cosine": float(cosine[i])}
+                {
+                    "cosine": f"{cosine[i]:.2f}",
+                    "drawn": drawn[i],
+                    "nearest": train.items[number[i]],
+                }
                 for i in order
             ],
         )
@@ -242,7 +248,7 @@ class _View:
             f"{figures['bleu']:.1f}, chrF {figures['chrf']:.1f}; tokens right "
             f"{figures['free_running_accuracy']:.1%} (free-running), and "
             f"{figures['teacher_forced_accuracy']:.1%} where the true ones before are given.",
-            table=[{"sentence": a, "reconstruction": b} for a, b in pairs[:SHOWN]],
+            table=_numbered({"sentence": a, "reconstruction": b} for a, b in pairs[:SHOWN]),
         )
 
     def ways(self) -> Section:
@@ -253,9 +259,12 @@ class _View:
         rows: list[Row] = []
         for i in range(pairs):
             way = verbs.way(codes[2 * i], codes[2 * i + 1], STEPS, spherical=spherical)
-            rows.append({"from, to": self.items[2 * i], "on the way": ""})
-            rows += [{"from, to": "", "on the way": text} for text in self.decoded(way)]
-            rows.append({"from, to": self.items[2 * i + 1], "on the way": ""})
+            rows.append({"": "from", "sentence": self.items[2 * i]})
+            rows += [
+                {"": f"{n}/{STEPS - 1}", "sentence": text}
+                for n, text in enumerate(self.decoded(way))
+            ]
+            rows.append({"": "to", "sentence": self.items[2 * i + 1]})
         return Section("Between sentences", table=rows)
 
     def strange(self) -> Section:
@@ -269,7 +278,12 @@ class _View:
             f"Of {len(x)} sentences those of the lowest log p(x); long ones are among them because "
             "they are long.",
             table=[
-                {"sentence": self.items[int(i)], "log p(x)": float(scores[i]), "where": line}
+                {"log p(x)": f"{scores[i]:.1f}", "sentence": self.items[int(i)], "where": line}
                 for i, line in zip(order, lines, strict=True)
             ],
         )
+
+
+def _numbered(rows: Iterable[Row]) -> list[Row]:
+    """Rows that begin with their number: the first column of a table is its heads, and narrow."""
+    return [{"": str(n), **row} for n, row in enumerate(rows, start=1)]
