@@ -13,8 +13,9 @@ sentences together, the end of each counted as a word. `vae` has N(0, I) as its 
 mixture fitted to the codes of the training sentences: the same encoder and decoder. Of the weights
 those are kept that are best on the validation sentences.
 
-Training throughput is that of `vt.train` beside a plain loop of the same network, objective and
-batches with torch's AdamW.
+Throughput is in words per second: of training, by `vt.train` beside a plain loop of the same
+network, objective and batches with torch's AdamW; of sampling, by `Sequences.sample` beside a plain
+loop of the network's step with `torch.multinomial`.
 """
 
 import argparse
@@ -60,7 +61,7 @@ def main() -> None:
     valid = bank.valid[: options.items]
     if options.throughput:
         record.results["throughput"] = throughput(bank, source, options)
-        print("tokens/s", record.results["throughput"], flush=True)
+        print("words/s", record.results["throughput"], flush=True)
     lm = trained(bank, source, valid, LanguageModel(), options, record, "lm")
     record.results["lm"] |= of_language_model(lm, bank, test, options)
     del lm
@@ -248,7 +249,33 @@ def throughput(
         loop(model, objective, source, TRIED, options)
         _wait(device)
         found[name] = words / watch.taken().wall
-    return found | {"ratio": found["variate"] / found["plain"]}
+    found["ratio"] = found["variate"] / found["plain"]
+    model.eval()
+    for name, draw in (("plain", _plain_draws), ("variate", _our_draws)):
+        z = torch.randn(options.batch, options.latent, device=device)
+        draw(model, z)
+        _wait(device)
+        watch = Stopwatch()
+        drawn = draw(model, z)
+        _wait(device)
+        found[f"sampling_{name}"] = drawn.numel() / watch.taken().wall
+    return found | {"sampling_ratio": found["sampling_variate"] / found["sampling_plain"]}
+
+
+@torch.no_grad()
+def _our_draws(model: Any, z: Tensor) -> Tensor:
+    drawn: Tensor = model.decoder(z[None]).sample()[0]
+    return drawn
+
+
+@torch.no_grad()
+def _plain_draws(model: Any, z: Tensor) -> Tensor:
+    net, memory, before, drawn = model.decoder.net, model.decoder.net.begin(z), None, []
+    for _ in range(model.decoder.length):
+        logits, memory = net.step(memory, before)
+        before = torch.multinomial(logits.softmax(-1), 1)[:, 0]
+        drawn.append(before)
+    return torch.stack(drawn, 1)
 
 
 def _plain(model: Any, objective: Any, source: Any, steps: int, options: Any) -> None:
