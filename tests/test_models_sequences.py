@@ -116,13 +116,24 @@ def test_opening_is_a_language_model_first_and_the_objective_after():
         Opening(ELBO(), share=1.0)
 
 
+def test_no_weights_are_kept_from_before_z_is_open():
+    """On few items the language model is best early, with an encoder that has learned nothing."""
+    model, x = model_of(), phrases(60)
+    objective = Opening(GroupFreeBits(2.0, beta=WarmUp(1.0, 0.2)), share=0.5)
+    last = spend(model, objective, x[:40], validation=x[40:], epochs=120, batch_size=20,
+                 learning_rate=2e-2, validate_every=10)  # fmt: skip
+    assert last.best_step > 120
+
+
 def test_half_precision_reaches_the_reading():
     """The likelihood is asked after the forward pass is over, and must remember its precision."""
     model, x = model_of(), phrases(64)
     seen = []
     model.decoder.net.out.register_forward_hook(lambda m, a, out: seen.append(out.dtype))
-    last = spend(model, ELBO(), x, epochs=2, batch_size=32, precision="bfloat16")
-    assert torch.bfloat16 in seen
+    for objective in (ELBO(), LanguageModel()):
+        seen.clear()
+        last = spend(model, objective, x, epochs=2, batch_size=32, precision="bfloat16")
+        assert torch.bfloat16 in seen
     assert torch.isfinite(torch.tensor(last.terms["elbo"]))
 
 

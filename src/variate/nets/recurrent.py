@@ -23,6 +23,7 @@ al. 2016), which are then a vector of their own: what the context no longer tell
 This module does not know any probability, nor what the symbols stand for.
 """
 
+import warnings
 from typing import NamedTuple
 
 import torch
@@ -202,8 +203,9 @@ class RecurrentEncoder(nn.Module):
 
 def _run(cells: nn.GRU, given: Tensor, first: Tensor | None) -> tuple[Tensor, Tensor]:
     """States at all places and the last one, in float32 whatever the rest is computed in."""
-    with torch.autocast(given.device.type, enabled=False):
-        found: tuple[Tensor, Tensor] = cells(
-            given.float(), None if first is None else first.float()
-        )
+    found: tuple[Tensor, Tensor]
+    with torch.autocast(given.device.type, enabled=False), warnings.catch_warnings():
+        if not torch.is_grad_enabled():  # averaged weights lie where they lie, which costs little
+            warnings.filterwarnings("ignore", "RNN module weights are not part of single contig")
+        found = cells(given.float(), None if first is None else first.float())
     return found

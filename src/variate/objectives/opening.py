@@ -12,17 +12,19 @@ language model fell from 12 to 4 nats per sentence at the same small budget).
 
 `language_model` alone is the same with s = 1, for the model to be compared with.
 
-This module does not know what the symbols stand for; it asks the model for `decoder` and `prior`.
+Of the weights of that time none are kept as the best (β is 0 then; see `training.run`): whatever
+they are worth as a language model, their encoder has learned nothing.
+
+This module does not know what the symbols stand for; the model is a `models.VAE`.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from variate.errors import OptionError
-from variate.inference import Loss, Moment, Objective
+from variate.inference import Inference, Loss, Moment, Objective
 from variate.objectives.bound import arguments
 
 __all__ = ["LanguageModel", "Opening"]
@@ -38,8 +40,8 @@ class LanguageModel(nn.Module):
 
     def forward(self, model: Any, x: Tensor, moment: Moment) -> Loss:  # noqa: ARG002
         """The loss of a batch x `[B, T]`."""
-        law: Distribution = model.decoder(_nothing(model, x))
-        mean = law.log_prob(x).mean()
+        told_nothing: Inference = model(x, z=_nothing(model, x))
+        mean = told_nothing.log_likelihood(x).mean()
         return Loss(-mean, {"elbo": mean.detach(), "log_likelihood": mean.detach()})
 
 
@@ -68,7 +70,7 @@ class Opening(nn.Module):
         """The loss of a batch x `[B, T]`."""
         if moment.progress < self.share:
             loss = self._alone(model, x, moment)
-            # β = 0 says that figures of now are not those of the end: no weights are chosen yet
+            # β = 0 says that z is not open yet: no weights are chosen before it is
             return Loss(loss.total, loss.terms | {"beta": torch.zeros_like(loss.total).detach()})
         progress = (moment.progress - self.share) / (1.0 - self.share)
         return self.objective(model, x, Moment(progress, moment.items))
