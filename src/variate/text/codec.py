@@ -21,7 +21,7 @@ from variate.text.tokens import BYTES, Tokens
 __all__ = ["TextCodec"]
 
 LONGEST = 128  # tokens of a sentence, where nobody says how many
-MOST_TOKENS, BYTES_PER_TOKEN = 4096, 200  # of a vocabulary; of the text, for each of its tokens
+MOST_TOKENS, BYTES_PER_TOKEN = 4096, 50  # of a vocabulary; of the text, for each of its tokens
 LIMIT = 1 << 16  # of what a file may ask for
 
 
