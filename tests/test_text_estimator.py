@@ -145,6 +145,25 @@ def test_presets_and_readers_are_objects():
         vt.readers.Transformer(hidden=30)
 
 
+@pytest.mark.slow
+def test_what_the_page_says_of_the_presets():
+    """The figures of docs/text.md, which come from this very run, with room for other machines."""
+    text = sentences(1_150)
+    train, test = text[:1_050], text[1_050:]
+    reader = vt.readers.Recurrent(hidden=128, embedding=64)
+    found = {}
+    for preset in (Sampling(), Fidelity(latent=32)):
+        model = TextVAE(preset=preset, vocabulary=320, reader=reader, epochs=50, batch_size=32,
+                        learning_rate=4e-3).fit(train)  # fmt: skip
+        found[type(preset)] = model.evaluate(test, train=train, draws=16).figures
+    drawing, copying = found[Sampling], found[Fidelity]
+    assert -8.5 < drawing["log_likelihood"] < -np.log(1_470) + 0.3
+    assert drawing["mutual_information"] > 3
+    assert drawing["active_units"] == copying["active_units"] == 32
+    assert copying["exact"] > 0.95
+    assert drawing["exact"] < 0.4
+
+
 def test_what_cannot_be_drawn(model):
     for wrong in ({"top_p": 0.0}, {"top_p": 1.5}, {"temperature": 0.0}, {"given": {"a": 1}}):
         with pytest.raises(OptionError):

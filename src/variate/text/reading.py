@@ -13,7 +13,7 @@ This module does not know any token.
 """
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -233,13 +233,11 @@ def _checked(texts: Texts) -> Texts:
             "none)."
         )
     for number, item in enumerate(texts.items):
-        if any("\ud800" <= letter <= "\udfff" for letter in _odd(item)):
+        try:
+            item.encode()
+        except UnicodeEncodeError as error:
             raise DataError(
                 f"{texts.place(number)}: there is half of a surrogate pair, which no encoding can "
                 "write; repair the text where it was decoded."
-            )
+            ) from error
     return texts
-
-
-def _odd(item: str) -> Iterator[str]:
-    return (letter for letter in item if letter > "\ud7ff") if not item.isascii() else iter(())
