@@ -20,7 +20,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("text")
     (folder / "said.txt").write_text("\n".join(TEXT[:260]) + "\n")
     (folder / "new.txt").write_text("\n".join(TEXT[260:]) + "\n")
-    rows = [json.dumps({"id": n, "said": s}) for n, s in enumerate(TEXT[:60])]
+    rows = [
+        json.dumps({"id": n, "said": s, "asks": s[:4] == "does"}) for n, s in enumerate(TEXT[:60])
+    ]
     (folder / "said.jsonl").write_text("\n".join(rows))
     return folder
 
@@ -47,7 +49,7 @@ def test_sentences_are_drawn_a_line_each(run, model, tmp_path):
     assert set(json.loads(table.read_text().splitlines()[0])) == {"text"}
     status, _, told = run("sample", model, "--given", "a=1")
     assert status != 0
-    assert "is for models of the kind 'table'" in told
+    assert "there is no label 'a=1'" in told
 
 
 def test_what_is_made_of_sentences(run, model, folder, tmp_path):
@@ -97,12 +99,14 @@ def test_a_column_of_a_table_and_a_preset(run, folder, tmp_path):
     out = tmp_path / "a.variate"
     status, said, _ = run(
         "fit", folder / "said.jsonl", "--kind", "text", "--column", "said", "--preset", "fidelity",
+        "--label", "asks",
         "--epochs", 1, "--latent", 3, "--vocabulary", 270, "--length", 60, "--quiet", "--json",
         "--out", out,
     )  # fmt: skip
     assert status == 0
     assert json.loads(said)["sentences"] == 60
     assert load(out).preset.nats == 60
+    assert run("sample", out, "-n", 2, "--given", "True")[0] == 0
     for words, told in (
         (("--preset", "best"), "--preset is one of sampling, fidelity"),
         (("--levels", 3), "--levels is for pictures, and does not go with text"),

@@ -160,3 +160,15 @@ def test_a_law_expands_and_says_its_support():
     assert p.expand(torch.Size((5, 3))).sample().shape == (5, 3, 4)
     assert p.support.check(torch.tensor([0, 1, 2, 2]))
     assert not p.support.check(torch.tensor([0, 3, 2, 2]))
+
+
+def test_a_prompt_is_given_and_adds_nothing():
+    p = law(prompt=1)
+    items = [x for x in every(3, 4, END) if x[0] == 1]
+    with torch.no_grad():
+        masses = torch.stack([p.log_prob(torch.tensor(x).expand(3, -1)) for x in items])
+    torch.testing.assert_close(masses.logsumexp(0), torch.zeros(2, 3))
+    assert (p.sample(torch.Size((20,)))[..., 0] == 1).all()
+    other = p.nucleus(0.9).prompted(0)
+    assert (other.sample()[..., 0] == 0).all()
+    assert (other.mode[..., 0] == 0).all()

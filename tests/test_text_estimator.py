@@ -44,8 +44,8 @@ def test_sentences_are_drawn(model):
 def test_a_code_tells_of_its_sentence(model):
     """Reconstructions are nearer to their own sentence than to others."""
     again = model.reconstruct(TEST)
-    asked = [s.startswith("does") for s in TEST]
-    assert np.mean([r.startswith("does") == q for r, q in zip(again, asked, strict=True)]) > 0.8
+    questions = [s.startswith("does") for s in TEST]
+    assert np.mean([r.startswith("does") == q for r, q in zip(again, questions, strict=True)]) > 0.8
 
 
 def test_the_verbs_give_as_many_as_they_should(model):
@@ -82,8 +82,8 @@ def test_odd_sentences_are_alarms_with_their_words(model):
 
 
 def test_a_direction_leads_from_one_sort_to_another(model):
-    asked = [s.startswith("does") for s in TEXT[60:]]
-    towards = model.direction(TEXT[60:], asked)
+    questions = [s.startswith("does") for s in TEXT[60:]]
+    towards = model.direction(TEXT[60:], questions)
     told = [s for s in TEST if not s.startswith("does")]
     before = np.mean([s.startswith("does") for s in model.reconstruct(told)])
     moved = np.mean([s.startswith("does") for s in model.move(told, towards, 1.5)])
@@ -92,6 +92,46 @@ def test_a_direction_leads_from_one_sort_to_another(model):
         model.direction(TEST, [True] * 60)
     with pytest.raises(OptionError, match="the direction must be 8 finite numbers"):
         model.move(TEST, np.zeros(3))
+
+
+@pytest.fixture(scope="module")
+def labelled():
+    kinds = ["question" if s.startswith("does") else "statement" for s in TEXT[60:]]
+    return TextVAE(**SMALL, epochs=12, batch_size=32, learning_rate=6e-3).fit(TEXT[60:], kinds)
+
+
+def asked(found):
+    return np.mean([s.startswith("does") for s in found])
+
+
+def test_sentences_are_drawn_given_a_label(labelled, tmp_path):
+    assert labelled.codec_.labels == ["question", "statement"]
+    assert asked(labelled.sample(50, given="question", seed=0, top_p=0.9)) > 0.9
+    assert asked(labelled.sample(50, given="statement", seed=0, top_p=0.9)) < 0.1
+    assert 0.02 < asked(labelled.sample(100, seed=0)) < 0.6  # a fifth of them are
+    again = vt.load(labelled.save(tmp_path / "a.variate"))
+    assert again.sample(5, given="question", seed=1) == labelled.sample(5, given="question", seed=1)
+    with pytest.raises(OptionError, match="there is no label 'poem'; there is: 'question', 'state"):
+        labelled.sample(1, given="poem")
+
+
+def test_sentences_are_rewritten_under_another_label(labelled):
+    told = [s for s in TEST if not s.startswith("does")][:40]
+    assert asked(labelled.relabel(told, "question")) > 0.8
+    assert asked(labelled.relabel(told, "statement")) < 0.1
+    assert np.isfinite(labelled.score_samples(told)).all()
+    assert labelled.evaluate(TEST[:20]).figures["teacher_forced_accuracy"] > 0.4
+
+
+def test_labels_must_fit(tmp_path):
+    with pytest.raises(DataError, match="there are 3 labels for 50 sentences"):
+        TextVAE(epochs=1).fit(TEXT[:50], ["a", "b", "c"])
+    path = tmp_path / "a.csv"
+    rows = [f'"{s}",{len(s) > 25}' for s in TEXT[:60]]
+    path.write_text("\n".join(["said,long", *rows]))
+    made = TextVAE(**SMALL, label="long", epochs=1).fit(path)
+    assert made.codec_.labels == ["False", "True"]
+    assert len(made.sample(2, given=True)) == 2
 
 
 def test_a_saved_model_is_the_same(model, tmp_path):

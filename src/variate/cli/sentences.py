@@ -11,7 +11,7 @@ from typing import Any
 from variate.console import deliver, report, say
 from variate.errors import OptionError
 
-__all__ = ["deliver_sentences", "detect_sentences", "item_of_text", "preset_of"]
+__all__ = ["deliver_sentences", "detect_sentences", "item_of_text", "label_of", "preset_of"]
 
 BREAK = re.compile(r"\r\n|\r|\n")
 PRESETS = {"sampling": "Sampling", "fidelity": "Fidelity"}
@@ -30,6 +30,17 @@ def preset_of(name: str | None) -> Any:
     if name not in PRESETS:
         raise OptionError(f"--preset is one of {', '.join(PRESETS)}, got {name!r}.")
     return getattr(presets, PRESETS[name])()
+
+
+def label_of(given: list[str] | None) -> str | None:
+    """The label of `--given`, or None.
+
+    Raises:
+        OptionError: There are several.
+    """
+    if given and len(given) > 1:
+        raise OptionError(f"text is drawn given one label (--given LABEL), got {', '.join(given)}.")
+    return given[0] if given else None
 
 
 def item_of_text(model: Any, data: Path, index: int) -> Any:

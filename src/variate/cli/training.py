@@ -89,6 +89,9 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     depth: Annotated[
         int | None, Parameter(help="Of pictures: residual blocks at each size.")
     ] = None,
+    label: Annotated[
+        str | None, Parameter(help="Of text in a table: the column of labels to draw it given.")
+    ] = None,
     preset: Annotated[
         str | None, Parameter(help="Of text: sampling (new sentences) or fidelity (near-copies).")
     ] = None,
@@ -167,7 +170,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     chosen |= {
         "time": time, "series": series, "channels": channel, "window": window, "size": size,
         "levels": levels, "binarize": binarize, "depth": depth, "preset": preset_of(preset),
-        "vocabulary": vocabulary, "length": length,
+        "vocabulary": vocabulary, "length": length, "label": label,
         "column": column[0] if kind == "text" and column else None,
     }  # fmt: skip
     other = {

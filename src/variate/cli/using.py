@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, item_of, load
 from variate.cli.pairs import sample_pair
 from variate.cli.pictures import deliver_pictures, named
-from variate.cli.sentences import deliver_sentences
+from variate.cli.sentences import deliver_sentences, label_of
 from variate.console import deliver, expect_writable
 from variate.errors import OptionError
 
@@ -27,7 +27,10 @@ def sample(
     n: Annotated[int | None, Parameter(name=("-n", "--n"), help="How many; None: 10.")] = None,
     given: Annotated[
         list[str] | None,
-        Parameter(help="COLUMN=VALUE, COLUMN=A|B or COLUMN=LOW..HIGH: a condition; repeatable."),
+        Parameter(
+            help="COLUMN=VALUE, COLUMN=A|B or COLUMN=LOW..HIGH: a condition; repeatable. Of text: "
+            "a label."
+        ),
     ] = None,
     rows: Annotated[
         Path | None,
@@ -66,7 +69,7 @@ def sample(
         return
     if children is not None:
         raise OptionError(f"{model} holds one table; leave out --children.")
-    if rows is not None or given:
+    if rows is not None or (given and fitted.kind != "text"):
         expect_kind(fitted, "table", "--rows" if rows is not None else "--given")
     if rows is not None:
         deliver(fitted.complete(rows, seed=seed), out, json=json)
@@ -75,7 +78,9 @@ def sample(
         expect_kind(fitted, "text", "--top-p")
     if fitted.kind == "text":
         narrow = 1.0 if top_p is None else top_p
-        sentences = fitted.sample(n, temperature=temperature, top_p=narrow, seed=seed)
+        sentences = fitted.sample(
+            n, given=label_of(given), temperature=temperature, top_p=narrow, seed=seed
+        )
         deliver_sentences(sentences, out, json=json)
         return
     conditions = fitted.conditions(given) if given else None

@@ -96,6 +96,8 @@ class Sequences(Distribution):
         end: The symbol that ends a sequence, or None if all have T symbols.
         grammar: What may come next, or None for anything.
         shaping: How the law is narrowed.
+        prompt: The symbol at the first place, if that place is given: it is read, adds nothing to
+            log p, and where a draw begins. None if all places are modelled.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012 - torch's contract
@@ -108,6 +110,7 @@ class Sequences(Distribution):
         end: int | None = None,
         grammar: Grammar | None = None,
         shaping: Shaping = AS_IT_IS,
+        prompt: int | None = None,
     ) -> None:
         self.reader = reader
         self.z = z
@@ -115,6 +118,7 @@ class Sequences(Distribution):
         self.end = end
         self.grammar = grammar
         self.shaping = shaping
+        self.prompt = prompt
         self._half = torch.is_autocast_enabled(z.device.type)
         super().__init__(z.shape[:-1], Size((length,)), validate_args=False)
 
@@ -141,7 +145,10 @@ class Sequences(Distribution):
             self._scored(known[..., where, :], x[..., where], _cut(states, where))
             for where in self._pieces(known)
         ]
-        found = torch.where(counted(x, self.end), torch.cat(pieces, -1), 0.0)
+        part = counted(x, self.end)
+        if self.prompt is not None:
+            part = part & (torch.arange(x.shape[-1], device=x.device) > 0)
+        found = torch.where(part, torch.cat(pieces, -1), 0.0)
         return F.pad(found, (0, places - found.shape[-1]))
 
     def next_logits(self, value: Tensor) -> Tensor:
@@ -180,13 +187,12 @@ class Sequences(Distribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Sequences":
         """The same law with its batch broadcast to `batch_shape`."""
-        z = self.z.expand(*batch_shape, self.z.shape[-1])
-        return Sequences(self.reader, z, self.length, self.end, self.grammar, self.shaping)
+        return self._like(z=self.z.expand(*batch_shape, self.z.shape[-1]))
 
     def tempered(self, temperature: float) -> "Sequences":
         """The law with its logits divided by a temperature."""
-        shaping = self.shaping._replace(temperature=self.shaping.temperature * temperature)
-        return Sequences(self.reader, self.z, self.length, self.end, self.grammar, shaping)
+        now = self.shaping.temperature * temperature
+        return self._like(shaping=self.shaping._replace(temperature=now))
 
     def nucleus(self, top_p: float) -> "Sequences":
         """The law of the likeliest symbols at each place, which together have the mass `top_p`.
@@ -196,8 +202,15 @@ class Sequences(Distribution):
         """
         if not 0.0 < top_p <= 1.0:
             raise OptionError(f"top_p must be above 0 and at most 1, got {top_p!r}")
-        shaping = self.shaping._replace(top_p=top_p)
-        return Sequences(self.reader, self.z, self.length, self.end, self.grammar, shaping)
+        return self._like(shaping=self.shaping._replace(top_p=top_p))
+
+    def prompted(self, symbol: int) -> "Sequences":
+        """The law given another symbol at the first place, which must be given."""
+        return self._like(prompt=symbol)
+
+    def _like(self, **changed: Any) -> "Sequences":
+        names = ("reader", "z", "length", "end", "grammar", "shaping", "prompt")
+        return Sequences(**({name: getattr(self, name) for name in names} | changed))
 
     def _pieces(self, known: Tensor) -> list[slice]:
         """Places that are looked at together: all, but for the memory of what needs no gradient."""
@@ -231,6 +244,8 @@ class Sequences(Distribution):
         """Sequences `[N, T]`, place after place."""
         memory, before = self.reader.begin(z), None
         count, device = len(z), z.device
+        if self.prompt is not None and given is None:
+            given = torch.full((count, 1), self.prompt, device=device)
         state = torch.zeros(count, dtype=torch.int64, device=device)
         over = torch.zeros(count, dtype=torch.bool, device=device)
         fill = 0 if self.end is None else self.end

@@ -35,6 +35,8 @@ class SequenceDecoder(nn.Module):
         end: The symbol that ends a sequence, or None if all have T symbols.
         grammar: What may come next, or None for anything.
         block: How many items are looked at at once outside of training.
+        prompt: The symbol at the first place where nobody says another, if that place is given and
+            not modelled (a label, say); None if all are modelled.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class SequenceDecoder(nn.Module):
         end: int | None = None,
         grammar: Grammar | None = None,
         block: int = 64,
+        prompt: int | None = None,
     ) -> None:
         super().__init__()
         self.net = net
@@ -51,10 +54,13 @@ class SequenceDecoder(nn.Module):
         self.end = end
         self.grammar = grammar
         self.block = block
+        self.prompt = prompt
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z) at codes `[S, B, D]`."""
-        return Sequences(self.net, z, self.length, self.end, self.grammar)  # type: ignore[arg-type]
+        return Sequences(
+            self.net, z, self.length, self.end, self.grammar, prompt=self.prompt  # type: ignore[arg-type]
+        )  # fmt: skip
 
 
 def language_model(model: VAE, x: Tensor) -> Distribution:

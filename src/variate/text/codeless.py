@@ -23,9 +23,9 @@ from variate.objectives import LanguageModel
 from variate.preparation import split
 from variate.progress import watch
 from variate.randomness import isolated
-from variate.text.intake import lengths_of
+from variate.text.intake import source_of
 from variate.text.reading import Texts
-from variate.training import LengthSource, train
+from variate.training import train
 from variate.verbs import device_of
 
 __all__ = ["Codeless", "taught_without_code"]
@@ -61,7 +61,7 @@ def taught_without_code(estimator: Any, texts: Texts | None, x: Tensor) -> Codel
             "it was fitted on: give train=sentences (on the command line: --train FILE)."
         )
     codec = estimator.codec_
-    rows, fits = codec.filled(codec.tokens.encode(texts.items))
+    rows, fits = codec.filled(codec.tokens.encode(texts.items), texts.labels)
     training, validation, _ = split(rows[fits], estimator.seed)
     with isolated(estimator.seed):
         model = estimator._assemble(codec)
@@ -70,7 +70,7 @@ def taught_without_code(estimator: Any, texts: Texts | None, x: Tensor) -> Codel
     events = train(
         model,
         LanguageModel(),
-        LengthSource(training, lengths_of(training, codec.end)),
+        source_of(codec, training),
         validation=validation,
         seed=estimator.seed,
         device=estimator.device,

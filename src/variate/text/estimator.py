@@ -12,7 +12,7 @@ This module does not know files' formats (see `reading`), nor how training works
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +43,7 @@ from variate.text.intake import made_ready
 from variate.text.items import SentenceItems
 from variate.text.network import assembled
 from variate.text.presets import Preset, Sampling
-from variate.text.reading import Texts
+from variate.text.reading import Texts, read
 from variate.text.tokens import BYTES
 from variate.verdict import verdict
 
@@ -60,6 +60,8 @@ class TextVAE(Estimator):
     Args:
         column: Of a table (.csv, .jsonl, .parquet): which column holds the text; None finds the
             only one.
+        label: Of a table: which column holds labels, given which sentences are drawn and rewritten;
+            of a list give them to `fit`.
         vocabulary: How many tokens are learned, 256 bytes among them; None follows the text, up to
             4,096.
         length: The most tokens of a sentence; None is half as many again as the longest has, up to
@@ -111,6 +113,7 @@ class TextVAE(Estimator):
         self,
         *,
         column: str | None = None,
+        label: str | None = None,
         vocabulary: int | None = None,
         length: int | None = None,
         preset: Any = None,
@@ -130,6 +133,7 @@ class TextVAE(Estimator):
         verbose: bool = False,
     ) -> None:
         self.column = column
+        self.label = label
         self.vocabulary = vocabulary
         self.length = length
         self.preset = preset
@@ -174,8 +178,38 @@ class TextVAE(Estimator):
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
         del scratch
-        codec = TextCodec(self.vocabulary, self.length, self.column)
+        codec = TextCodec(self.vocabulary, self.length, self.column, self.label)
         return made_ready(codec, codec.received(X), self.seed)
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        logdir: str | Path | None = None,
+        processes: int | None = None,
+    ) -> Self:
+        """Learn from sentences; see `Estimator.fit` for the rest.
+
+        Args:
+            X: A path, or a list, array or series of str.
+            y: Labels, one for each sentence (None where there is none): the decoder is given them,
+                so that `sample(given=label)` and `relabel` know them.
+            checkpoint: Where to keep a checkpoint; remove it once the model is saved.
+            resume: Continue from the checkpoint if there is one.
+            logdir: A folder for TensorBoard event files.
+            processes: How many processes there must be; None for as many as torchrun started.
+
+        Raises:
+            DataError: The sentences cannot be used, or there are not as many labels.
+        """
+        if y is not None:
+            X = read(X, self.column).labelled(y)
+        return super().fit(
+            X, checkpoint=checkpoint, resume=resume, logdir=logdir, processes=processes
+        )
 
     def _rows(self, X: Any) -> Tensor:
         return self.codec_.encode(X)
@@ -232,7 +266,7 @@ class TextVAE(Estimator):
 
         Args:
             n: How many.
-            given: None; text has no conditions.
+            given: A label that the model was fitted with; None draws without one.
             temperature: 1 samples the model; less makes the code and the words more typical.
             top_p: Only the likeliest tokens that together have this probability are drawn
                 (Holtzman et al. 2020); 1 is all.
@@ -243,18 +277,30 @@ class TextVAE(Estimator):
         """
         check_is_fitted(self)
         above_zero("top_p", top_p)
-        if top_p == 1.0 or given is not None:
-            found: list[str] = super().sample(n, given=given, temperature=temperature, seed=seed)
-            return found
         at_least("n", n, 1)
         above_zero("temperature", temperature)
-        x = verbs.sample(
-            self.model_,
-            n,
-            temperature=temperature,
-            seed=seed,
-            narrow=lambda law: _sequences(law).nucleus(top_p),
-        )
+        symbol = self.codec_.unlabelled if given is None else self.codec_.symbol_of(given)
+
+        def narrow(law: Distribution) -> Distribution:
+            return _prompted(law, symbol).nucleus(top_p)
+
+        x = verbs.sample(self.model_, n, temperature=temperature, seed=seed, narrow=narrow)
+        return self.codec_.decode(x)
+
+    def relabel(self, X: Any, label: Any) -> list[str]:
+        """Sentences decoded again from their codes, as if they had another label.
+
+        Args:
+            X: The sentences.
+            label: One that the model was fitted with.
+
+        Raises:
+            OptionError: There is no such label.
+        """
+        check_is_fitted(self)
+        symbol = self.codec_.symbol_of(label)
+        codes = verbs.encode(self.model_, self._rows(X))[0]
+        x = verbs.decode(self.model_, codes, lambda law: _prompted(law, symbol).mode)
         return self.codec_.decode(x)
 
     def evaluate(
@@ -332,6 +378,6 @@ class TextVAE(Estimator):
         return found
 
 
-def _sequences(law: Distribution) -> Sequences:
+def _prompted(law: Distribution, symbol: int | None) -> Sequences:
     assert isinstance(law, Sequences)
-    return law
+    return law if symbol is None else law.prompted(symbol)

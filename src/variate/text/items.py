@@ -55,7 +55,8 @@ def strangest(estimator: Any, x: Tensor) -> list[str]:
     beyond = told.surprise - told.expected
     lines = []
     for row, nats, part in zip(x, beyond, told.part, strict=True):
-        spelled = estimator.codec_.spelled(row)
+        spelled, front = estimator.codec_.spelled(row), estimator.codec_.front
+        nats, part = nats[front:], part[front:]
         words = _words(spelled, nats[: len(spelled)].tolist())
         if int(part.sum()) > len(spelled):
             words.append(("the end here", float(nats[len(spelled)])))

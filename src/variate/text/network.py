@@ -36,6 +36,6 @@ def assembled(
         codec.size, reader.embedding, reader.hidden, end=codec.end, dropout=reader.dropout
     )
     net = reader.build(codec.size, latent, codec.length, word_dropout)
-    grammar = Grammar(codec.tokens.moves())
-    decoder = SequenceDecoder(net, codec.length, codec.end, grammar)
+    grammar = Grammar(codec.tokens.moves(len(codec.labels) + 1 if codec.labels else 0))
+    decoder = SequenceDecoder(net, codec.length, codec.end, grammar, prompt=codec.unlabelled)
     return VAE(nn.Sequential(encoder, posterior), decoder, prior)

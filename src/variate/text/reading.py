@@ -14,7 +14,7 @@ This module does not know any token.
 
 import gzip
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,14 @@ class Texts:
         origin: What they were read from, for messages; "" for what was in memory.
         places: Where each was: a line or row number, counted as its source counts.
         notes: What is to be remembered: `empty_lines` and `files`, where there were any.
+        labels: What each is labelled with, as text; () where nothing is.
     """
 
     items: Sequence[str]
     origin: str = ""
     places: Sequence[str] = ()
     notes: dict[str, Any] = field(default_factory=dict)
+    labels: Sequence[str | None] = ()
 
     def place(self, number: int) -> str:
         """Where an item was, in words."""
@@ -54,7 +56,23 @@ class Texts:
     def part(self, numbers: Sequence[int]) -> "Texts":
         """Some of the sentences."""
         places = [self.places[n] for n in numbers] if self.places else ()
-        return Texts([self.items[n] for n in numbers], self.origin, places)
+        labels = [self.labels[n] for n in numbers] if self.labels else ()
+        return Texts([self.items[n] for n in numbers], self.origin, places, labels=labels)
+
+    def labelled(self, labels: Any) -> "Texts":
+        """The same sentences with a label each; None is no label.
+
+        Raises:
+            DataError: There are not as many labels as sentences.
+        """
+        given = list(labels)
+        if len(given) != len(self.items):
+            raise DataError(
+                f"there are {len(given):,} labels for {len(self.items):,} sentences; give one for "
+                "each (None where it is not known)."
+            )
+        names = [None if label is None else str(label) for label in given]
+        return replace(self, labels=names)
 
 
 def is_text(data: Any) -> bool:
@@ -77,12 +95,13 @@ def is_text(data: Any) -> bool:
     return False
 
 
-def read(raw: Any, column: str | None = None) -> Texts:
+def read(raw: Any, column: str | None = None, label: str | None = None) -> Texts:
     """Sentences from raw data.
 
     Args:
         raw: A path, or a list, array or series of str.
         column: Of a table: which one holds the text.
+        label: Of a table: which one holds labels, if it is there.
 
     Raises:
         DataError: There are none, or they cannot be read; the message says where and why.
@@ -90,7 +109,7 @@ def read(raw: Any, column: str | None = None) -> Texts:
     if isinstance(raw, Texts):
         return raw
     if isinstance(raw, str | Path):
-        return _from_path(Path(raw), column)
+        return _from_path(Path(raw), column, label)
     items = list(raw)
     for number, item in enumerate(items):
         if not isinstance(item, str):
@@ -101,7 +120,7 @@ def read(raw: Any, column: str | None = None) -> Texts:
     return _checked(Texts(items))
 
 
-def _from_path(path: Path, column: str | None) -> Texts:
+def _from_path(path: Path, column: str | None, label: str | None) -> Texts:
     if not path.exists():
         raise DataError(
             f"{str(path)!r:.120} does not exist. A path is wanted here; sentences go in a list."
@@ -117,7 +136,7 @@ def _from_path(path: Path, column: str | None) -> Texts:
             f"{path}: the ending does not say how the text is written; variate reads "
             f"{', '.join(SUFFIXES)} (a line an item), {', '.join(files.SUFFIXES)} (a column)."
         )
-    return _checked(_from_table(path, column))
+    return _checked(_from_table(path, column, label))
 
 
 def _from_folder(folder: Path) -> Texts:
@@ -177,9 +196,9 @@ def _where(content: bytes, place: int) -> str:
     return f"line {line}, byte {place - begin}"
 
 
-def _from_table(path: Path, column: str | None) -> Texts:
+def _from_table(path: Path, column: str | None, label: str | None) -> Texts:
     table = files.read_untyped(path)
-    columns = _text_columns(table)
+    columns = [name for name in _text_columns(table) if name != label]
     if column is None and len(columns) == 1:
         column = columns[0]
     if column is None or column not in table.column_names:
@@ -194,6 +213,7 @@ def _from_table(path: Path, column: str | None) -> Texts:
         )
     items: list[str] = []
     places: list[str] = []
+    kept: list[int] = []
     empty = 0
     for number, value in enumerate(table.column(column).to_pylist(), start=1):
         if value is None or (isinstance(value, str) and not value.strip()):
@@ -206,7 +226,12 @@ def _from_table(path: Path, column: str | None) -> Texts:
             )
         items.append(value)
         places.append(f"row {number}")
-    return Texts(items, str(path), places, {"empty_lines": empty} if empty else {})
+        kept.append(number - 1)
+    found = Texts(items, str(path), places, {"empty_lines": empty} if empty else {})
+    if label is None or label not in table.column_names:
+        return found
+    labels = table.column(label).to_pylist()
+    return found.labelled([labels[i] for i in kept])
 
 
 def _text_columns(table: Any) -> list[str]:

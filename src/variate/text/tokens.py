@@ -98,8 +98,16 @@ class Tokens:
         """The text of tokens; U+FFFD where they are no UTF-8."""
         return b"".join(self.strings[i] for i in ids).decode("utf-8", errors="replace")
 
-    def moves(self) -> NDArray[np.int64]:
-        """The grammar of UTF-8 over the tokens and the end, `[8, K + 1]`; see `Grammar`."""
+    def moves(self, labels: int = 0) -> NDArray[np.int64]:
+        """The grammar of UTF-8 over the tokens and the end; see `Grammar`.
+
+        Args:
+            labels: How many more symbols there are behind the end, of which each sentence begins
+                with one, and which are nowhere else.
+
+        Returns:
+            `[8, K + 1]`; with labels `[9, K + 1 + labels]`, the first state before the label.
+        """
         table = np.full((len(UTF8), BYTES), NO)
         for state, ranges in enumerate(UTF8):
             for first, last, following in ranges:
@@ -111,7 +119,12 @@ class Tokens:
             between = found[:, a]
             found[:, number] = np.where(between < 0, NO, found[between, b])
         found[OK, self.size] = OK
-        return found
+        if not labels:
+            return found
+        wider = np.full((len(UTF8) + 1, self.size + 1 + labels), NO)
+        wider[1:, : self.size + 1] = np.where(found < 0, NO, found + 1)
+        wider[0, self.size + 1 :] = 1
+        return wider
 
     @cached_property
     def _tokenizer(self) -> Any:

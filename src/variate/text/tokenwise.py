@@ -32,7 +32,7 @@ class Tokenwise(NamedTuple):
         surprise: s, nats, `[N, T]`.
         expected: e, nats, `[N, T]`.
         right: Whether it is the likeliest, `[N, T]`.
-        part: Which places are part of a sentence, its end among them, `[N, T]`.
+        part: Which places are modelled: those of a sentence and its end, `[N, T]`.
     """
 
     surprise: Tensor
@@ -58,6 +58,8 @@ def _block(model: VAE, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
     law = model.decoder(z[None])
     assert isinstance(law, Sequences)
     part = counted(x, law.end)
+    if law.prompt is not None:
+        part[:, 0] = False
     used = x[:, : max(1, int(part.any(0).sum()))].long()
     log_p = law.next_logits(used)[0]
     surprise = -log_p.gather(-1, used[..., None])[..., 0]
