@@ -123,6 +123,8 @@ def test_no_weights_are_kept_from_before_z_is_open():
     last = spend(model, objective, x[:40], validation=x[40:], epochs=120, batch_size=20,
                  learning_rate=2e-2, validate_every=10)  # fmt: skip
     assert last.best_step > 120
+    one = spend(model_of(), objective, x[:40], validation=x[40:], epochs=1, batch_size=40)
+    assert one.best_step == one.step == 1
 
 
 def test_half_precision_reaches_the_reading():

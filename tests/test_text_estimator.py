@@ -127,7 +127,7 @@ def test_labels_must_fit(tmp_path):
     with pytest.raises(DataError, match="there are 3 labels for 50 sentences"):
         TextVAE(epochs=1).fit(TEXT[:50], ["a", "b", "c"])
     path = tmp_path / "a.csv"
-    rows = [f'"{s}",{len(s) > 25}' for s in TEXT[:60]]
+    rows = [f'"{s}",{len(s) > 32}' for s in TEXT[:60]]
     path.write_text("\n".join(["said,long", *rows]))
     made = TextVAE(**SMALL, label="long", epochs=1).fit(path)
     assert made.codec_.labels == ["False", "True"]

@@ -15,8 +15,8 @@ BELONGS = {
     "components": ("table",), "privacy": ("table",), "hidden": ("table", "series"),
     "width": ("table", "image"), "time": ("series",), "series": ("series",),
     "channels": ("series",), "window": ("series",), "size": ("image",), "levels": ("image",),
-    "binarize": ("image",), "depth": ("image",), "column": ("text",), "label": ("text",), "preset": ("text",),
-    "vocabulary": ("text",), "length": ("text",),
+    "binarize": ("image",), "depth": ("image",), "column": ("text",), "label": ("text",),
+    "preset": ("text",), "vocabulary": ("text",), "length": ("text",),
 }  # fmt: skip
 SAID = {"columns": "column", "channels": "channel", "privacy": "epsilon"}
 

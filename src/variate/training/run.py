@@ -179,6 +179,8 @@ class Run:
         last = terms.get("beta")
         if not self.step or self.beta is None or not isinstance(last, float):
             return True
+        if self.progress >= 1.0:
+            return True  # the last chance: a run may be of one step
         return float(self.beta) > 0.0 or last == 0.0
 
     def stalled(self) -> bool:
