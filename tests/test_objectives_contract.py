@@ -43,6 +43,7 @@ OBJECTIVES: dict[str, Callable[[], nn.Module]] = {
     "mmd": lambda: objectives.MMD(10.0, beta=0.5),
     "balanced": lambda: objectives.BalancedKL(),
     "critic": lambda: objectives.Critic(1, 2, width=4),
+    "opening": lambda: objectives.Opening(objectives.GroupFreeBits(0.5), share=0.1),
 }
 PICTURE = (1, 4, 6)  # of objectives that are for pictures alone
 BASE_TERMS = {"elbo", "log_likelihood", "kl", "beta"}
@@ -61,6 +62,7 @@ MORE_TERMS = {
     "mmd": {"mmd"},
     "balanced": {"kl_balanced"},
     "critic": {"adversarial", "critic_weight", "critic"},
+    "opening": {"kl_floored"},
 }
 DRAWN_KL = {"iwae", "dreg", "stl"}  # their KL is log q - log p of the draws, in one number
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from variate._version import __version__
 
 if TYPE_CHECKING:
-    from variate import errors, evaluation, objectives, privacy
+    from variate import errors, evaluation, objectives, privacy, text
     from variate.anomaly import AnomalyDetector
     from variate.evaluation.decisions import Risk
     from variate.image import ImageVAE
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         pixels,
         posteriors,
         priors,
+        readers,
     )
     from variate.privacy import Privacy
     from variate.records import Alarms, Encoding, Evaluation
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         pool,
         propose_constraints,
     )
+    from variate.text import TextVAE
     from variate.training import train
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "SeriesVAE",
     "TableImputer",
     "TableVAE",
+    "TextVAE",
     "__version__",
     "augmentation_gain",
     "balance",
@@ -82,6 +85,8 @@ __all__ = [
     "priors",
     "privacy",
     "propose_constraints",
+    "readers",
+    "text",
     "train",
 ]
 
@@ -101,6 +106,7 @@ _HOMES = {
     "Risk": "variate.evaluation",
     "SeriesVAE": "variate.series",
     "TableVAE": "variate.table",
+    "TextVAE": "variate.text",
     "VAE": "variate.models",
     "augmentation_gain": "variate.table",
     "balance": "variate.table",
@@ -123,6 +129,8 @@ _ROOMS = {
     "constraints": "variate.table.constraints",
     "priors": "variate.models.priors",
     "privacy": "variate.privacy",
+    "readers": "variate.models.readers",
+    "text": "variate.text",
 }
 
 

@@ -12,6 +12,7 @@ from variate.errors import DataError, ModelFileError, OptionError
 from variate.image.files import SUFFIXES
 from variate.image.recognition import are_pictures
 from variate.table import files
+from variate.text import reading as texts
 
 __all__ = ["KINDS", "estimator_class", "fit", "kind_of", "load"]
 
@@ -19,6 +20,7 @@ KINDS = {
     "table": ("variate.table", "TableVAE"),
     "series": ("variate.series", "SeriesVAE"),
     "image": ("variate.image", "ImageVAE"),
+    "text": ("variate.text", "TextVAE"),
 }
 COMPOSED = {"related": ("variate.table", "RelatedTables")}  # of several models, in one file
 DETECTORS = {"anomaly": ("variate.anomaly", "AnomalyDetector")}  # that detect, and nothing else
@@ -29,10 +31,11 @@ def fit(data: Any, *, kind: str | None = None, **arguments: Any) -> Any:
 
     Args:
         data: A frame (pandas, polars, pyarrow), an array `[N, C]` (a table) or `[N, H, W]` and
-            `[N, H, W, C]` (pictures), or the path of a table or of pictures.
-        kind: "table", "image", "series" or "anomaly"; None finds out whether it is a table or
-            pictures (the others are never guessed: say so).
-        **arguments: The constructor's, such as `minutes=3` (see `TableVAE`, `ImageVAE`,
+            `[N, H, W, C]` (pictures), a list of str (text), or the path of a table, of pictures or
+            of text.
+        kind: "table", "image", "text", "series" or "anomaly"; None finds out whether it is a table,
+            pictures or text (the others are never guessed: say so).
+        **arguments: The constructor's, such as `minutes=3` (see `TableVAE`, `ImageVAE`, `TextVAE`,
             `SeriesVAE` and `AnomalyDetector`).
 
     Returns:
@@ -99,7 +102,7 @@ def _class_at(place: tuple[str, str]) -> Any:
 
 
 def kind_of(data: Any) -> str:
-    """The kind of data: "image" if it looks like pictures, else "table"; a series is never guessed.
+    """The kind of data: "image" or "text" if it looks so, else "table"; no series is guessed.
 
     Raises:
         DataError: A path whose ending says nothing, or that is not there.
@@ -108,19 +111,21 @@ def kind_of(data: Any) -> str:
         raise DataError(f"{data} does not exist.")
     if are_pictures(data):
         return "image"
+    if texts.is_text(data):
+        return "text"
     if not isinstance(data, str | Path):
         return "table"
     path = Path(data)
     if files.suffix_of(path) is not None or (path.is_dir() and any(path.glob("**/*.parquet"))):
         return "table"
     if path.is_dir():
-        holds = "neither pictures nor .parquet files" if any(path.iterdir()) else "nothing"
+        holds = "neither pictures nor .txt nor .parquet files" if any(path.iterdir()) else "nothing"
         raise DataError(
             f"there is {holds} in the folder {path}; pictures end in {', '.join(SUFFIXES)}."
         )
     raise DataError(
         f"{path}: this does not say what kind of data it is. Tables end in "
         f"{', '.join(files.SUFFIXES)}; pictures are a folder of them, or an .npy or .npz file "
-        "with an array of three or four axes. A series is never guessed: say kind='series' "
-        "(--kind series)."
+        "with an array of three or four axes; text ends in {', '.join(texts.SUFFIXES)}. Neither "
+        "series nor a column of text is guessed: say kind='series' or kind='text' (--kind)."
     )

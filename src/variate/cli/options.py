@@ -9,13 +9,15 @@ from variate.errors import OptionError
 
 __all__ = ["options_of"]
 
-KINDS = {"table": "tables", "series": "series", "image": "pictures"}
+KINDS = {"table": "tables", "series": "series", "image": "pictures", "text": "text"}
 BELONGS = {
     "columns": ("table",), "constraints": ("table",), "condition_on": ("table",),
     "components": ("table",), "privacy": ("table",), "hidden": ("table", "series"),
     "width": ("table", "image"), "time": ("series",), "series": ("series",),
     "channels": ("series",), "window": ("series",), "size": ("image",), "levels": ("image",),
     "binarize": ("image",), "depth": ("image",), "likelihood": ("image",),
+    "column": ("text",), "label": ("text",),
+    "preset": ("text",), "vocabulary": ("text",), "length": ("text",),
 }  # fmt: skip
 SAID = {"columns": "column", "channels": "channel", "privacy": "epsilon"}
 

@@ -81,7 +81,8 @@ def evaluate(
     fitted.verbose = without_z  # the second training is worth a bar
     of_tables = {"train": train, "target": target, "without_z": without_z or None}
     asked: dict[str, Any] = {name: value for name, value in of_tables.items() if value is not None}
-    strange = [name for name in asked if fitted.kind != "image" or name != "train"]
+    common = {"image": {"train"}, "text": {"train", "without_z"}}.get(fitted.kind, set())
+    strange = [name for name in asked if name not in common]
     if strange:
         expect_kind(fitted, "table", "--" + strange[0].replace("_", "-"))
     items: Any = data
@@ -111,7 +112,9 @@ def _of_pictures(
 
 @app.command
 def demo(
-    kind: Annotated[Literal["table", "image"], Parameter(help="The kind of data.")] = "table",
+    kind: Annotated[
+        Literal["table", "image", "text"], Parameter(help="The kind of data.")
+    ] = "table",
     /,
     *,
     out: Annotated[Path, Parameter(help="The folder for what it makes.")] = Path("demo"),

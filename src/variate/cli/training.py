@@ -18,6 +18,7 @@ from variate.cli.detectors import detector_options, fit_detector
 from variate.cli.objects import given_objects
 from variate.cli.options import options_of
 from variate.cli.pairs import expect_pair, fit_pair
+from variate.cli.sentences import preset_of
 from variate.console import expect_writable, report, say
 from variate.errors import OptionError
 
@@ -29,7 +30,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     data: Data,
     /,
     *,
-    kind: Annotated[str | None, Parameter(help="table, series or anomaly; None: a table.")] = None,
+    kind: Annotated[str | None, Parameter(help="table, image, text, series or anomaly.")] = None,
     out: Annotated[Path | None, Parameter(help="The model file; None: named after DATA.")] = None,
     minutes: Annotated[float | None, Parameter(help="The budget in minutes.")] = None,
     epochs: Annotated[int | None, Parameter(help="The budget in passes over the rows.")] = None,
@@ -38,7 +39,10 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     ] = False,
     column: Annotated[
         list[str] | None,
-        Parameter(help="NAME=KIND: override a column's kind (see `variate info`); repeatable."),
+        Parameter(
+            help="NAME=KIND: override a column's kind (see `variate info`); repeatable. Of text in "
+            "a table: NAME, the column that holds it."
+        ),
     ] = None,
     constraints: Annotated[
         Path | None,
@@ -99,6 +103,18 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     objective: Annotated[
         str | None, Parameter(help="What is maximised, as in Python: 'TotalCorrelation(6.0)'.")
     ] = None,
+    label: Annotated[
+        str | None, Parameter(help="Of text in a table: the column of labels to draw it given.")
+    ] = None,
+    preset: Annotated[
+        str | None, Parameter(help="Of text: sampling (new sentences) or fidelity (near-copies).")
+    ] = None,
+    vocabulary: Annotated[
+        int | None, Parameter(help="Of text: tokens, 256 at the least; None: from the text.")
+    ] = None,
+    length: Annotated[
+        int | None, Parameter(help="Of text: the most tokens of a sentence; None: the longest.")
+    ] = None,
     level: Annotated[
         float | None,
         Parameter(help="Of --kind anomaly: normal rows that `predict` takes for outliers (0.05)."),
@@ -152,7 +168,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
 
     expect_writable(out)
     chosen: dict[str, Any] = {
-        "columns": _pairs(column), "constraints": () if constraints is None else read(constraints),
+        "columns": None if kind == "text" else _pairs(column),
+        "constraints": () if constraints is None else read(constraints),
         "condition_on": condition_on, "latent": latent, "hidden": hidden, "width": width,
         "components": components, "beta": beta, "epochs": epochs, "minutes": minutes,
         "batch_size": batch_size, "seed": seed, "device": device,
@@ -169,7 +186,9 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     kind = kind or kind_of(data)
     chosen |= {
         "time": time, "series": series, "channels": channel, "window": window, "size": size,
-        "levels": levels, "binarize": binarize, "depth": depth,
+        "levels": levels, "binarize": binarize, "depth": depth, "preset": preset_of(preset),
+        "vocabulary": vocabulary, "length": length, "label": label,
+        "column": column[0] if kind == "text" and column else None,
     }  # fmt: skip
     other = {
         "resume": resume, "processes": processes, "tensorboard": tensorboard, "epsilon": epsilon,

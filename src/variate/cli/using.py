@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, item_of, load
 from variate.cli.pairs import sample_pair
 from variate.cli.pictures import deliver_pictures, named
+from variate.cli.sentences import deliver_sentences, label_of
 from variate.console import deliver, expect_writable
 from variate.errors import OptionError
 
@@ -26,7 +27,10 @@ def sample(
     n: Annotated[int | None, Parameter(name=("-n", "--n"), help="How many; None: 10.")] = None,
     given: Annotated[
         list[str] | None,
-        Parameter(help="COLUMN=VALUE, COLUMN=A|B or COLUMN=LOW..HIGH: a condition; repeatable."),
+        Parameter(
+            help="COLUMN=VALUE, COLUMN=A|B or COLUMN=LOW..HIGH: a condition; repeatable. Of text: "
+            "a label."
+        ),
     ] = None,
     rows: Annotated[
         Path | None,
@@ -35,6 +39,10 @@ def sample(
         ),
     ] = None,
     temperature: Annotated[float, Parameter(help="Below 1: more typical items.")] = 1.0,
+    top_p: Annotated[
+        float | None,
+        Parameter(help="Of text: only the likeliest tokens that together have this probability."),
+    ] = None,
     children: Annotated[
         Path | None, Parameter(help="Of two related tables: where to write the second one.")
     ] = None,
@@ -61,10 +69,19 @@ def sample(
         return
     if children is not None:
         raise OptionError(f"{model} holds one table; leave out --children.")
-    if rows is not None or given:
+    if rows is not None or (given and fitted.kind != "text"):
         expect_kind(fitted, "table", "--rows" if rows is not None else "--given")
     if rows is not None:
         deliver(fitted.complete(rows, seed=seed), out, json=json)
+        return
+    if top_p is not None:
+        expect_kind(fitted, "text", "--top-p")
+    if fitted.kind == "text":
+        narrow = 1.0 if top_p is None else top_p
+        sentences = fitted.sample(
+            n, given=label_of(given), temperature=temperature, top_p=narrow, seed=seed
+        )
+        deliver_sentences(sentences, out, json=json)
         return
     conditions = fitted.conditions(given) if given else None
     drawn = fitted.sample(n, given=conditions, temperature=temperature, seed=seed)
@@ -117,6 +134,11 @@ def reconstruct(model: Model, data: Data, /, *, out: Out = None, json: Json = Fa
         first = fitted.codec_.decode(fitted.codec_.levelled(pictures.x))
         deliver_pictures(fitted, fitted.reconstruct(pictures), out, above=first, json=json)
         return
+    if fitted.kind == "text":
+        texts = fitted.codec_.received(data)
+        beside = {"sentence": list(texts.items)}
+        deliver_sentences(fitted.reconstruct(texts), out, beside=beside, json=json)
+        return
     deliver(fitted.reconstruct(data), out, json=json)
 
 
@@ -159,7 +181,7 @@ def score(
 
     expect_writable(out)
     fitted = load(model)
-    if fitted.kind in ("series", "image"):
+    if fitted.kind in ("series", "image", "text"):
         deliver(fitted.score_table(data, draws=draws), out, json=json)
         return
     table = files.read(data)
@@ -197,6 +219,9 @@ def vary(
     if fitted.kind == "image":
         deliver_pictures(fitted, varied, out, columns=n, json=json)
         return
+    if fitted.kind == "text":
+        deliver_sentences(varied, out, json=json)
+        return
     deliver(varied, out, json=json)
 
 
@@ -229,5 +254,8 @@ def interpolate(
         way = fitted.interpolate(*ends, steps=steps)
     if fitted.kind == "image":
         deliver_pictures(fitted, way, out, columns=steps, animate=animate, json=json)
+        return
+    if fitted.kind == "text":
+        deliver_sentences(way, out, json=json)
         return
     deliver(way, out, json=json)

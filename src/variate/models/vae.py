@@ -37,8 +37,17 @@ class VAE(nn.Module):
         self.decoder = decoder
         self.prior = prior
 
-    def forward(self, x: Tensor, samples: int = 1) -> Inference:
-        """Infer z from x with `samples` posterior draws, and the likelihood that they imply."""
+    def forward(self, x: Tensor, samples: int = 1, z: Tensor | None = None) -> Inference:
+        """Infer z from x with `samples` posterior draws, and the likelihood that they imply.
+
+        Args:
+            x: The items, `[B, *event]`.
+            samples: S, the draws.
+            z: Codes `[S, B, *latent]` to be taken as they are; nothing is inferred then, and there
+                are no latents.
+        """
+        if z is not None:
+            return Inference((), self.decoder(z))
         posterior: Distribution = self.encoder(x)
         z = rsample(posterior, samples)
         penalty = posterior.penalty if isinstance(posterior, CodePoint) else None

@@ -11,6 +11,7 @@ from variate.objectives.elbo import (
     Reconstruction,
 )
 from variate.objectives.importance import IWAE, DReG, StickTheLanding
+from variate.objectives.opening import LanguageModel, Opening
 from variate.objectives.penalties import (
     DIP,
     MMD,
@@ -40,8 +41,10 @@ __all__ = [
     "Fade",
     "FreeBits",
     "GroupFreeBits",
+    "LanguageModel",
     "MeanCovariance",
     "MinibatchWeighted",
+    "Opening",
     "Reconstruction",
     "StickTheLanding",
     "Stratified",

@@ -145,7 +145,8 @@ class Run:
         with self.average.in_place():
             figure, terms, bad_part = self.held_out.measure()
             warm = self.processes.agree(float(self._warm(terms)))  # β may differ a little
-            better = self.best.consider(self.step, figure, terms, counts=warm > 0)
+            opened = self.processes.agree(float(self._opened(terms)))
+            better = opened > 0 and self.best.consider(self.step, figure, terms, counts=warm > 0)
             if bad_part is not None and self.processes.rank == 0:
                 self.inspector.warn_of_part(self.held_out, bad_part, self.step)
         seconds = self.clock.seconds()
@@ -172,6 +173,18 @@ class Run:
         if self.beta is None or not isinstance(last, float):
             return True
         return math.isclose(float(self.beta), last, rel_tol=1e-3, abs_tol=1e-6)
+
+    def _opened(self, terms: dict[str, float | list[float]]) -> bool:
+        """Whether the codes had any weight yet, if they are to have some: else no weights are kept.
+
+        An encoder that nothing was asked of is worth nothing, however good the figure may be.
+        """
+        last = terms.get("beta")
+        if not self.step or self.beta is None or not isinstance(last, float):
+            return True
+        if self.progress >= 1.0:
+            return True  # the last chance: a run may be of one step
+        return float(self.beta) > 0.0 or last == 0.0
 
     def stalled(self) -> bool:
         """Whether the patience is at its end."""

@@ -1,0 +1,149 @@
+"""Sentences made ready for training: tokens, and three sets that share no sentence.
+
+What is written twice is one sentence here: it goes into one of the three sets as often as it was
+written, and so no figure is of a sentence that training saw. Sentences beyond the model's length
+are left out, and counted.
+
+This module does not know any network.
+"""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from variate.errors import DataError, DataWarning
+from variate.preparation import Prepared, split
+from variate.text.codec import TextCodec
+from variate.text.reading import Texts
+from variate.training import AugmentedSource, LengthSource, Source
+
+__all__ = ["lengths_of", "made_ready", "source_of"]
+
+EXAMPLE = 20_000  # sentences that a learned prior starts from, or is fitted to
+UNLABELLED = 0.15  # of labelled sentences that are shown without their label
+SPARED = 500  # sentences, at the most, of each set apart: each is scored with 64 draws of its code
+
+
+def made_ready(codec: TextCodec, texts: Texts, seed: int) -> Prepared:
+    """A codec that has learned from sentences, and these split.
+
+    Args:
+        codec: Not fitted yet.
+        texts: The sentences.
+        seed: Of the split.
+
+    Raises:
+        DataError: There are fewer than two different sentences, or all are too long.
+    """
+    numbers: dict[str, int] = {}
+    of = torch.tensor([numbers.setdefault(item, len(numbers)) for item in texts.items])
+    distinct = list(numbers)
+    _expect_several(texts, len(distinct))
+    parts = _modest(split(torch.arange(len(distinct)), seed))
+    assert parts[0] is not None
+    seen = [distinct[i] for i in parts[0].tolist()]
+    codec.learn(Texts(seen, labels=texts.labels), distinct)
+    x, fits = codec.filled(codec.tokens.encode(texts.items), texts.labels)
+    _mention_long(texts, codec, fits)
+    sets = [None if part is None else _rows_of(part, of, fits) for part in parts]
+    training = sets[0]
+    assert training is not None
+    if not len(training):
+        raise DataError(
+            f"all sentences have more than length={codec.most} tokens; ask for a longer length, "
+            "or split them into shorter ones."
+        )
+    rows = x[training]
+    validation, held_out = (None if s is None or not len(s) else x[s] for s in sets[1:])
+    long = int((~fits).sum())
+    repeated = len(of) - len(distinct)
+    places = float(lengths_of(rows, codec.end).float().mean())
+    notes: dict[str, Any] = {
+        "sentences": len(of), "vocabulary": codec.tokens.size, "length": codec.most,
+        "tokens_per_sentence": round(places - 1 - codec.front, 2),
+        **({"labels": codec.labels} if codec.labels else {}),
+        **texts.notes,
+    }  # fmt: skip
+    notes |= {"too_long": long} if long else {}
+    notes |= {"duplicates": repeated} if repeated else {}
+    return Prepared(
+        codec=codec,
+        training=source_of(codec, rows),
+        example=rows[torch.randperm(len(rows), generator=_seeded(seed))[:EXAMPLE]],
+        validation=validation,
+        held_out=held_out,
+        notes=notes,
+    )
+
+
+def source_of(codec: TextCodec, rows: Tensor) -> Source:
+    """Batches of sentences `[N, T]` that are about equally long; labels are left out at times.
+
+    So the model knows what to make of a sentence without one.
+    """
+    source = LengthSource(rows, lengths_of(rows, codec.end))
+    if not codec.labels:
+        return source
+    none = codec.end + 1
+
+    def change(x: Tensor, generator: torch.Generator) -> Tensor:
+        hidden = torch.rand(len(x), generator=generator, device=x.device) < UNLABELLED
+        first = torch.where(hidden, none, x[:, 0])
+        return torch.cat([first[:, None], x[:, 1:]], 1)
+
+    return AugmentedSource(source, change)
+
+
+def _modest(parts: tuple[Tensor, Tensor | None, Tensor | None]) -> tuple[Tensor | None, ...]:
+    """The three sets with no more set apart than can be measured in short time."""
+    training, *others = parts
+    kept = [None if part is None else part[:SPARED] for part in others]
+    back = [part[SPARED:] for part in others if part is not None]
+    return torch.cat([training, *back]).sort().values, *kept
+
+
+def _rows_of(part: Tensor, of: Tensor, fits: Tensor) -> Tensor:
+    """The rows of some distinct sentences, each as often as it was written, without long ones."""
+    belongs = torch.zeros(int(of.max()) + 1, dtype=torch.bool)
+    belongs[part] = True
+    return (belongs[of] & fits).nonzero().flatten()
+
+
+def lengths_of(x: Tensor, end: int) -> Tensor:
+    """Tokens of sentences `[N, T]`, the end included."""
+    return (x != end).sum(1) + 1
+
+
+def _seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _expect_several(texts: Texts, distinct: int) -> None:
+    if distinct >= 2:
+        return
+    origin = texts.origin or "the list"
+    found = (
+        "there is one sentence"
+        if len(texts.items) == 1
+        else (f"all {len(texts.items):,} sentences are the same")
+    )
+    raise DataError(
+        f"{origin}: {found}, and a model is fitted to many: hundreds at the least, tens of "
+        "thousands to draw new ones that are worth reading."
+    )
+
+
+def _mention_long(texts: Texts, codec: TextCodec, fits: Tensor) -> None:
+    long = (~fits).nonzero().flatten().tolist()
+    if not long:
+        return
+    share = len(long) / len(fits)
+    warnings.warn(
+        f"{len(long):,} of {len(fits):,} sentences ({share:.1%}) have more than {codec.most} "
+        f"tokens and are left out (the first: {texts.place(long[0])}); to have them, ask for a "
+        "longer length, or split them.",
+        DataWarning,
+        stacklevel=6,
+    )
