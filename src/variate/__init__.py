@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from variate import errors, evaluation, objectives, privacy
     from variate.anomaly import AnomalyDetector
     from variate.evaluation.decisions import Risk
-    from variate.image import ImageVAE
+    from variate.image import ImageVAE, networks
     from variate.kinds import fit, load
     from variate.models import (
         VAE,
@@ -75,6 +75,7 @@ __all__ = [
     "image_ladder",
     "likelihoods",
     "load",
+    "networks",
     "objectives",
     "pixels",
     "pool",
@@ -117,6 +118,7 @@ _ROOMS = {
     "evaluation": "variate.evaluation",
     "flows": "variate.models.flows",
     "likelihoods": "variate.models.likelihoods",
+    "networks": "variate.image.networks",
     "objectives": "variate.objectives",
     "pixels": "variate.models.pixels",
     "posteriors": "variate.models.posteriors",

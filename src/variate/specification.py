@@ -40,6 +40,7 @@ PACKAGES = (
     "models.flows",
     "models.likelihoods",
     "models.pixels",
+    "image.networks",
     "privacy",
 )
 

@@ -77,7 +77,7 @@ def codes(model: VAE, x: Tensor, most: int, *, seed: int) -> Tensor:
 @torch.no_grad()
 def decode(model: VAE, z: Tensor, point: Callable[[Distribution], Tensor]) -> Tensor:
     """x `[N, *event]`: the point that stands for p(x|z) at each code of z `[N, D]`."""
-    weight = next(model.decoder.parameters())
+    weight = next(model.parameters())
     points = [
         point(model.decoder(block.to(weight)[None]))[0, :size].cpu()
         for block, size in _blocks(z, block_of(model))

@@ -133,6 +133,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         _launch(processes)
     from variate.kinds import estimator_class, kind_of
     from variate.privacy import privacy_of
+    from variate.settling import checkpoint_of_prior
     from variate.table.constraints import read
     from variate.training import remove_checkpoint
 
@@ -180,7 +181,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     if estimator.facts_["rank"] == 0:  # of a group of processes, the first one writes
         estimator.save(out)
         if checkpoint is not None:
-            remove_checkpoint(checkpoint)  # not before the model is safe
+            for path in (checkpoint, checkpoint_of_prior(checkpoint)):
+                remove_checkpoint(path)  # not before the model is safe
         report({"model": str(out), **estimator.facts_}, json=json)
 
 

@@ -14,7 +14,7 @@ This module does not know files' formats (see `reading`), nor how training works
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -26,22 +26,22 @@ from torch.distributions import Distribution
 
 from variate import verbs
 from variate.codec import Codec
-from variate.errors import DataError, OptionError
+from variate.errors import OptionError
 from variate.estimator import Estimator
 from variate.image.codec import ImageCodec
 from variate.image.examination import examined, in_bits
-from variate.image.files import LARGE
 from variate.image.inpainting import completions
 from variate.image.items import PictureItems
 from variate.image.network import decoder_of, encoder_of
 from variate.image.pixelwise import unexpected
+from variate.image.preparing import expect_options, prepared
 from variate.image.reading import Pictures
 from variate.image.records import Inpainted
-from variate.image.sources import affordable, source_of
 from variate.image.steering import along, difference, expect_code, told_by
+from variate.inference import Objective
 from variate.models import VAE, priors
 from variate.options import at_least, whole
-from variate.preparation import Prepared, split
+from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
 
@@ -49,7 +49,6 @@ __all__ = ["ImageVAE"]
 
 STEPS = 3_000  # of training, by default
 BATCH = 128
-EXAMPLE = 2_048  # pictures that a learned prior starts from
 TOLD = 512  # pictures by which latent dimensions are put in order
 MOST_LATENT, FEWEST_LATENT = 128, 16
 
@@ -66,6 +65,8 @@ class ImageVAE(Estimator):
             step of training: the dynamic binarisation of the literature.
         likelihood: p(x|z), such as `vt.pixels.LogisticMixturePixels(1, 256, components=5)`; None is
             Bernoulli for two levels, else a mixture of discretised logistics.
+        network: What is learned instead of one latent vector: `vt.networks.Hierarchy(...)` or
+            `vt.networks.FSQ(...)` and `VQ`, a grid of codes; see docs/images.md.
         width: Channels of the networks' maps at half size.
         depth: Residual blocks of the networks at each size.
         latent: Latent dimensions; None chooses from the size of a picture, 16 to 128.
@@ -114,6 +115,7 @@ class ImageVAE(Estimator):
         levels: int | None = None,
         binarize: bool = False,
         likelihood: Any = None,
+        network: Any = None,
         width: int = 32,
         depth: int = 1,
         latent: int | None = None,
@@ -135,6 +137,7 @@ class ImageVAE(Estimator):
         self.levels = levels
         self.binarize = binarize
         self.likelihood = likelihood
+        self.network = network
         self.width = width
         self.depth = depth
         self.latent = latent
@@ -155,55 +158,25 @@ class ImageVAE(Estimator):
 
     def _check_options(self) -> None:
         super()._check_options()
-        whole("width", self.width)
-        whole("depth", self.depth)
-        sides = self.size if isinstance(self.size, tuple | list) else (self.size,)
-        if len(sides) not in (1, 2):
-            raise OptionError(f"size must be a side, or height and width, got {self.size!r}.")
-        for side in sides:
-            whole("size", side)
-        if self.channels not in (None, 1, 3, 4):
-            raise OptionError(
-                f"channels must be 1 (grey), 3 (colour) or 4 (with transparency), "
-                f"got {self.channels!r}."
-            )
-        whole("levels", self.levels)
-        if self.levels is not None and not 2 <= self.levels <= 1 << 16:
-            raise OptionError(f"levels must be 2 to 65536, got {self.levels!r}.")
+        expect_options(self)
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
-        codec = ImageCodec(
-            self.size, self.channels, self.levels, binarize=self.binarize, seed=self.seed
-        )
-        pictures = codec.received(X, scratch=scratch, show=self.verbose)
-        codec.learn(pictures)
-        x = pictures.x
-        if len(x) < 2:
-            raise DataError(
-                "there is one picture, and a model is fitted to many: hundreds at the least, "
-                "thousands to draw new ones that are worth looking at."
-            )
-        training, validation, held_out = affordable(split(torch.arange(len(x)), self.seed), x)
-        levels = pictures.scale.levels if self.binarize else None
-        large = x.numel() * x.element_size() > LARGE
-        return Prepared(
-            codec=codec,
-            training=source_of(x, training, levels, large=large),
-            example=codec.levelled(x[training[:EXAMPLE]]),
-            validation=None if validation is None else codec.levelled(x[validation]),
-            held_out=None if held_out is None else codec.levelled(x[held_out]),
-            notes={
-                "pictures": len(x),
-                "picture": [codec.channels, *codec.size],
-                "levels": codec.levels,
-                **pictures.notes,
-            },
-        )
+        return prepared(self, X, scratch)
 
     def _rows(self, X: Any) -> Tensor:
         if isinstance(X, Pictures):  # read already, for their names
             return self.codec_.levelled(X.x)
         return self.codec_.encode(X)
+
+    def _assemble(self, codec: Codec) -> Any:
+        if self.network is None:
+            return super()._assemble(codec)
+        return self.network.assembled(codec, self)
+
+    def _objective(self) -> Objective:
+        if self.objective is None and self.network is not None:
+            return cast("Objective", self.network.objective(self.beta))
+        return super()._objective()
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, ImageCodec)
@@ -215,6 +188,8 @@ class ImageVAE(Estimator):
     def _habits(self, rows: int) -> dict[str, Any]:
         batch = min(self.batch_size or BATCH, rows)
         chosen = super()._habits(rows) | {"batch_size": batch}
+        if self.network is not None:
+            chosen |= self.network.habits()
         if self.epochs is None and self.minutes is None:
             chosen["epochs"] = STEPS * batch / rows
         return chosen

@@ -17,11 +17,16 @@ from variate.image.codec import ImageCodec
 from variate.models.pixels import BernoulliPixels, LogisticMixturePixels
 from variate.nets.conv import ConvDecoder, ConvEncoder
 
-__all__ = ["PictureDecoder", "decoder_of", "encoder_of", "head_of"]
+__all__ = ["PictureDecoder", "at_once", "decoder_of", "encoder_of", "head_of"]
 
 PIXELS_AT_ONCE = 1 << 14  # of a block of pictures; some 2 kB each while a mixture is evaluated
 DEEPEST = 64
 MOST_AT_ONCE = 128  # pictures: a block is filled up, which few pictures should not cost much
+
+
+def at_once(size: tuple[int, int]) -> int:
+    """How many pictures of a size to look at at once."""
+    return max(4, min(MOST_AT_ONCE, PIXELS_AT_ONCE // (size[0] * size[1])))
 
 
 class PictureDecoder(nn.Module):
@@ -40,7 +45,7 @@ class PictureDecoder(nn.Module):
         super().__init__()
         self.body = body
         self.head = head
-        self.block = max(4, min(MOST_AT_ONCE, PIXELS_AT_ONCE // (size[0] * size[1])))
+        self.block = at_once(size)
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z) of codes z `[S, B, D]`."""
