@@ -93,6 +93,10 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             "learning_rate": self.learning_rate,
         }
 
+    def _draws(self) -> int:
+        """Draws of the code for the bounds that `fit` measures, and for the scores of `detect`."""
+        return alarms.DRAWS
+
     @abstractmethod
     def _blank(self, codec: Codec) -> Tensor:
         """One row of valid x `[1, *event]`, to give lazy layers their shapes."""

@@ -114,7 +114,8 @@ def _measure(estimator: Any, prepared: Prepared) -> None:
     estimator._settle(prepared)
     if prepared.held_out is not None:
         x = prepared.held_out[:HELD_OUT_ROWS]
-        figures = estimator._figures(x, draws=64, seed=estimator.seed)
+        draws = estimator._draws()
+        figures = estimator._figures(x, draws=draws, seed=estimator.seed)
         estimator.facts_["held_out"] = {"rows": len(x)} | figures
         if estimator._has_density() and estimator.judges_items:
-            estimator.calibration_ = alarms.reference_of(estimator, prepared.held_out)
+            estimator.calibration_ = alarms.reference_of(estimator, prepared.held_out, draws)

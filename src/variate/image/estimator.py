@@ -11,7 +11,6 @@ log p(x) is in nats per picture and -log2 p(x) / (C H W) in bits per dimension.
 This module does not know files' formats (see `reading`), nor how training works.
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +23,6 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from variate import verbs
 from variate.codec import Codec
 from variate.errors import OptionError
 from variate.estimator import Estimator
@@ -32,12 +30,13 @@ from variate.image.codec import ImageCodec
 from variate.image.examination import examined, in_bits
 from variate.image.inpainting import completions
 from variate.image.items import PictureItems
-from variate.image.network import decoder_of, encoder_of
+from variate.image.measures import with_bits
+from variate.image.network import OneVector, blank_of, default_latent, vae_of
 from variate.image.pixelwise import unexpected
 from variate.image.preparing import expect_options, prepared
 from variate.image.reading import Pictures
 from variate.image.records import Inpainted
-from variate.image.steering import along, difference, expect_code, told_by
+from variate.image.steering import along, difference, expect_code, only
 from variate.inference import Objective
 from variate.models import VAE, priors
 from variate.options import at_least, whole
@@ -50,7 +49,7 @@ __all__ = ["ImageVAE"]
 STEPS = 3_000  # of training, by default
 BATCH = 128
 TOLD = 512  # pictures by which latent dimensions are put in order
-MOST_LATENT, FEWEST_LATENT = 128, 16
+ROWS = 64  # of a traversal that names no dimensions
 
 
 class ImageVAE(Estimator):
@@ -169,39 +168,33 @@ class ImageVAE(Estimator):
         return self.codec_.encode(X)
 
     def _assemble(self, codec: Codec) -> Any:
-        if self.network is None:
-            return super()._assemble(codec)
-        return self.network.assembled(codec, self)
+        plain = self.network is None
+        return super()._assemble(codec) if plain else self.network.assembled(codec, self)
+
+    def _design(self) -> Any:
+        return self.network or OneVector()
 
     def _objective(self) -> Objective:
-        if self.objective is None and self.network is not None:
-            return cast("Objective", self.network.objective(self.beta))
-        return super()._objective()
+        return cast("Objective", self.objective or self._design().objective(self.beta))
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
-        assert isinstance(codec, ImageCodec)
-        encoder = encoder_of(codec, posterior, self.width, self.depth)
-        latent = self._latent(codec)
-        decoder = decoder_of(codec, self.likelihood, latent, self.width, self.depth)
-        return VAE(encoder, decoder, prior)
+        return vae_of(cast("ImageCodec", codec), self, posterior, prior)
 
     def _habits(self, rows: int) -> dict[str, Any]:
         batch = min(self.batch_size or BATCH, rows)
-        chosen = super()._habits(rows) | {"batch_size": batch}
-        if self.network is not None:
-            chosen |= self.network.habits()
+        chosen = super()._habits(rows) | self._design().habits() | {"batch_size": batch}
         if self.epochs is None and self.minutes is None:
             chosen["epochs"] = STEPS * batch / rows
         return chosen
 
     def _settle(self, prepared: Prepared) -> None:
-        mean, scale = verbs.encode(self.model_, prepared.example[:TOLD])
-        self.facts_["nats_per_dimension"] = told_by(mean.numpy(), scale.numpy())
+        self.facts_ |= self._design().told(self.model_, prepared.example[:TOLD])
+
+    def _draws(self) -> int:
+        return int(self._design().draws)
 
     def _blank(self, codec: Codec) -> Tensor:
-        assert isinstance(codec, ImageCodec)
-        kind = torch.uint8 if codec.levels <= 256 else torch.int32
-        return torch.zeros(1, codec.channels, *codec.size, dtype=kind)
+        return blank_of(cast("ImageCodec", codec))
 
     def _point(self, likelihood: Distribution) -> Tensor:
         return likelihood.mean
@@ -210,25 +203,61 @@ class ImageVAE(Estimator):
         return priors.Aggregate(latent)
 
     def _default_latent(self, codec: Codec) -> int:
-        assert isinstance(codec, ImageCodec)
-        numbers = codec.channels * codec.size[0] * codec.size[1]
-        return min(MOST_LATENT, max(FEWEST_LATENT, numbers // 24))
+        return default_latent(cast("ImageCodec", codec))
 
     def _figures(self, x: Tensor, *, draws: int, seed: int) -> dict[str, Any]:
-        found = super()._figures(x, draws=draws, seed=seed)
-        nats = {name: found[name] for name in ("log_likelihood", "elbo")}
-        if nats["elbo"] is None:
-            return found | {"bits_per_dimension": None, "elbo_bits_per_dimension": None}
-        bits = {name: -value / (x[0].numel() * math.log(2)) for name, value in nats.items()}
-        return found | {
-            "bits_per_dimension": bits["log_likelihood"], "elbo_bits_per_dimension": bits["elbo"]
-        }  # fmt: skip
+        return with_bits(super()._figures(x, draws=draws, seed=seed), x[0].numel())
 
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
         return examined(self, x, None, seed)
 
     def _items(self, X: Any) -> PictureItems:
         return PictureItems(self, X)
+
+    def vary(
+        self, X: Any, n: int = 8, *, strength: float = 0.5, keep: int | None = None,
+        seed: int | None = None,
+    ) -> Any:  # fmt: skip
+        """n variations of each picture.
+
+        Args:
+            X: The pictures.
+            n: Of each.
+            strength: By how many prior deviations the code is moved, 0 for the reconstruction; of
+                a hierarchy or of discrete codes the share, 0 to 1, that is drawn anew.
+            keep: Of a hierarchy: how many of the top groups stay as the picture has them.
+            seed: Makes the draws repeatable.
+
+        Raises:
+            OptionError: An argument is out of its range.
+        """
+        at_least("n", n, 1)
+        at_least("strength", strength, 0)
+        z = torch.from_numpy(self.encode(X).mean)
+        varied = self._design().varied
+        return self.decode(varied(self.model_, z, n, strength=strength, keep=keep, seed=seed))
+
+    def decode(self, z: Any) -> Any:
+        """The mean of p(x|z), rounded to levels.
+
+        Args:
+            z: `[N, D]`; of discrete codes also whole numbers, as `codes` gives them.
+
+        Raises:
+            OptionError: z has another shape, or there are no such codes.
+        """
+        check_is_fitted(self)
+        return super().decode(self._design().flat(self.model_, z))
+
+    def codes(self, X: Any) -> NDArray[np.int64]:
+        """The discrete codes of pictures, `[N, h, w]`.
+
+        Raises:
+            OptionError: The network has none.
+        """
+        check_is_fitted(self)
+        found: NDArray[np.int64] = self._design().codes(self.model_, self._rows(X))
+        return found
 
     # -- the verbs of pictures ------------------------------------------------------------------
 
@@ -276,7 +305,7 @@ class ImageVAE(Estimator):
 
         Args:
             X: The picture to start from; None starts from the code 0.
-            dimensions: Which; None takes all, those that say most about pictures first.
+            dimensions: Which; None takes those that say most about pictures first: all, or 64.
             steps: Pictures for each dimension.
             extent: In the units of the code, prior standard deviations of a standard normal.
 
@@ -287,15 +316,15 @@ class ImageVAE(Estimator):
             OptionError: X is not one picture, or there is no such dimension.
         """
         check_is_fitted(self)
+        self._design().expect_dimensions()
         at_least("steps", steps, 2)
-        center = np.zeros(self.latent_) if X is None else self._one(X)
-        order = self.dimensions_by_use() if dimensions is None else dimensions
+        center = np.zeros(self.latent_) if X is None else only(self.encode(X).mean)
+        order = self.dimensions_by_use()[:ROWS] if dimensions is None else dimensions
         return self.decode(along(center, order, np.linspace(-extent, extent, steps)))
 
     def dimensions_by_use(self) -> list[int]:
-        """The latent dimensions, those that say most about pictures first."""
-        told = self.facts_.get("nats_per_dimension", [0.0] * self.latent_)
-        return [int(d) for d in np.argsort(-np.asarray(told), kind="stable")]
+        """The latent dimensions, those that say most about pictures first; of many the first."""
+        return list(self.facts_.get("telling_dimensions", range(self.latent_)))
 
     def direction(self, X: Any, labels: Any) -> NDArray[np.float64]:
         """The direction in the latent space from pictures without a label to those with it.
@@ -352,13 +381,6 @@ class ImageVAE(Estimator):
         """
         check_is_fitted(self)
         return unexpected(self.model_, self._rows(X), seed=seed)
-
-    def _one(self, X: Any) -> NDArray[np.float64]:
-        """The code of the one picture that X must be."""
-        codes = self.encode(X).mean
-        if len(codes) != 1:
-            raise OptionError(f"one picture is wanted here, got {len(codes)}.")
-        return codes[0]
 
     def _mask(self, mask: Any, count: int) -> Tensor:
         given, size = np.asarray(mask), self.codec_.size

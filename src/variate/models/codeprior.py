@@ -32,7 +32,14 @@ from variate.inference import Loss, Moment
 from variate.models.quantized import FSQ, VQ
 from variate.nets.causal import CausalTransformer
 
-__all__ = ["AutoregressiveCodes", "CodePrior", "GridLaw", "UniformCodes", "code_length"]
+__all__ = [
+    "AutoregressiveCodes",
+    "CodePrior",
+    "GridLaw",
+    "UniformCodes",
+    "code_length",
+    "renewed",
+]
 
 _BLOCK = 512  # sequences that are drawn at once
 
@@ -171,6 +178,21 @@ def code_length(prior: nn.Module, z: Tensor, moment: Moment) -> Loss:  # noqa: A
     return Loss(length, {"code_length": length.detach()})
 
 
+@torch.no_grad()
+def renewed(law: Distribution, codes: Tensor, chosen: Tensor) -> Tensor:
+    """Codes of which some are drawn anew, one place after the other, each given those before it.
+
+    Args:
+        law: The law over codes, as `CodePrior.grid` gives it.
+        codes: `[N, P]`.
+        chosen: Which are drawn anew, bool `[N, P]`.
+    """
+    if isinstance(law, GridLaw):
+        blocks = zip(codes.split(_BLOCK), chosen.split(_BLOCK), strict=True)
+        return torch.cat([law.drawn(len(own), own, new) for own, new in blocks])
+    return torch.where(chosen, law.sample(Size((len(codes),))), codes)
+
+
 class GridLaw(Distribution):
     """P codes, each given those before it.
 
@@ -202,17 +224,21 @@ class GridLaw(Distribution):
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Draws `[*sample_shape, P]`."""
         n = math.prod(sample_shape)
-        blocks = [self._drawn(min(_BLOCK, n - i)) for i in range(0, n, _BLOCK)]
+        blocks = [self.drawn(min(_BLOCK, n - i)) for i in range(0, n, _BLOCK)]
         return torch.cat(blocks).reshape(*sample_shape, *self.event_shape)
 
-    def _drawn(self, n: int) -> Tensor:
-        codes: list[Tensor] = []
+    def drawn(self, n: int, codes: Tensor | None = None, chosen: Tensor | None = None) -> Tensor:
+        """Draws `[n, P]`; of given codes `[n, P]` those that are not chosen stay."""
+        made: list[Tensor] = []
         past: list[Any] = []
         for position in range(self.event_shape[0]):
-            logits, past = self.net.step(codes[-1] if codes else None, position, past, n)
+            logits, past = self.net.step(made[-1] if made else None, position, past, n)
             law = torch.softmax(logits / self.temperature, -1)
-            codes.append(torch.multinomial(law, 1)[:, 0])
-        return torch.stack(codes, 1)
+            new = torch.multinomial(law, 1)[:, 0]
+            if codes is not None and chosen is not None:
+                new = torch.where(chosen[:, position], new, codes[:, position])
+            made.append(new)
+        return torch.stack(made, 1)
 
 
 @tempered.register
