@@ -37,6 +37,7 @@ __all__ = ["Course", "checkpoint_of_prior", "first_share", "negative_log_density
 
 CODES = 40_000  # that a mixture is fitted to
 NUMBERS = 1 << 27  # of all codes of a second stage: half a gigabyte
+CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at the least
 RATE = 1e-3  # the learning rate of a second stage
 _CODE = 31  # a purpose of random numbers
 
@@ -106,7 +107,7 @@ def _second_stage(
     if prepared.validation is not None:
         held_out = verbs.codes(model, prepared.validation, len(prepared.validation), seed=seed)
     objective = _begun(prior.prior, z)
-    told: dict[str, Any] = {"codes": len(z)}
+    told: dict[str, Any] = {"codes": len(z), "stopped": "interrupted"}
     if not isinstance(prior.prior, flows.FlowMatching):
         with torch.no_grad():
             first = z[:1000].to(verbs.device_of(model))
@@ -145,24 +146,27 @@ def _follow(
 ) -> None:
     """Train a prior; from its own checkpoint if that is of the same codes, else from the start."""
     history: list[dict[str, Any]] = []
+    facts: dict[str, Any] = {}
     kept: dict[str, Any] = {}
     resume = course.resume
     if course.checkpoint is not None:
         digest = hashlib.sha256(z.contiguous().numpy().tobytes()).hexdigest()
-        kept = {"checkpoint": checkpoint_of_prior(course.checkpoint), "fingerprint": digest}
+        kept = {
+            "checkpoint": checkpoint_of_prior(course.checkpoint),
+            "checkpoint_seconds": CHECKPOINT_SECONDS,
+            "fingerprint": digest,
+        }
     try:
-        follow(train(prior, objective, z, **options, **kept, resume=resume and bool(kept)),
-               told, history, show=show)  # fmt: skip
+        events = train(prior, objective, z, **options, **kept, resume=resume and bool(kept))
+        follow(events, facts, history, show=show)
     except CheckpointError:
         if not resume:
             raise
-        follow(train(prior, objective, z, **options, **kept), told, history, show=show)
-    if history:
-        told |= {key: max(history, key=_figure).get(key) for key in ("code_length",)}
-
-
-def _figure(record: dict[str, Any]) -> float:
-    return float(record["figure"])
+        follow(train(prior, objective, z, **options, **kept), facts, history, show=show)
+    finally:
+        told |= {name: facts[name] for name in ("stopped", "steps", "seconds") if name in facts}
+        if history and "code_length" in history[0]:
+            told["nats_after"] = min(record["code_length"] for record in history)
 
 
 def _begun(prior: nn.Module, z: Tensor) -> Callable[..., Loss]:

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 
 from variate.cli.app import COMMON, Data, Json, app
 from variate.cli.detectors import detector_options, fit_detector
+from variate.cli.objects import given_objects
 from variate.cli.options import options_of
 from variate.cli.pairs import expect_pair, fit_pair
 from variate.console import expect_writable, report, say
@@ -82,6 +83,10 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     binarize: Annotated[
         bool, Parameter(negative=(), help="Of grey pictures: make pixels 0 or 1 by chance.")
     ] = False,
+    network: Annotated[
+        str | None,
+        Parameter(help="Of pictures, as in Python: 'Hierarchy(groups=(0, 4, 6))', 'VQ(512)'."),
+    ] = None,
     depth: Annotated[
         int | None, Parameter(help="Of pictures: residual blocks at each size.")
     ] = None,
@@ -154,7 +159,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     chosen |= {
         "time": time, "series": series, "channels": channel, "window": window, "size": size,
         "levels": levels, "binarize": binarize, "depth": depth,
-    }  # fmt: skip
+    } | given_objects(network=network)  # fmt: skip
     other = {
         "resume": resume, "processes": processes, "tensorboard": tensorboard, "epsilon": epsilon,
         "public": public,

@@ -178,7 +178,13 @@ def vary(
     *,
     item: Annotated[int | None, Parameter(help="The row to vary, from 0; None: each.")] = None,
     n: Annotated[int, Parameter(name=("-n", "--n"), help="Variations per item.")] = 8,
-    strength: Annotated[float, Parameter(help="In prior standard deviations.")] = 0.5,
+    strength: Annotated[
+        float,
+        Parameter(help="In prior deviations; of hierarchies and discrete codes the share renewed."),
+    ] = 0.5,
+    keep: Annotated[
+        int | None, Parameter(help="Of pictures' hierarchies: the top groups that stay.")
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     json: Json = False,
@@ -191,9 +197,12 @@ def vary(
 
     expect_writable(out)
     fitted = load(model)
+    if keep is not None:
+        expect_kind(fitted, "image", "--keep")
     rows = item_of(fitted, data, item) if item is not None else data
     with files.naming(data):
-        varied = fitted.vary(rows, n, strength=strength, seed=seed)
+        given = {} if keep is None else {"keep": keep}
+        varied = fitted.vary(rows, n, strength=strength, seed=seed, **given)
     if fitted.kind == "image":
         deliver_pictures(fitted, varied, out, columns=n, json=json)
         return

@@ -11,7 +11,7 @@ import torch
 from variate.errors import DataError, OptionError
 from variate.image.codec import ImageCodec
 from variate.image.files import LARGE
-from variate.image.networks import Network
+from variate.image.networks.protocol import Network
 from variate.image.sources import affordable, source_of
 from variate.options import whole
 from variate.preparation import Prepared, split

@@ -13,6 +13,5 @@ vector too, so that every verb is the same.
 
 from variate.image.networks.codes import FSQ, VQ
 from variate.image.networks.hierarchy import Hierarchy
-from variate.image.networks.protocol import Network
 
-__all__ = ["FSQ", "VQ", "Hierarchy", "Network"]
+__all__ = ["FSQ", "VQ", "Hierarchy"]
