@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from variate.models import (
         VAE,
         Ladder,
+        NonCentred,
         flows,
         image_ladder,
         likelihoods,
@@ -56,6 +57,7 @@ __all__ = [
     "ImageVAE",
     "Imputation",
     "Ladder",
+    "NonCentred",
     "Pooled",
     "Privacy",
     "RelatedTables",
@@ -95,6 +97,7 @@ _HOMES = {
     "ImageVAE": "variate.image",
     "Imputation": "variate.table",
     "Ladder": "variate.models",
+    "NonCentred": "variate.models",
     "Pooled": "variate.table",
     "Privacy": "variate.privacy",
     "RelatedTables": "variate.table",

@@ -29,6 +29,7 @@ __all__ = [
     "OneVector",
     "PictureDecoder",
     "at_once",
+    "blank_of",
     "decoder_of",
     "default_latent",
     "encoder_of",
