@@ -126,7 +126,8 @@ def _second_stage(
         "precision": estimator.precision,
         "processes": course.processes,
     }
-    announce("second stage: the prior is fitted to the codes", show=estimator.verbose)
+    show = estimator.verbose and estimator.facts_["rank"] == 0
+    announce("second stage: the prior is fitted to the codes", show=show)
     with _trainable(prior):
         try:
             _follow(prior.prior, objective, z, options, course, told, show=estimator.verbose)
