@@ -38,7 +38,9 @@ __all__ = ["Course", "checkpoint_of_prior", "first_share", "negative_log_density
 CODES = 40_000  # that a mixture is fitted to
 NUMBERS = 1 << 27  # of all codes of a second stage: half a gigabyte
 CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at the least
-RATE = 1e-3  # the learning rate of a second stage
+RATE = 2e-3  # the learning rate of a second stage
+CODE_RATE, USUAL = 3e-3, 64  # of an autoregressive one so wide; a wider one has less
+BATCH = 64  # codes in a step, at the most: steps count for more than their size
 _CODE = 31  # a purpose of random numbers
 
 
@@ -119,8 +121,8 @@ def _second_stage(
         "validation": held_out,
         "minutes": None if minutes is None else minutes * prior.share,
         "epochs": None if minutes is not None else habits.get("epochs"),
-        "batch_size": habits["batch_size"],
-        "learning_rate": RATE,
+        "batch_size": min(BATCH, habits["batch_size"]),
+        "learning_rate": _rate(prior.prior),
         "seed": seed,
         "device": estimator.device,
         "precision": estimator.precision,
@@ -168,6 +170,12 @@ def _follow(
         told |= {name: facts[name] for name in ("stopped", "steps", "seconds") if name in facts}
         if history and "code_length" in history[0]:
             told["nats_after"] = min(record["code_length"] for record in history)
+
+
+def _rate(prior: nn.Module) -> float:
+    if not isinstance(prior, priors.AutoregressiveCodes):
+        return RATE
+    return CODE_RATE * min(1.0, (USUAL / prior.hidden) ** 0.5)
 
 
 def _begun(prior: nn.Module, z: Tensor) -> Callable[..., Loss]:

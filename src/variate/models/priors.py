@@ -183,7 +183,7 @@ class SecondStage(nn.Module):
 
     fitted: Tensor
 
-    def __init__(self, prior: nn.Module, share: float = 0.25) -> None:
+    def __init__(self, prior: nn.Module, share: float = 0.5) -> None:
         super().__init__()
         if not 0 < share < 1:
             raise OptionError(f"share must be between 0 and 1, both excluded, got {share!r}")

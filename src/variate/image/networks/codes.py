@@ -37,7 +37,8 @@ from variate.report import Section
 __all__ = ["FSQ", "VQ", "Codes"]
 
 COLLAPSED = 2.0  # codes in use
-PRIOR_WIDTH = 4  # of the prior over codes, times that of the maps; and its heads
+PRIOR_WIDTH = 2  # of the prior over codes, times that of the maps
+HEADS = 4
 WIDEST_PRIOR = 512
 SHARES, COLUMNS = (0.1, 0.25, 0.5, 1.0), 12  # of the sheet with codes drawn anew
 
@@ -249,5 +250,5 @@ class VQ(Codes):
 
 def _later(shape: tuple[int, int, int], width: int) -> priors.SecondStage:
     """A prior over codes in a second stage, as wide as suits networks of this width."""
-    hidden = min(WIDEST_PRIOR, PRIOR_WIDTH * width)
-    return priors.SecondStage(priors.AutoregressiveCodes(*shape, hidden=hidden, heads=PRIOR_WIDTH))
+    hidden = HEADS * max(4, min(WIDEST_PRIOR, PRIOR_WIDTH * width) // HEADS)
+    return priors.SecondStage(priors.AutoregressiveCodes(*shape, hidden=hidden, heads=HEADS))
