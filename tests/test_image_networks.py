@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 import variate as vt
 from variate import settling, verbs
 from variate.errors import CollapseWarning, OptionError
-from variate.image.renewal import codes_of, vectors_of
+from variate.image.renewal import codes_of, codes_where_missing, vectors_of
 from variate.models.noncentred import NonCentred
 from variate.specification import describe, revive
 
@@ -200,6 +200,32 @@ def test_a_share_of_the_codes_is_drawn_anew(coded):
     assert renewed == pytest.approx(float(fresh), rel=0.05)
 
 
+def test_missing_pixels_are_filled_by_codes_that_the_prior_draws(coded):
+    """Places without missing pixels keep their codes; log q is that of the codes drawn."""
+    model, x = coded.model_, torch.from_numpy(X[:200])[:, None]
+    own = codes_of(model, x)
+    missing = torch.zeros(200, 8, 8, dtype=torch.bool)
+    z, log_q = codes_where_missing(model, x, missing)
+    assert torch.equal(z[0], vectors_of(model, own))
+    assert (log_q == 0).all()
+    missing[:, 5, 6] = True  # in the last of the four places
+    z, log_q = codes_where_missing(model, x, missing)
+    codes = model.prior().codebook.nearest(z[0].unflatten(-1, (4, 2)))
+    assert torch.equal(codes[:, :3], own[:, :3])
+    assert (codes[:, 3] != own[:, 3]).any()
+    every = [own.clone() for _ in range(12)]
+    for code, grid in enumerate(every):
+        grid[:, 3] = code
+    with torch.no_grad():
+        drawn = model.prior().log_prob(vectors_of(model, codes))
+        any_last = torch.stack([model.prior().log_prob(vectors_of(model, c)) for c in every])
+    torch.testing.assert_close(log_q[0], drawn - any_last.logsumexp(0), rtol=1e-4, atol=1e-4)
+    missing[:] = True
+    z, log_q = codes_where_missing(model, x, missing)
+    with torch.no_grad():
+        torch.testing.assert_close(log_q, model.prior().log_prob(z), rtol=1e-4, atol=1e-4)
+
+
 def test_the_score_is_a_bound_by_the_one_grid_of_codes_that_a_picture_has():
     """log p(x) = log Σ_c p(c) p(x|c) over all 81 grids; the score is the term of c(x)."""
     network = vt.networks.FSQ((3,), halvings=2)
@@ -337,6 +363,14 @@ REFUSED = {
     "other codes": (
         {"network": NETWORKS["vq"], "prior": vt.priors.UniformCodes(4, 9, 3)},
         "positions, size, width = 4, 9, 3, but the codes .* have 4, 8, 3",
+    ),
+    "objective": (
+        {"network": HIERARCHY, "objective": vt.objectives.TotalCorrelation(2.0)},
+        "TotalCorrelation.* does not go with this network",
+    ),
+    "objective of codes": (
+        {"network": NETWORKS["fsq"], "objective": vt.objectives.StickTheLanding()},
+        "StickTheLanding.* does not go with this network",
     ),
     "halvings": (
         {"network": vt.networks.VQ(8, halvings=4)},

@@ -133,7 +133,8 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Args:
             X: The data: a frame, an array, a path.
             y: Ignored; there for scikit-learn.
-            checkpoint: Where to keep a checkpoint; remove it once the model is saved.
+            checkpoint: Where to keep a checkpoint; remove it once the model is saved (and, of a
+                prior that is fitted afterwards, its own beside it, that ends in .prior).
             resume: Continue from the checkpoint if there is one.
             logdir: A folder for TensorBoard event files.
             processes: How many processes there must be; None for as many as torchrun started.

@@ -84,7 +84,7 @@ class ImageVAE(Estimator):
         verbose: Show progress on standard error.
 
     Attributes:
-        model_: The `vt.VAE`.
+        model_: The `vt.VAE`; of a hierarchy a `vt.NonCentred`.
         codec_: The size, the channels and the levels.
         facts_: What it was trained on (`skipped` pictures too), and the figures on held-out
             pictures, in nats per picture.
@@ -369,7 +369,8 @@ class ImageVAE(Estimator):
         whole("draws", draws)
         x = self._rows(X)
         missing = self._mask(mask, len(x))
-        made = completions(self.model_, x, missing, self.codec_.levels, draws=draws, seed=seed)
+        walk, levels = self._design().walk, self.codec_.levels
+        made = completions(self.model_, x, missing, levels, draws=draws, seed=seed, walk=walk)
         return Inpainted(self.codec_.decode(made.mean), [self.codec_.decode(d) for d in made.draws])
 
     def heat(self, X: Any, *, seed: int = 0) -> NDArray[np.float64]:

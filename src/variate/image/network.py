@@ -17,6 +17,7 @@ from torch.distributions import Distribution
 from variate import verbs
 from variate.errors import OptionError
 from variate.image.codec import ImageCodec
+from variate.image.inpainting import PLAIN
 from variate.image.steering import telling
 from variate.inference import Objective
 from variate.models import VAE
@@ -151,9 +152,11 @@ class OneVector:
 
     Attributes:
         draws: Of the code, for the bounds that are measured after training.
+        walk: Of the chains that fill missing pixels.
     """
 
     draws = 64
+    walk = PLAIN
 
     def objective(self, beta: float) -> Objective:
         """The ELBO, its KL warmed up."""

@@ -17,6 +17,7 @@ This module does not know how a picture got its code.
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -24,11 +25,17 @@ from variate import verbs
 from variate.distributions import CodeLaw, CodePoint
 from variate.evaluation import block_of
 from variate.models import VAE
-from variate.models.codeprior import renewed
+from variate.models.codeprior import log_prob_of_places, renewed
 from variate.models.noncentred import NonCentred
 from variate.randomness import isolated
 
-__all__ = ["codes_of", "vectors_of", "with_codes_renewed", "with_groups_renewed"]
+__all__ = [
+    "codes_of",
+    "codes_where_missing",
+    "vectors_of",
+    "with_codes_renewed",
+    "with_groups_renewed",
+]
 
 
 def with_groups_renewed(
@@ -57,6 +64,29 @@ def with_codes_renewed(
     with isolated(seed, device):
         chosen = torch.rand(codes.shape, device=device).argsort(1) < count
         return book.look_up(renewed(law.grid, codes, chosen)).flatten(-2).to(z)
+
+
+@torch.no_grad()
+def codes_where_missing(model: VAE, filled: Tensor, missing: Tensor) -> tuple[Tensor, Tensor]:
+    """A step of `inpainting`: the codes of places with missing pixels are drawn by the prior.
+
+    Args:
+        model: With a grid of codes.
+        filled: Pictures `[N, C, H, W]`.
+        missing: Which pixels are missing, bool `[N, H, W]`.
+
+    Returns:
+        z `[1, N, P·d]` and log q `[1, N]` of the codes drawn.
+    """
+    law, q = model.prior(), model.encoder(filled)
+    assert isinstance(law, CodeLaw)
+    assert isinstance(q, CodePoint)
+    grid = tuple(model.encoder[1].positions)  # type: ignore[index]
+    chosen = (F.adaptive_max_pool2d(missing[:, None].float(), grid) > 0).flatten(1)
+    codes = renewed(law.grid, q.codes, chosen)
+    each = log_prob_of_places(law.grid, codes)
+    log_q = each.masked_fill(~chosen, 0.0).sum(-1)
+    return law.codebook.look_up(codes).flatten(-2)[None], log_q[None]
 
 
 @torch.no_grad()

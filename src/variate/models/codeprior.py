@@ -38,6 +38,7 @@ __all__ = [
     "GridLaw",
     "UniformCodes",
     "code_length",
+    "log_prob_of_places",
     "renewed",
 ]
 
@@ -193,6 +194,20 @@ def renewed(law: Distribution, codes: Tensor, chosen: Tensor) -> Tensor:
     return torch.where(chosen, law.sample(Size((len(codes),))), codes)
 
 
+def log_prob_of_places(law: Distribution, codes: Tensor) -> Tensor:
+    """Log p(c_p | c_<p) of each place, `[N, P]` for codes `[N, P]`.
+
+    Args:
+        law: The law over codes, as `CodePrior.grid` gives it.
+        codes: Int64.
+    """
+    if isinstance(law, GridLaw):
+        return law.log_prob_of_places(codes)
+    independent: Any = law
+    places: Tensor = independent.base_dist.log_prob(codes)
+    return places
+
+
 class GridLaw(Distribution):
     """P codes, each given those before it.
 
@@ -217,8 +232,12 @@ class GridLaw(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log p in nats, `[...]` for codes `[..., P]`."""
         flat = value.reshape(-1, value.shape[-1])
-        log_p = torch.log_softmax(self.net(flat) / self.temperature, -1)
-        return log_p.gather(-1, flat[..., None]).sum((-2, -1)).reshape(value.shape[:-1])
+        return self.log_prob_of_places(flat).sum(-1).reshape(value.shape[:-1])
+
+    def log_prob_of_places(self, codes: Tensor) -> Tensor:
+        """Log p(c_p | c_<p) of each place, `[N, P]` for codes `[N, P]`."""
+        log_p = torch.log_softmax(self.net(codes) / self.temperature, -1)
+        return log_p.gather(-1, codes[..., None]).squeeze(-1)
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:

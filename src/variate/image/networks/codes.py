@@ -22,20 +22,31 @@ from variate.errors import CollapseWarning, OptionError
 from variate.evaluation import code_usage
 from variate.image.codec import ImageCodec
 from variate.image.illustrations import sheet
+from variate.image.inpainting import Walk
 from variate.image.network import PictureDecoder, head_of
-from variate.image.networks.protocol import expect_share
-from variate.image.renewal import codes_of, vectors_of, with_codes_renewed
+from variate.image.networks.protocol import expect_objective, expect_share
+from variate.image.renewal import codes_of, codes_where_missing, vectors_of, with_codes_renewed
 from variate.inference import Objective
 from variate.models import VAE, posteriors, priors
 from variate.models.quantized import CodeMap, Lattice
 from variate.nets.conv import halved
 from variate.nets.maps import MapDecoder, MapEncoder
-from variate.objectives import ELBO, WarmUp
+from variate.objectives import (
+    DIP,
+    ELBO,
+    MMD,
+    DReG,
+    Factor,
+    StickTheLanding,
+    TotalCorrelation,
+    WarmUp,
+)
 from variate.options import at_least, whole
 from variate.report import Section
 
 __all__ = ["FSQ", "VQ", "Codes"]
 
+ROUNDS = 3  # of chains that fill missing pixels: each draws all that is missing anew
 COLLAPSED = 2.0  # codes in use
 PRIOR_WIDTH = 2  # of the prior over codes, times that of the maps
 HEADS = 4
@@ -48,6 +59,7 @@ class Codes:
 
     halvings: int
     draws = 64  # all the same, so one is made
+    walk = Walk(codes_where_missing, ROUNDS)
 
     def head(self, grid: tuple[int, int]) -> posteriors.FSQ | posteriors.VQ:
         """What quantises features."""
@@ -64,6 +76,11 @@ class Codes:
                 raise OptionError(
                     f"{option} is for models with continuous latents, not for {name}: {instead}."
                 )
+        expect_objective(
+            options.objective,
+            (DIP, DReG, Factor, MMD, StickTheLanding, TotalCorrelation),
+            "it needs a posterior with a density, and codes are certain; leave it out",
+        )
         prior = getattr(options.prior, "prior", options.prior)  # within a second stage
         if not isinstance(prior, priors.CodePrior | None):
             raise OptionError(

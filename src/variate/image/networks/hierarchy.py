@@ -14,14 +14,23 @@ from variate.errors import OptionError
 from variate.image.codec import ImageCodec
 from variate.image.illustrations import sheet
 from variate.image.network import OneVector, at_once, head_of
-from variate.image.networks.protocol import expect_share
+from variate.image.networks.protocol import expect_objective, expect_share
 from variate.image.renewal import with_groups_renewed
 from variate.inference import Objective
 from variate.models import image_ladder
 from variate.models.noncentred import NonCentred
 from variate.models.topdown import shapes_of
 from variate.nets.conv import halved
-from variate.objectives import Fade, GroupFreeBits, WarmUp
+from variate.objectives import (
+    DIP,
+    MMD,
+    DReG,
+    Factor,
+    Fade,
+    GroupFreeBits,
+    TotalCorrelation,
+    WarmUp,
+)
 from variate.options import whole
 from variate.report import Section
 
@@ -92,6 +101,14 @@ class Hierarchy(OneVector):
                 raise OptionError(
                     f"{name} is for models with one latent vector, not for a Hierarchy: {instead}."
                 )
+
+        expect_objective(
+            options.objective,
+            (DIP, MMD, DReG, Factor, TotalCorrelation),
+            "it needs a posterior that is given the picture alone, and in a hierarchy a lower "
+            "group's is given the groups above it; leave it out, or take ELBO, GroupFreeBits, "
+            "FreeBits, IWAE or StickTheLanding",
+        )
 
     def assembled(self, codec: ImageCodec, options: Any) -> NonCentred:
         """The ladder, seen as a model of one flat code."""

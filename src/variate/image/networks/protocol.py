@@ -6,10 +6,11 @@ from torch import Tensor, nn
 
 from variate.errors import OptionError
 from variate.image.codec import ImageCodec
+from variate.image.inpainting import Walk
 from variate.inference import Objective
 from variate.report import Section
 
-__all__ = ["Network", "expect_share"]
+__all__ = ["Network", "expect_objective", "expect_share"]
 
 
 @runtime_checkable
@@ -18,9 +19,11 @@ class Network(Protocol):
 
     Attributes:
         draws: Of the code, for the bounds that are measured after training.
+        walk: Of the chains that fill missing pixels.
     """
 
     draws: int
+    walk: Walk
 
     def check(self, options: Any) -> None:
         """Refuse options of the estimator that do not go with it.
@@ -83,6 +86,22 @@ class Network(Protocol):
     def habits(self) -> dict[str, Any]:
         """Arguments of `train` that suit it."""
         ...
+
+
+def expect_objective(objective: Any, unfit: tuple[type[Any], ...], why: str) -> None:
+    """Refuse an objective that a network cannot be trained with.
+
+    Args:
+        objective: The estimator's; None is the network's own.
+        unfit: Classes that cannot.
+        why: The reason, as the end of a sentence.
+
+    Raises:
+        OptionError: It is one of them.
+    """
+    if isinstance(objective, unfit):
+        name = type(objective).__name__
+        raise OptionError(f"objective={name}(…) does not go with this network: {why}.")
 
 
 def expect_share(strength: float) -> None:
