@@ -266,7 +266,7 @@ def test_a_row_that_is_not_there(run, folder):
 
 
 def start(*words, cwd):
-    script = "from variate import cli, estimator; estimator.CHECKPOINT_SECONDS = 0.1; cli.main()"
+    script = "from variate import cli, fitting; fitting.CHECKPOINT_SECONDS = 0.1; cli.main()"
     command = [sys.executable, "-c", script, *map(str, words)]
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
     return subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True)

@@ -22,6 +22,7 @@ from variate.evaluation.latent import (
     active_units,
     aggregate_gap,
     elbo_surgery,
+    kl_of_groups,
     kl_per_dimension,
     mutual_information,
     posterior_means,
@@ -306,6 +307,10 @@ def test_a_hierarchy_has_no_aggregate_of_known_densities() -> None:
     # what needs no aggregate counts the units of both
     assert kl_per_dimension(model, normal(5, 2, seed=1)).shape == (20,)
     assert posterior_means(model, normal(5, 2, seed=1)).shape == (5, 20)
+    groups = kl_of_groups(model, normal(5, 2, seed=1))
+    assert [group.shape for group in groups] == [(10,), (10,)]
+    torch.testing.assert_close(groups[0], groups[1])
+    assert groups[0].sum() > 0
 
 
 # ---- units -------------------------------------------------------------------------------------

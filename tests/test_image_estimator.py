@@ -157,7 +157,7 @@ def test_pictures_that_are_large_stay_on_the_disk(tmp_path, monkeypatch):
     options = {"width": 4, "latent": 2, "epochs": 2}
     resident = vt.ImageVAE(**options).fit(tmp_path)
     monkeypatch.setattr("variate.image.files.LARGE", 100)
-    monkeypatch.setattr("variate.image.estimator.LARGE", 100)
+    monkeypatch.setattr("variate.image.preparing.LARGE", 100)
     streamed = vt.ImageVAE(**options).fit(tmp_path)
     assert np.array_equal(streamed.score_samples(X[:3] * 15), resident.score_samples(X[:3] * 15))
 

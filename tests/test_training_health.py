@@ -48,12 +48,21 @@ def test_a_collapse_is_told_with_figures_and_remedies(terms, words):
         {"kl": 2.0},
         {"kl": float("nan")},
         {"kl": 0.5, "kl_per_dimension": [0.0, 0.0, 0.0, 0.5]},
+        {"kl": 3.0, "kl_per_group": [0.001, 1.0, 2.0]},
     ],
 )
 def test_nothing_is_said_without_a_collapse(terms):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_collapse(terms)
+
+
+def test_groups_of_a_hierarchy_that_say_nothing_are_told_once_they_are_half():
+    words = r"2 of the 4 groups of latents \(number 0, 2, the top one is 0\) have collapsed"
+    with pytest.warns(CollapseWarning, match=words):
+        warn_of_collapse({"kl": 3.0, "kl_per_group": [0.001, 2.0, 0.0, 1.0]})
+    with pytest.warns(CollapseWarning, match="no latent dimension is active"):
+        warn_of_collapse({"kl": 0.001, "kl_per_group": [0.001, 0.0]})
 
 
 def event(base, ndim):

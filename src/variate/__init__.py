@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from variate import errors, evaluation, objectives, privacy, text
     from variate.anomaly import AnomalyDetector
     from variate.evaluation.decisions import Risk
-    from variate.image import ImageVAE
+    from variate.image import ImageVAE, networks
     from variate.kinds import fit, load
     from variate.models import (
         VAE,
         Ladder,
+        NonCentred,
         flows,
         image_ladder,
         likelihoods,
@@ -58,6 +59,7 @@ __all__ = [
     "ImageVAE",
     "Imputation",
     "Ladder",
+    "NonCentred",
     "Pooled",
     "Privacy",
     "RelatedTables",
@@ -78,6 +80,7 @@ __all__ = [
     "image_ladder",
     "likelihoods",
     "load",
+    "networks",
     "objectives",
     "pixels",
     "pool",
@@ -99,6 +102,7 @@ _HOMES = {
     "ImageVAE": "variate.image",
     "Imputation": "variate.table",
     "Ladder": "variate.models",
+    "NonCentred": "variate.models",
     "Pooled": "variate.table",
     "Privacy": "variate.privacy",
     "RelatedTables": "variate.table",
@@ -123,6 +127,7 @@ _ROOMS = {
     "evaluation": "variate.evaluation",
     "flows": "variate.models.flows",
     "likelihoods": "variate.models.likelihoods",
+    "networks": "variate.image.networks",
     "objectives": "variate.objectives",
     "pixels": "variate.models.pixels",
     "posteriors": "variate.models.posteriors",

@@ -225,12 +225,12 @@ def scores_of(items: Items, draws: int) -> Floats:
     return found
 
 
-def reference_of(estimator: Any, x: Tensor) -> Reference | None:
+def reference_of(estimator: Any, x: Tensor, draws: int = DRAWS) -> Reference | None:
     """The calibration that items x give which the model was not trained on; None of none."""
     known = x[~_unknown(x)]
     if not len(known):
         return None
-    return Reference.of(Items(estimator, None).scored(known, DRAWS), DRAWS)
+    return Reference.of(Items(estimator, None).scored(known, draws), draws)
 
 
 # -- scores -------------------------------------------------------------------------------------

@@ -37,6 +37,14 @@ def model_card(kind: str, facts: dict[str, Any], latent: int) -> str:
             f"  - covered: {private['covers']}",
             f"  - not covered: {private['does_not_cover']}",
         ]
+    if facts.get("second_stage"):
+        told = facts["second_stage"]
+        gain = (
+            f": {told['nats_before']:.3f} nats per code before, {told['nats_after']:.3f} after"
+            if "nats_before" in told and "nats_after" in told
+            else ""
+        )
+        lines.append(f"- the prior was fitted to {told['codes']:,} codes afterwards{gain}")
     held_out = facts.get("held_out", {})
     if held_out.get("elbo") is not None:
         lines += [

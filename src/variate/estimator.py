@@ -30,7 +30,7 @@ from variate.card import model_card
 from variate.codec import Codec
 from variate.errors import OptionError
 from variate.evaluation import Reference, summary
-from variate.fitting import begin, run, unchanged_by_failure
+from variate.fitting import Course, begin, course_of, run, unchanged_by_failure
 from variate.inference import Objective
 from variate.manifest import manifest_of, restored
 from variate.models import VAE, posteriors, priors
@@ -40,12 +40,9 @@ from variate.output import scratch_folder
 from variate.preparation import Prepared
 from variate.records import Encoding, Evaluation
 from variate.report import Section
-from variate.training import train
 from variate.verdict import verdict
 
 __all__ = ["Estimator"]
-
-CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at the least; they cost under 2 % anyway
 
 
 class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -96,6 +93,10 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             "learning_rate": self.learning_rate,
         }
 
+    def _draws(self) -> int:
+        """Draws of the code for the bounds that `fit` measures, and for the scores of `detect`."""
+        return alarms.DRAWS
+
     @abstractmethod
     def _blank(self, codec: Codec) -> Tensor:
         """One row of valid x `[1, *event]`, to give lazy layers their shapes."""
@@ -132,7 +133,8 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Args:
             X: The data: a frame, an array, a path.
             y: Ignored; there for scikit-learn.
-            checkpoint: Where to keep a checkpoint; remove it once the model is saved.
+            checkpoint: Where to keep a checkpoint; remove it once the model is saved (and, of a
+                prior that is fitted afterwards, its own beside it, that ends in .prior).
             resume: Continue from the checkpoint if there is one.
             logdir: A folder for TensorBoard event files.
             processes: How many processes there must be; None for as many as torchrun started.
@@ -154,29 +156,14 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             self.history_: list[dict[str, Any]] = []
             begin(self, prepared)
             events = self._events(prepared, checkpoint, processes, resume=resume)
-            run(self, events, prepared, logdir)
+            run(self, events, prepared, Course(checkpoint, resume, processes), logdir)
         return self
 
     def _events(
         self, prepared: Prepared, checkpoint: Any, processes: int | None, *, resume: bool
     ) -> Iterator[Any]:
         """The training run, not yet begun."""
-        return train(
-            self.model_,
-            copy.deepcopy(self._objective()),
-            prepared.training,
-            validation=prepared.validation,
-            minutes=self.minutes,
-            seed=self.seed,
-            device=self.device,
-            precision=self.precision,
-            checkpoint=checkpoint,
-            checkpoint_seconds=CHECKPOINT_SECONDS,
-            resume=resume,
-            processes=processes,
-            fingerprint=prepared.fingerprint(self.get_params(deep=False)),
-            **self._habits(self.facts_["training_rows"]),
-        )
+        return course_of(self, prepared, Course(checkpoint, resume, processes))
 
     def _settle(self, prepared: Prepared) -> None:
         """What a kind does to its model once all else is trained."""
@@ -186,7 +173,7 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     def _build(self, codec: Codec, example: Tensor) -> VAE:
         model = self._assemble(codec)
-        if isinstance(model.prior, priors.Vamp | priors.CodePrior):
+        if isinstance(model.prior, priors.Vamp | priors.CodePrior | priors.SecondStage):
             model.prior.start(model.encoder, example)
         model(self._blank(codec))  # gives lazy layers their shapes
         return model

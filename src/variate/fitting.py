@@ -3,21 +3,22 @@
 This module does not know any kind of data, nor how a step of training is made.
 """
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from variate import alarms, verbs
+from variate import alarms
 from variate.diary import follow
-from variate.models import priors
 from variate.preparation import Prepared
 from variate.randomness import isolated
-from variate.training import Event, tensorboard
+from variate.settling import Course, first_share, settle
+from variate.training import Event, tensorboard, train
 
-__all__ = ["begin", "run", "unchanged_by_failure"]
+__all__ = ["Course", "begin", "course_of", "run", "unchanged_by_failure"]
 
-CODES = 40_000  # that a prior is fitted to
+CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at the least; they cost under 2 % anyway
 HELD_OUT_ROWS = 2_000  # the standard error is reported beside the figure
 
 
@@ -47,8 +48,39 @@ def begin(estimator: Any, prepared: Prepared) -> None:
         estimator.model_ = estimator._started(model, prepared.example)
 
 
+def course_of(estimator: Any, prepared: Prepared, course: Course) -> Iterator[Event]:
+    """The training run of a model, not yet begun.
+
+    Args:
+        estimator: With a model.
+        prepared: The rows.
+        course: Of the run.
+    """
+    minutes = estimator.minutes
+    return train(
+        estimator.model_,
+        copy.deepcopy(estimator._objective()),
+        prepared.training,
+        validation=prepared.validation,
+        minutes=None if minutes is None else minutes * first_share(estimator.model_),
+        seed=estimator.seed,
+        device=estimator.device,
+        precision=estimator.precision,
+        checkpoint=course.checkpoint,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+        resume=course.resume,
+        processes=course.processes,
+        fingerprint=prepared.fingerprint(estimator.get_params(deep=False)),
+        **estimator._habits(estimator.facts_["training_rows"]),
+    )
+
+
 def run(
-    estimator: Any, events: Iterator[Event], prepared: Prepared, logdir: str | Path | None
+    estimator: Any,
+    events: Iterator[Event],
+    prepared: Prepared,
+    course: Course,
+    logdir: str | Path | None,
 ) -> None:
     """Go through a training run, settle what is left and measure.
 
@@ -56,6 +88,7 @@ def run(
         estimator: With a model, `facts_` and `history_`, which are filled.
         events: The run.
         prepared: The rows.
+        course: Of the run.
         logdir: A folder for TensorBoard event files.
     """
     if logdir is not None:
@@ -63,21 +96,26 @@ def run(
     try:
         follow(events, estimator.facts_, estimator.history_, show=estimator.verbose)
     finally:
-        _conclude(estimator, prepared)
+        _conclude(estimator, prepared, course)
 
 
-def _conclude(estimator: Any, prepared: Prepared) -> None:
+def _conclude(estimator: Any, prepared: Prepared, course: Course) -> None:
     """Settle the prior and measure what is there, be it the end or an interruption."""
     estimator.model_.eval()
     if "stopped" not in estimator.facts_:
         return
-    if isinstance(estimator.model_.prior, priors.Aggregate):
-        codes = verbs.codes(estimator.model_, prepared.many(), CODES, seed=estimator.seed)
-        estimator.model_.prior.fit(codes, seed=estimator.seed)
+    try:
+        settle(estimator, prepared, course)
+    finally:
+        _measure(estimator, prepared)
+
+
+def _measure(estimator: Any, prepared: Prepared) -> None:
     estimator._settle(prepared)
     if prepared.held_out is not None:
         x = prepared.held_out[:HELD_OUT_ROWS]
-        figures = estimator._figures(x, draws=64, seed=estimator.seed)
+        draws = estimator._draws()
+        figures = estimator._figures(x, draws=draws, seed=estimator.seed)
         estimator.facts_["held_out"] = {"rows": len(x)} | figures
         if estimator._has_density() and estimator.judges_items:
-            estimator.calibration_ = alarms.reference_of(estimator, prepared.held_out)
+            estimator.calibration_ = alarms.reference_of(estimator, prepared.held_out, draws)

@@ -95,7 +95,8 @@ def expect_modest(parameters: dict[str, Any], weights: dict[str, Tensor]) -> Non
     free = max(held, CRITIC)
     for name, most in (("posterior", held), ("prior", held), ("objective", free)):
         _expect_at_most(most + MODEST, parameters[name])
-    _expect_at_most(free, parameters.get("likelihood"))  # of pictures: levels and components
+    for name in ("likelihood", "network"):  # of pictures
+        _expect_at_most(free, parameters.get(name))
 
 
 def _expect_at_most(most: int, part: Any) -> None:

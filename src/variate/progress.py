@@ -29,7 +29,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from variate.training.events import Finished, Started, Step, Validated
 
-__all__ = ["tally", "watch"]
+__all__ = ["announce", "tally", "watch"]
 
 REFRESH = 0.2  # seconds between two updates of the bar
 LINES = 10  # parts of the budget, each ending with a plain line
@@ -70,6 +70,12 @@ def _display(*, show: bool) -> Iterator[Callable[[Any], None]]:
             yield see
     else:
         yield _Lines(console).see
+
+
+def announce(text: str, *, show: bool) -> None:
+    """Say, on standard error, what comes next."""
+    if show:
+        _say(Console(stderr=True), text)
 
 
 @contextmanager

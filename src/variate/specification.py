@@ -42,6 +42,7 @@ PACKAGES = (
     "models.likelihoods",
     "models.pixels",
     "models.readers",
+    "image.networks",
     "privacy",
 )
 

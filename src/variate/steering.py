@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from variate.errors import DataError, OptionError
 
-__all__ = ["along", "difference", "expect_code", "told_by"]
+__all__ = ["along", "difference", "expect_code", "only", "telling", "told_by"]
 
+LISTED = 256  # latent dimensions that a model file lists
 SHARPEST = 1e-4  # the standard deviation of a code that counts as none
 
 Floats = NDArray[np.float64]
@@ -70,6 +71,18 @@ def difference(codes: Floats, labels: Any) -> Floats:
     return towards
 
 
+def only(codes: Floats) -> Floats:
+    """The code of the one item that there must be.
+
+    Raises:
+        OptionError: There are others, or none.
+    """
+    if len(codes) != 1:
+        raise OptionError(f"one item is wanted here, got {len(codes)}.")
+    one: Floats = codes[0]
+    return one
+
+
 def told_by(mean: Floats, scale: Floats) -> list[float]:
     """About how many nats each latent dimension tells of an item.
 
@@ -82,6 +95,19 @@ def told_by(mean: Floats, scale: Floats) -> list[float]:
     noise = (scale**2).mean(0) + SHARPEST**2
     told = 0.5 * np.log1p(mean.var(0) / noise)
     return [round(float(nats), 4) for nats in told]
+
+
+def telling(mean: Floats, scale: Floats) -> dict[str, Any]:
+    """Which latent dimensions tell most of an item, in order, and (of few) how much each does.
+
+    Args:
+        mean: Of q(z|x), `[N, D]`.
+        scale: Of q(z|x), `[N, D]`.
+    """
+    nats = told_by(mean, scale)
+    order = np.argsort(-np.asarray(nats), kind="stable")[:LISTED]
+    found: dict[str, Any] = {"telling_dimensions": [int(d) for d in order]}
+    return found | ({"nats_per_dimension": nats} if len(nats) <= LISTED else {})
 
 
 def expect_code(direction: Any, latent: int) -> Floats:

@@ -27,6 +27,7 @@ from variate.training.processes import processes_of, share
 
 __all__ = [
     "BLOCK",
+    "blocks",
     "codes",
     "decode",
     "device_of",
@@ -72,7 +73,7 @@ def sample(
 def encode(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of q(z|x), each `[N, D]`, float64."""
     means, scales = [], []
-    for block, size in _blocks(x, block_of(model)):
+    for block, size in blocks(x, block_of(model)):
         mean, scale = _moments(model.encoder(block.to(device_of(model))))
         means.append(mean[:size].double().cpu())
         scales.append(scale[:size].double().cpu())
@@ -84,7 +85,7 @@ def codes(model: VAE, x: Tensor, most: int, *, seed: int) -> Tensor:
     """About `most` draws of z ~ q(z|x), as many for each of the first rows of x, `[M, D]`."""
     x, draws, drawn = x[:most], max(1, most // len(x)), []
     with isolated(seed, device_of(model)):
-        for block, size in _blocks(x, block_of(model)):
+        for block, size in blocks(x, block_of(model)):
             q: Distribution = model.encoder(block.to(device_of(model)))
             drawn.append(q.sample(torch.Size((draws,)))[:, :size].flatten(0, 1).cpu())
     return torch.cat(drawn)
@@ -93,10 +94,10 @@ def codes(model: VAE, x: Tensor, most: int, *, seed: int) -> Tensor:
 @torch.no_grad()
 def decode(model: VAE, z: Tensor, point: Callable[[Distribution], Tensor]) -> Tensor:
     """x `[N, *event]`: the point that stands for p(x|z) at each code of z `[N, D]`."""
-    weight = next(model.decoder.parameters())
+    weight = next(model.parameters())
     points = [
         point(model.decoder(block.to(weight)[None]))[0, :size].cpu()
-        for block, size in _blocks(z, block_of(model))
+        for block, size in blocks(z, block_of(model))
     ]
     return torch.cat(points)
 
@@ -147,7 +148,7 @@ def log_likelihood(model: VAE, x: Tensor, *, draws: int, seed: int) -> Tensor:
     """Log p(x) `[N]` in nats, every item under the same noise (common random numbers)."""
     parts = [torch.zeros(0, dtype=torch.float64)]
     rows = max(1, block_of(model) // 2)
-    for block, size in _blocks(x, block_of(model)):
+    for block, size in blocks(x, block_of(model)):
         block = block.to(device_of(model))
         scores = log_evidence(model, block, draws=draws, seed=seed, common=True, rows=rows)
         parts.append(scores[:size].double().cpu())
@@ -178,7 +179,7 @@ def _prior_scale(model: VAE) -> Tensor:
         return prior.sample(torch.Size((4096,))).std(0)
 
 
-def _blocks(x: Tensor, rows: int) -> Iterator[tuple[Tensor, int]]:
+def blocks(x: Tensor, rows: int) -> Iterator[tuple[Tensor, int]]:
     """x in blocks of exactly so many rows, the last one filled up, with the count that is real."""
     for start in range(0, len(x), rows):
         block = x[start : start + rows]

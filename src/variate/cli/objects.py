@@ -23,12 +23,14 @@ ROOMS = {
     "posterior": ("models.posteriors", "models.quantized"),
     "prior": ("models.priors", "models.flows", "models.codeprior"),
     "likelihood": ("models.pixels",),
+    "network": ("image.networks",),
 }
 _EXAMPLES = {
     "objective": "FreeBits(0.1, beta=WarmUp(1.0))",
     "posterior": "LowRankGaussian(16, rank=2)",
     "prior": "Vamp(16, components=64)",
     "likelihood": "CategoricalPixels(1, 256)",
+    "network": "Hierarchy(groups=(0, 4, 6))",
 }
 
 

@@ -11,6 +11,7 @@ __all__ = ["options_of"]
 
 KINDS = {"table": "tables", "series": "series", "image": "pictures", "text": "text"}
 BELONGS = {
+    "network": ("image",),
     "columns": ("table",), "constraints": ("table",), "condition_on": ("table",),
     "components": ("table",), "privacy": ("table",), "hidden": ("table", "series"),
     "width": ("table", "image"), "time": ("series",), "series": ("series",),

@@ -87,6 +87,10 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     binarize: Annotated[
         bool, Parameter(negative=(), help="Of grey pictures: make pixels 0 or 1 by chance.")
     ] = False,
+    network: Annotated[
+        str | None,
+        Parameter(help="Of pictures, as in Python: 'Hierarchy(groups=(0, 4, 6))', 'VQ(512)'."),
+    ] = None,
     depth: Annotated[
         int | None, Parameter(help="Of pictures: residual blocks at each size.")
     ] = None,
@@ -163,6 +167,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         _launch(processes)
     from variate.kinds import estimator_class, kind_of
     from variate.privacy import privacy_of
+    from variate.settling import checkpoint_of_prior
     from variate.table.constraints import read
     from variate.training import remove_checkpoint
 
@@ -176,8 +181,9 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         "precision": precision, "verbose": not quiet,
     } | _given(learning_rate=learning_rate)  # fmt: skip
     chosen |= given_objects(
-        likelihood=likelihood, prior=prior, posterior=posterior, objective=objective
-    )
+        likelihood=likelihood, prior=prior, posterior=posterior, objective=objective,
+        network=network,
+    )  # fmt: skip
     if paired:
         assert children is not None
         keys = {"parent_key": key, "foreign_key": foreign_key, "child_key": child_key}
@@ -216,7 +222,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     if estimator.facts_["rank"] == 0:  # of a group of processes, the first one writes
         estimator.save(out)
         if checkpoint is not None:
-            remove_checkpoint(checkpoint)  # not before the model is safe
+            for path in (checkpoint, checkpoint_of_prior(checkpoint)):
+                remove_checkpoint(path)  # not before the model is safe
         report({"model": str(out), **estimator.facts_}, json=json)
 
 

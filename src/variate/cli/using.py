@@ -146,16 +146,25 @@ def reconstruct(model: Model, data: Data, /, *, out: Out = None, json: Json = Fa
 def encode(model: Model, data: Data, /, *, out: Out = None, json: Json = False) -> None:
     """Write the code of each item of DATA: posterior means z1…zD and deviations scale1…scaleD.
 
+    Of pictures with discrete codes these: code1…codeP.
+
     Example: `variate encode people.variate people.csv --out codes.parquet`
     """
     import pyarrow as pa
 
+    from variate.image.networks.codes import Codes
+
     expect_writable(out)
     fitted = load(model)
     items = fitted.codec_.received(data) if fitted.kind == "image" else data
-    mean, scale = fitted.encode(items)
-    codes = {f"z{d + 1}": mean[:, d] for d in range(mean.shape[1])}
-    codes |= {f"scale{d + 1}": scale[:, d] for d in range(scale.shape[1])}
+    if fitted.kind == "image" and isinstance(fitted.network, Codes):
+        discrete = fitted.codes(items)
+        flat = discrete.reshape(len(discrete), -1)
+        codes = {f"code{p + 1}": flat[:, p] for p in range(flat.shape[1])}
+    else:
+        mean, scale = fitted.encode(items)
+        codes = {f"z{d + 1}": mean[:, d] for d in range(mean.shape[1])}
+        codes |= {f"scale{d + 1}": scale[:, d] for d in range(scale.shape[1])}
     table = named(items, codes) if fitted.kind == "image" else pa.table(codes)
     deliver(table, out, json=json)
 
@@ -200,7 +209,13 @@ def vary(
     *,
     item: Annotated[int | None, Parameter(help="The row to vary, from 0; None: each.")] = None,
     n: Annotated[int, Parameter(name=("-n", "--n"), help="Variations per item.")] = 8,
-    strength: Annotated[float, Parameter(help="In prior standard deviations.")] = 0.5,
+    strength: Annotated[
+        float,
+        Parameter(help="In prior deviations; of hierarchies and discrete codes the share renewed."),
+    ] = 0.5,
+    keep: Annotated[
+        int | None, Parameter(help="Of pictures' hierarchies: the top groups that stay.")
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     json: Json = False,
@@ -213,9 +228,12 @@ def vary(
 
     expect_writable(out)
     fitted = load(model)
+    if keep is not None:
+        expect_kind(fitted, "image", "--keep")
     rows = item_of(fitted, data, item) if item is not None else data
     with files.naming(data):
-        varied = fitted.vary(rows, n, strength=strength, seed=seed)
+        given = {} if keep is None else {"keep": keep}
+        varied = fitted.vary(rows, n, strength=strength, seed=seed, **given)
     if fitted.kind == "image":
         deliver_pictures(fitted, varied, out, columns=n, json=json)
         return

@@ -30,8 +30,8 @@ That suits scores of items that are compared; for a mean over items `common=Fals
 This module does not know whether the bounds are tight: ask `importance_weights` (one draw that
 carries all the weight says that S is too small). For a deterministic autoencoder, whose posterior
 is a point among densities, the numbers are no bounds of anything. For discrete codes
-(`distributions.codes`) they are: then the point has mass one, all draws are equal, and so are the
-two bounds.
+(`distributions.codes`) they are: then the point has mass one, all draws are equal (so one is made),
+and so are the two bounds.
 """
 
 import math
@@ -45,6 +45,7 @@ from torch import Tensor, nn
 from variate.evaluation.noise import CommonNoise
 from variate.evaluation.passes import at_least_one, evaluating, in_rows
 from variate.inference import Inference
+from variate.models.codeprior import CodePrior
 
 __all__ = ["Bounds", "bounds", "elbo", "importance_weights", "log_evidence"]
 
@@ -189,6 +190,12 @@ def _log_weights(
 ) -> Iterator[tuple[slice, slice, Tensor]]:
     """Pieces of log w: (which items, which draws, float64 `[draws, items]` on x's device)."""
     at_least_one(draws=draws, chunk=chunk)
+    if _certain(model):
+        for where, batch in in_rows(model, x, rows):
+            known: Inference = model(batch, 1)
+            log_w = known.log_weight(batch).to(x.device, torch.float64)
+            yield where, slice(0, draws), log_w.expand(draws, len(batch))
+        return
     noise = CommonNoise(draws, seed=int(torch.randint(2**62, ()))) if common else None
     for where, batch in in_rows(model, x, rows):
         for first in range(0, draws, chunk):
@@ -198,3 +205,9 @@ def _log_weights(
                 log_w = inference.log_weight(batch)
             drawn = slice(first, first + samples)
             yield where, drawn, log_w.to(x.device, torch.float64)
+
+
+def _certain(model: nn.Module) -> bool:
+    """Whether z is a grid of codes, of which q(z|x) is certain: then all draws are the same."""
+    prior = getattr(model, "prior", None)
+    return isinstance(getattr(prior, "first", prior), CodePrior)

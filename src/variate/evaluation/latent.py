@@ -59,6 +59,7 @@ __all__ = [
     "active_units",
     "aggregate_gap",
     "elbo_surgery",
+    "kl_of_groups",
     "kl_per_dimension",
     "mutual_information",
     "posterior_means",
@@ -196,14 +197,30 @@ def kl_per_dimension(
     Raises:
         OptionError: There is no item, or `rows` is less than 1.
     """
+    return torch.cat(kl_of_groups(model, x, rows=rows, seed=seed))
+
+
+def kl_of_groups(
+    model: nn.Module, x: Tensor, *, rows: int = 256, seed: int | None = 0
+) -> list[Tensor]:
+    """The KL of each unit in nats, averaged over the items, for each group of latents.
+
+    Arguments and errors are those of `kl_per_dimension`.
+
+    Returns:
+        `[units]` float64 on the device of x for each group, in the model's order.
+    """
     at_least_one(items=len(x))
-    total: Tensor | float = 0.0
+    totals: list[Tensor] = []
     with evaluating(model, seed):
         for _, batch in in_rows(model, x, rows):
             inference: Inference = model(batch, 1)
-            units = torch.cat([_kl_of_units(latent) for latent in inference.latents], 1)
-            total = total + units.to(x.device, torch.float64).sum(0)
-    return torch.as_tensor(total, dtype=torch.float64) / len(x)
+            sums = [
+                _kl_of_units(latent).to(x.device, torch.float64).sum(0)
+                for latent in inference.latents
+            ]
+            totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
+    return [total / len(x) for total in totals]
 
 
 def posterior_means(

@@ -69,8 +69,9 @@ def in_rows(model: nn.Module, x: Tensor, rows: int) -> Iterator[tuple[slice, Ten
 
 
 def block_of(model: nn.Module) -> int:
-    """How many items a model looks at at once; a decoder of large items says fewer (`block`)."""
-    return int(getattr(getattr(model, "decoder", model), "block", BLOCK))
+    """How many items a model looks at at once; one of large items, or its decoder, says fewer."""
+    own = getattr(model, "block", BLOCK)
+    return int(getattr(getattr(model, "decoder", model), "block", own))
 
 
 def at_least_one(**sizes: int) -> None:

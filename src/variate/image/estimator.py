@@ -11,10 +11,9 @@ log p(x) is in nats per picture and -log2 p(x) / (C H W) in bits per dimension.
 This module does not know files' formats (see `reading`), nor how training works.
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -24,34 +23,32 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from variate import verbs
 from variate.codec import Codec
-from variate.errors import DataError, OptionError
 from variate.estimator import Estimator
 from variate.image.codec import ImageCodec
 from variate.image.examination import examined, in_bits
-from variate.image.files import LARGE
 from variate.image.inpainting import completions, expect_mask
 from variate.image.items import PictureItems
-from variate.image.network import decoder_of, encoder_of, expect_fitting
+from variate.image.measures import with_bits
+from variate.image.network import OneVector, blank_of, default_latent, vae_of
 from variate.image.pixelwise import unexpected
+from variate.image.preparing import expect_options, prepared
 from variate.image.reading import Pictures
 from variate.image.records import Inpainted
-from variate.image.sources import affordable, source_of
+from variate.inference import Objective
 from variate.models import VAE, priors
 from variate.options import at_least, whole
-from variate.preparation import Prepared, split
+from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
-from variate.steering import along, difference, expect_code, told_by
+from variate.steering import along, difference, expect_code, only
 
 __all__ = ["ImageVAE"]
 
 STEPS = 3_000  # of training, by default
 BATCH = 128
-EXAMPLE = 2_048  # pictures that a learned prior starts from
 TOLD = 512  # pictures by which latent dimensions are put in order
-MOST_LATENT, FEWEST_LATENT = 128, 16
+ROWS = 64  # of a traversal that names no dimensions
 
 
 class ImageVAE(Estimator):
@@ -66,6 +63,8 @@ class ImageVAE(Estimator):
             step of training: the dynamic binarisation of the literature.
         likelihood: p(x|z), such as `vt.pixels.LogisticMixturePixels(1, 256, components=5)`; None is
             Bernoulli for two levels, else a mixture of discretised logistics.
+        network: What is learned instead of one latent vector: `vt.networks.Hierarchy(...)` or
+            `vt.networks.FSQ(...)` and `VQ`, a grid of codes; see docs/images.md.
         width: Channels of the networks' maps at half size.
         depth: Residual blocks of the networks at each size.
         latent: Latent dimensions; None chooses from the size of a picture, 16 to 128.
@@ -84,7 +83,7 @@ class ImageVAE(Estimator):
         verbose: Show progress on standard error.
 
     Attributes:
-        model_: The `vt.VAE`.
+        model_: The `vt.VAE`; of a hierarchy a `vt.NonCentred`.
         codec_: The size, the channels and the levels.
         facts_: What it was trained on (`skipped` pictures too), and the figures on held-out
             pictures, in nats per picture.
@@ -114,6 +113,7 @@ class ImageVAE(Estimator):
         levels: int | None = None,
         binarize: bool = False,
         likelihood: Any = None,
+        network: Any = None,
         width: int = 32,
         depth: int = 1,
         latent: int | None = None,
@@ -135,6 +135,7 @@ class ImageVAE(Estimator):
         self.levels = levels
         self.binarize = binarize
         self.likelihood = likelihood
+        self.network = network
         self.width = width
         self.depth = depth
         self.latent = latent
@@ -155,79 +156,44 @@ class ImageVAE(Estimator):
 
     def _check_options(self) -> None:
         super()._check_options()
-        whole("width", self.width)
-        whole("depth", self.depth)
-        sides = self.size if isinstance(self.size, tuple | list) else (self.size,)
-        if len(sides) not in (1, 2):
-            raise OptionError(f"size must be a side, or height and width, got {self.size!r}.")
-        for side in sides:
-            whole("size", side)
-        if self.channels not in (None, 1, 3, 4):
-            raise OptionError(
-                f"channels must be 1 (grey), 3 (colour) or 4 (with transparency), "
-                f"got {self.channels!r}."
-            )
-        whole("levels", self.levels)
-        if self.levels is not None and not 2 <= self.levels <= 1 << 16:
-            raise OptionError(f"levels must be 2 to 65536, got {self.levels!r}.")
+        expect_options(self)
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
-        codec = ImageCodec(
-            self.size, self.channels, self.levels, binarize=self.binarize, seed=self.seed
-        )
-        pictures = codec.received(X, scratch=scratch, show=self.verbose)
-        codec.learn(pictures)
-        x = pictures.x
-        if len(x) < 2:
-            raise DataError(
-                "there is one picture, and a model is fitted to many: hundreds at the least, "
-                "thousands to draw new ones that are worth looking at."
-            )
-        training, validation, held_out = affordable(split(torch.arange(len(x)), self.seed), x)
-        levels = pictures.scale.levels if self.binarize else None
-        large = x.numel() * x.element_size() > LARGE
-        return Prepared(
-            codec=codec,
-            training=source_of(x, training, levels, large=large),
-            example=codec.levelled(x[training[:EXAMPLE]]),
-            validation=None if validation is None else codec.levelled(x[validation]),
-            held_out=None if held_out is None else codec.levelled(x[held_out]),
-            notes={
-                "pictures": len(x),
-                "picture": [codec.channels, *codec.size],
-                "levels": codec.levels,
-                **pictures.notes,
-            },
-        )
+        return prepared(self, X, scratch)
 
     def _rows(self, X: Any) -> Tensor:
         if isinstance(X, Pictures):  # read already, for their names
             return self.codec_.levelled(X.x)
         return self.codec_.encode(X)
 
+    def _assemble(self, codec: Codec) -> Any:
+        plain = self.network is None
+        return super()._assemble(codec) if plain else self.network.assembled(codec, self)
+
+    def _design(self) -> Any:
+        return self.network or OneVector()
+
+    def _objective(self) -> Objective:
+        return cast("Objective", self.objective or self._design().objective(self.beta))
+
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
-        assert isinstance(codec, ImageCodec)
-        expect_fitting(codec, self.objective)
-        encoder = encoder_of(codec, posterior, self.width, self.depth)
-        latent = self._latent(codec)
-        decoder = decoder_of(codec, self.likelihood, latent, self.width, self.depth)
-        return VAE(encoder, decoder, prior)
+        return vae_of(cast("ImageCodec", codec), self, posterior, prior)
 
     def _habits(self, rows: int) -> dict[str, Any]:
         batch = min(self.batch_size or BATCH, rows)
-        chosen = super()._habits(rows) | {"batch_size": batch}
+        chosen = super()._habits(rows) | self._design().habits() | {"batch_size": batch}
         if self.epochs is None and self.minutes is None:
             chosen["epochs"] = STEPS * batch / rows
         return chosen
 
     def _settle(self, prepared: Prepared) -> None:
-        mean, scale = verbs.encode(self.model_, prepared.example[:TOLD])
-        self.facts_["nats_per_dimension"] = told_by(mean.numpy(), scale.numpy())
+        self.facts_ |= self._design().told(self.model_, prepared.example[:TOLD])
+
+    def _draws(self) -> int:
+        return int(self._design().draws)
 
     def _blank(self, codec: Codec) -> Tensor:
-        assert isinstance(codec, ImageCodec)
-        kind = torch.uint8 if codec.levels <= 256 else torch.int32
-        return torch.zeros(1, codec.channels, *codec.size, dtype=kind)
+        return blank_of(cast("ImageCodec", codec))
 
     def _point(self, likelihood: Distribution) -> Tensor:
         return likelihood.mean
@@ -236,25 +202,61 @@ class ImageVAE(Estimator):
         return priors.Aggregate(latent)
 
     def _default_latent(self, codec: Codec) -> int:
-        assert isinstance(codec, ImageCodec)
-        numbers = codec.channels * codec.size[0] * codec.size[1]
-        return min(MOST_LATENT, max(FEWEST_LATENT, numbers // 24))
+        return default_latent(cast("ImageCodec", codec))
 
     def _figures(self, x: Tensor, *, draws: int, seed: int) -> dict[str, Any]:
-        found = super()._figures(x, draws=draws, seed=seed)
-        nats = {name: found[name] for name in ("log_likelihood", "elbo")}
-        if nats["elbo"] is None:
-            return found | {"bits_per_dimension": None, "elbo_bits_per_dimension": None}
-        bits = {name: -value / (x[0].numel() * math.log(2)) for name, value in nats.items()}
-        return found | {
-            "bits_per_dimension": bits["log_likelihood"], "elbo_bits_per_dimension": bits["elbo"]
-        }  # fmt: skip
+        return with_bits(super()._figures(x, draws=draws, seed=seed), x[0].numel())
 
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
         return examined(self, x, None, seed)
 
     def _items(self, X: Any) -> PictureItems:
         return PictureItems(self, X)
+
+    def vary(
+        self, X: Any, n: int = 8, *, strength: float = 0.5, keep: int | None = None,
+        seed: int | None = None,
+    ) -> Any:  # fmt: skip
+        """n variations of each picture.
+
+        Args:
+            X: The pictures.
+            n: Of each.
+            strength: By how many prior deviations the code is moved, 0 for the reconstruction; of
+                a hierarchy or of discrete codes the share, 0 to 1, that is drawn anew.
+            keep: Of a hierarchy: how many of the top groups stay as the picture has them.
+            seed: Makes the draws repeatable.
+
+        Raises:
+            OptionError: An argument is out of its range.
+        """
+        at_least("n", n, 1)
+        at_least("strength", strength, 0)
+        z = torch.from_numpy(self.encode(X).mean)
+        varied = self._design().varied
+        return self.decode(varied(self.model_, z, n, strength=strength, keep=keep, seed=seed))
+
+    def decode(self, z: Any) -> Any:
+        """The mean of p(x|z), rounded to levels.
+
+        Args:
+            z: `[N, D]`; of discrete codes also whole numbers, as `codes` gives them.
+
+        Raises:
+            OptionError: z has another shape, or there are no such codes.
+        """
+        check_is_fitted(self)
+        return super().decode(self._design().flat(self.model_, z))
+
+    def codes(self, X: Any) -> NDArray[np.int64]:
+        """The discrete codes of pictures, `[N, h, w]`.
+
+        Raises:
+            OptionError: The network has none.
+        """
+        check_is_fitted(self)
+        found: NDArray[np.int64] = self._design().codes(self.model_, self._rows(X))
+        return found
 
     # -- the verbs of pictures ------------------------------------------------------------------
 
@@ -308,7 +310,7 @@ class ImageVAE(Estimator):
 
         Args:
             X: The picture to start from; None starts from the code 0.
-            dimensions: Which; None takes all, those that say most about pictures first.
+            dimensions: Which; None takes those that say most about pictures first: all, or 64.
             steps: Pictures for each dimension.
             extent: In the units of the code, prior standard deviations of a standard normal.
 
@@ -319,15 +321,15 @@ class ImageVAE(Estimator):
             OptionError: X is not one picture, or there is no such dimension.
         """
         check_is_fitted(self)
+        self._design().expect_dimensions()
         at_least("steps", steps, 2)
-        center = np.zeros(self.latent_) if X is None else self._one(X)
-        order = self.dimensions_by_use() if dimensions is None else dimensions
+        center = np.zeros(self.latent_) if X is None else only(self.encode(X).mean)
+        order = self.dimensions_by_use()[:ROWS] if dimensions is None else dimensions
         return self.decode(along(center, order, np.linspace(-extent, extent, steps)))
 
     def dimensions_by_use(self) -> list[int]:
-        """The latent dimensions, those that say most about pictures first."""
-        told = self.facts_.get("nats_per_dimension", [0.0] * self.latent_)
-        return [int(d) for d in np.argsort(-np.asarray(told), kind="stable")]
+        """The latent dimensions, those that say most about pictures first; of many the first."""
+        return list(self.facts_.get("telling_dimensions", range(self.latent_)))
 
     def direction(self, X: Any, labels: Any) -> NDArray[np.float64]:
         """The direction in the latent space from pictures without a label to those with it.
@@ -372,7 +374,8 @@ class ImageVAE(Estimator):
         whole("draws", draws)
         x = self._rows(X)
         missing = expect_mask(mask, len(x), self.codec_.size)
-        made = completions(self.model_, x, missing, self.codec_.levels, draws=draws, seed=seed)
+        walk, levels = self._design().walk, self.codec_.levels
+        made = completions(self.model_, x, missing, levels, draws=draws, seed=seed, walk=walk)
         return Inpainted(self.codec_.decode(made.mean), [self.codec_.decode(d) for d in made.draws])
 
     def heat(self, X: Any, *, seed: int = 0) -> NDArray[np.float64]:
@@ -384,10 +387,3 @@ class ImageVAE(Estimator):
         """
         check_is_fitted(self)
         return unexpected(self.model_, self._rows(X), seed=seed)
-
-    def _one(self, X: Any) -> NDArray[np.float64]:
-        """The code of the one picture that X must be."""
-        codes = self.encode(X).mean
-        if len(codes) != 1:
-            raise OptionError(f"one picture is wanted here, got {len(codes)}.")
-        return codes[0]

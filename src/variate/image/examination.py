@@ -68,7 +68,9 @@ def examined(
     again = view.decoded(verbs.encode(estimator.model_, some)[0])
     figures: dict[str, Any] = likeness(some, again, view.levels)
     sections = [view.drawn(), view.reconstructions(some, again, figures)]
-    sections.append(view.dimensions(some[:1]))
+    inside, pages = estimator._design().examined(view, some)
+    figures |= inside
+    sections += pages
     if len(some) > 1:
         sections += [view.ways(some), view.map(x)]
     if estimator._has_density():

@@ -13,9 +13,15 @@ posterior.) What q is off is then weighed: each chain's last z counts by
 and completions are drawn from the chains in proportion to w. Without the weights a chain that ended
 in another picture would count as much as one that fits what is observed.
 
+Where z is a grid of discrete codes, the encoder's would only repeat what m_{t-1} shows. There z_t
+keeps the codes of what is observed and draws those of places with missing pixels from the prior,
+given the codes before them; q is the probability of those drawn. What is observed behind a place is
+heard by the weights alone.
+
 This module does not know what the mask stands for.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +36,7 @@ from variate.models import VAE
 from variate.randomness import isolated
 from variate.verbs import device_of
 
-__all__ = ["CHAINS", "Completions", "completions", "expect_mask"]
+__all__ = ["CHAINS", "Completions", "Walk", "by_posterior", "completions", "expect_mask"]
 
 CHAINS = 24
 ROUNDS = 16
@@ -48,9 +54,39 @@ class Completions(NamedTuple):
     draws: Tensor
 
 
+class Walk(NamedTuple):
+    """How chains walk.
+
+    Attributes:
+        step: (model, pictures `[N, C, H, W]`, what is missing `[N, H, W]`) -> z `[1, N, D]` and
+            log q of it `[1, N]`.
+        rounds: T.
+    """
+
+    step: Callable[[VAE, Tensor, Tensor], tuple[Tensor, Tensor]]
+    rounds: int = ROUNDS
+
+
+def by_posterior(model: VAE, filled: Tensor, missing: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+    """A step of a chain: z ~ q(z|x), whatever is missing."""
+    q: Distribution = model.encoder(filled)
+    z = q.sample(torch.Size((1,)))
+    return z, q.log_prob(z)
+
+
+PLAIN = Walk(by_posterior)
+
+
 @torch.no_grad()
 def completions(
-    model: VAE, x: Tensor, missing: Tensor, levels: int, *, draws: int, seed: int | None
+    model: VAE,
+    x: Tensor,
+    missing: Tensor,
+    levels: int,
+    *,
+    draws: int,
+    seed: int | None,
+    walk: Walk = PLAIN,
 ) -> Completions:
     """Draw what is missing.
 
@@ -61,13 +97,14 @@ def completions(
         levels: L.
         draws: K, of each picture.
         seed: Makes the draws repeatable.
+        walk: How the chains walk.
     """
     device = device_of(model)
     rows = max(1, 8 * block_of(model) // CHAINS)
     means, drawn = [], []
     with isolated(seed, device):
         for picture, gaps in zip(x.split(rows), missing.split(rows), strict=True):
-            mean, some = _of_block(model, picture.to(device), gaps.to(device), levels, draws)
+            mean, some = _of_block(model, picture.to(device), gaps.to(device), levels, draws, walk)
             means.append(mean.cpu())
             drawn.append(some.cpu())
     return Completions(torch.cat(means), torch.cat(drawn, 1))
@@ -89,7 +126,7 @@ def expect_mask(mask: Any, count: int, size: tuple[int, int]) -> Tensor:
 
 
 def _of_block(
-    model: VAE, x: Tensor, missing: Tensor, levels: int, draws: int
+    model: VAE, x: Tensor, missing: Tensor, levels: int, draws: int, walk: Walk
 ) -> tuple[Tensor, Tensor]:
     """Mean `[B, C, H, W]` and draws `[K, B, C, H, W]` of a block."""
     size = len(x)
@@ -105,14 +142,13 @@ def _of_block(
 
     prior: Distribution = model.prior()
     filled = among(model.decoder(prior.sample(torch.Size((1, CHAINS * size)))).sample()[0])
-    for _ in range(ROUNDS):
-        q: Distribution = model.encoder(filled)
-        z = q.sample(torch.Size((1,)))
+    for _ in range(walk.rounds):
+        z, log_q = walk.step(model, filled, missing.repeat(CHAINS, 1, 1))
         p: Distribution = model.decoder(z)
         filled = among(p.sample()[0])
     of_pixels = log_prob_of_pixels(p, filled)[0]
     seen = of_pixels.masked_fill(missing.repeat(CHAINS, 1, 1), 0.0).sum((-2, -1))
-    log_w = (seen + prior.log_prob(z)[0] - q.log_prob(z)[0]).reshape(CHAINS, size)
+    log_w = (seen + prior.log_prob(z)[0] - log_q[0]).reshape(CHAINS, size)
     weights = log_w.double().softmax(0)
     return _summed_up(x, gaps, p.mean[0], filled, weights, draws)
 

@@ -10,7 +10,8 @@ them than other real pictures are; the two medians beside each other tell.
 This module does not know any model.
 """
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from variate.errors import MissingExtraError
 
-__all__ = ["Nearest", "likeness", "nearest"]
+__all__ = ["Nearest", "likeness", "nearest", "with_bits"]
 
 MOST_DB = 100.0  # of equal pictures, whose PSNR is infinite
 WINDOW = 7  # pixels of a side, that SSIM looks at together
@@ -68,3 +69,17 @@ def nearest(x: Tensor, others: Tensor, levels: int) -> Nearest:
         number = torch.where(closer, found.indices + start, number)
     scale = (levels - 1) * np.sqrt(flat.shape[1])
     return Nearest(best.double().numpy() / scale, number.numpy())
+
+
+def with_bits(figures: dict[str, Any], numbers: int) -> dict[str, Any]:
+    """Figures in nats per picture, with its bounds in bits per dimension, too.
+
+    Args:
+        figures: `log_likelihood` and `elbo`; None where there is no density.
+        numbers: Of a picture: C H W.
+    """
+    nats = {"": figures["log_likelihood"], "elbo_": figures["elbo"]}
+    return figures | {
+        f"{name}bits_per_dimension": None if value is None else -value / (numbers * math.log(2))
+        for name, value in nats.items()
+    }

@@ -10,19 +10,44 @@ This module does not know where pictures come from.
 import copy
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from variate import verbs
 from variate.errors import OptionError
 from variate.image.codec import ImageCodec
+from variate.image.inpainting import PLAIN
+from variate.inference import Objective
+from variate.models import VAE
 from variate.models.pixels import BernoulliPixels, LogisticMixturePixels
 from variate.nets.conv import ConvDecoder, ConvEncoder
+from variate.objectives import ELBO, WarmUp
+from variate.report import Section
+from variate.steering import telling
 
-__all__ = ["PictureDecoder", "decoder_of", "encoder_of", "expect_fitting", "head_of"]
+__all__ = [
+    "OneVector",
+    "PictureDecoder",
+    "at_once",
+    "blank_of",
+    "decoder_of",
+    "default_latent",
+    "encoder_of",
+    "expect_fitting",
+    "head_of",
+    "vae_of",
+]
 
 PIXELS_AT_ONCE = 1 << 14  # of a block of pictures; some 2 kB each while a mixture is evaluated
 DEEPEST = 64
+MOST_LATENT, FEWEST_LATENT = 128, 16
 MOST_AT_ONCE = 128  # pictures: a block is filled up, which few pictures should not cost much
+
+
+def at_once(size: tuple[int, int]) -> int:
+    """How many pictures of a size to look at at once."""
+    return max(4, min(MOST_AT_ONCE, PIXELS_AT_ONCE // (size[0] * size[1])))
 
 
 class PictureDecoder(nn.Module):
@@ -41,7 +66,7 @@ class PictureDecoder(nn.Module):
         super().__init__()
         self.body = body
         self.head = head
-        self.block = max(4, min(MOST_AT_ONCE, PIXELS_AT_ONCE // (size[0] * size[1])))
+        self.block = at_once(size)
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z) of codes z `[S, B, D]`."""
@@ -63,6 +88,34 @@ def expect_fitting(codec: ImageCodec, objective: Any) -> None:
                 f"objective={type(objective).__name__}({what}={asked}, …) does not fit: the "
                 f"pictures have {number} {what}."
             )
+
+
+def blank_of(codec: ImageCodec) -> Tensor:
+    """A black picture, `[1, C, H, W]`."""
+    kind = torch.uint8 if codec.levels <= 256 else torch.int32
+    return torch.zeros(1, codec.channels, *codec.size, dtype=kind)
+
+
+def default_latent(codec: ImageCodec) -> int:
+    """How many latent dimensions suit pictures of a size."""
+    numbers = codec.channels * codec.size[0] * codec.size[1]
+    return min(MOST_LATENT, max(FEWEST_LATENT, numbers // 24))
+
+
+def vae_of(codec: ImageCodec, options: Any, posterior: nn.Module, prior: nn.Module) -> VAE:
+    """The model with one latent vector.
+
+    Args:
+        codec: The pictures.
+        options: The estimator.
+        posterior: Features to q(z|x).
+        prior: p(z).
+    """
+    expect_fitting(codec, options.objective)
+    encoder = encoder_of(codec, posterior, options.width, options.depth)
+    latent = options._latent(codec)
+    decoder = decoder_of(codec, options.likelihood, latent, options.width, options.depth)
+    return VAE(encoder, decoder, prior)
 
 
 def encoder_of(codec: ImageCodec, posterior: nn.Module, width: int, depth: int) -> nn.Module:
@@ -110,3 +163,58 @@ def head_of(codec: ImageCodec, likelihood: nn.Module | None) -> nn.Module:
                 f"{found[what]} {what}."
             )
     return copy.deepcopy(likelihood)
+
+
+class OneVector:
+    """What this network, whose code is one vector, answers where others answer otherwise.
+
+    Attributes:
+        draws: Of the code, for the bounds that are measured after training.
+        walk: Of the chains that fill missing pixels.
+    """
+
+    draws = 64
+    walk = PLAIN
+
+    def objective(self, beta: float) -> Objective:
+        """The ELBO, its KL warmed up."""
+        return ELBO(beta=WarmUp(beta))
+
+    def habits(self) -> dict[str, Any]:
+        """None of its own."""
+        return {}
+
+    def varied(
+        self, model: VAE, z: Tensor, n: int, *, strength: float, keep: int | None, seed: int | None
+    ) -> Tensor:
+        """n codes around each of z `[N, D]`, moved by `strength` prior deviations."""
+        if keep is not None:
+            raise OptionError("keep is for network=vt.networks.Hierarchy(...); leave it out.")
+        return verbs.vary(model, z, n, strength=strength, seed=seed)
+
+    def flat(self, model: VAE, z: Any) -> Any:  # noqa: ARG002 - as others
+        """A code is a vector already."""
+        return z
+
+    def codes(self, model: Any, x: Tensor) -> Any:  # noqa: ARG002 - as others
+        """There are no discrete ones.
+
+        Raises:
+            OptionError: Always.
+        """
+        raise OptionError(
+            "only a network of discrete codes has them: fit with network=vt.networks.FSQ(...) or "
+            "VQ(...); encode gives the code of any other."
+        )
+
+    def told(self, model: Any, x: Tensor) -> dict[str, Any]:
+        """What is to be remembered of a trained model: its dimensions by what they tell of x."""
+        mean, scale = verbs.encode(model, x)
+        return telling(mean.numpy(), scale.numpy())
+
+    def examined(self, view: Any, x: Tensor) -> tuple[dict[str, Any], list[Section]]:
+        """Figures and sections of a report about the code, by pictures x and how they are shown."""
+        return {}, [view.dimensions(x[:1])]
+
+    def expect_dimensions(self) -> None:
+        """Its latent dimensions can be traversed."""

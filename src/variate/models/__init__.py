@@ -2,6 +2,7 @@
 
 from variate.models import flows, likelihoods, pixels, posteriors, priors, readers
 from variate.models.ladder import Ladder
+from variate.models.noncentred import NonCentred
 from variate.models.sequences import SequenceDecoder
 from variate.models.topdown import image_ladder
 from variate.models.vae import VAE
@@ -9,6 +10,7 @@ from variate.models.vae import VAE
 __all__ = [
     "VAE",
     "Ladder",
+    "NonCentred",
     "SequenceDecoder",
     "flows",
     "image_ladder",

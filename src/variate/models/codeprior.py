@@ -32,7 +32,15 @@ from variate.inference import Loss, Moment
 from variate.models.quantized import FSQ, VQ
 from variate.nets.causal import CausalTransformer
 
-__all__ = ["AutoregressiveCodes", "CodePrior", "GridLaw", "UniformCodes", "code_length"]
+__all__ = [
+    "AutoregressiveCodes",
+    "CodePrior",
+    "GridLaw",
+    "UniformCodes",
+    "code_length",
+    "log_prob_of_places",
+    "renewed",
+]
 
 _BLOCK = 512  # sequences that are drawn at once
 
@@ -171,6 +179,35 @@ def code_length(prior: nn.Module, z: Tensor, moment: Moment) -> Loss:  # noqa: A
     return Loss(length, {"code_length": length.detach()})
 
 
+@torch.no_grad()
+def renewed(law: Distribution, codes: Tensor, chosen: Tensor) -> Tensor:
+    """Codes of which some are drawn anew, one place after the other, each given those before it.
+
+    Args:
+        law: The law over codes, as `CodePrior.grid` gives it.
+        codes: `[N, P]`.
+        chosen: Which are drawn anew, bool `[N, P]`.
+    """
+    if isinstance(law, GridLaw):
+        blocks = zip(codes.split(_BLOCK), chosen.split(_BLOCK), strict=True)
+        return torch.cat([law.drawn(len(own), own, new) for own, new in blocks])
+    return torch.where(chosen, law.sample(Size((len(codes),))), codes)
+
+
+def log_prob_of_places(law: Distribution, codes: Tensor) -> Tensor:
+    """Log p(c_p | c_<p) of each place, `[N, P]` for codes `[N, P]`.
+
+    Args:
+        law: The law over codes, as `CodePrior.grid` gives it.
+        codes: Int64.
+    """
+    if isinstance(law, GridLaw):
+        return law.log_prob_of_places(codes)
+    independent: Any = law
+    places: Tensor = independent.base_dist.log_prob(codes)
+    return places
+
+
 class GridLaw(Distribution):
     """P codes, each given those before it.
 
@@ -195,24 +232,32 @@ class GridLaw(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log p in nats, `[...]` for codes `[..., P]`."""
         flat = value.reshape(-1, value.shape[-1])
-        log_p = torch.log_softmax(self.net(flat) / self.temperature, -1)
-        return log_p.gather(-1, flat[..., None]).sum((-2, -1)).reshape(value.shape[:-1])
+        return self.log_prob_of_places(flat).sum(-1).reshape(value.shape[:-1])
+
+    def log_prob_of_places(self, codes: Tensor) -> Tensor:
+        """Log p(c_p | c_<p) of each place, `[N, P]` for codes `[N, P]`."""
+        log_p = torch.log_softmax(self.net(codes) / self.temperature, -1)
+        return log_p.gather(-1, codes[..., None]).squeeze(-1)
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Draws `[*sample_shape, P]`."""
         n = math.prod(sample_shape)
-        blocks = [self._drawn(min(_BLOCK, n - i)) for i in range(0, n, _BLOCK)]
+        blocks = [self.drawn(min(_BLOCK, n - i)) for i in range(0, n, _BLOCK)]
         return torch.cat(blocks).reshape(*sample_shape, *self.event_shape)
 
-    def _drawn(self, n: int) -> Tensor:
-        codes: list[Tensor] = []
+    def drawn(self, n: int, codes: Tensor | None = None, chosen: Tensor | None = None) -> Tensor:
+        """Draws `[n, P]`; of given codes `[n, P]` those that are not chosen stay."""
+        made: list[Tensor] = []
         past: list[Any] = []
         for position in range(self.event_shape[0]):
-            logits, past = self.net.step(codes[-1] if codes else None, position, past, n)
+            logits, past = self.net.step(made[-1] if made else None, position, past, n)
             law = torch.softmax(logits / self.temperature, -1)
-            codes.append(torch.multinomial(law, 1)[:, 0])
-        return torch.stack(codes, 1)
+            new = torch.multinomial(law, 1)[:, 0]
+            if codes is not None and chosen is not None:
+                new = torch.where(chosen[:, position], new, codes[:, position])
+            made.append(new)
+        return torch.stack(made, 1)
 
 
 @tempered.register

@@ -84,9 +84,9 @@ class Ladder(nn.Module):
     def forward(self, x: Tensor, samples: int = 1) -> Inference:
         """Infer all groups from x with `samples` draws each, and the likelihood they imply."""
         contexts = self.encoder(x)
-        h = self._above(samples, len(x))
+        h = self.above(samples, len(x))
         latents = []
-        for group, context in zip(self._groups(), contexts, strict=True):
+        for group, context in zip(self.rungs(), contexts, strict=True):
             if self.checkpointing and torch.is_grad_enabled():
                 h, latent = checkpoint(_infer, group, h, context, use_reentrant=False)
             else:
@@ -127,18 +127,20 @@ class Ladder(nn.Module):
         samples, items = z[0].shape[:2]
         return self._descend(z, samples, items, temperature)
 
-    def _groups(self) -> Iterable[Group]:
+    def rungs(self) -> Iterable[Group]:
+        """The groups, the top one first, as what they are."""
         return cast("Iterable[Group]", self.groups)
 
-    def _above(self, samples: int, items: int) -> Tensor:
+    def above(self, samples: int, items: int) -> Tensor:
+        """The state above the top group, `[S, B, *state]`."""
         state: Tensor = self.start()
         return state.expand(samples, items, *state.shape)
 
     def _descend(
         self, z: Sequence[Tensor], samples: int, items: int, temperature: float
     ) -> Distribution:
-        h = self._above(samples, items)
-        for i, group in enumerate(self._groups()):
+        h = self.above(samples, items)
+        for i, group in enumerate(self.rungs()):
             prior, h = group.prior(h)
             drawn = z[i] if i < len(z) else _draw(temper(prior, temperature), samples, items)
             h = group.advance(h, drawn)

@@ -4,6 +4,7 @@ r"""Priors: modules without input that return p(z), batch shape [], event shape 
     Mixture          Σ_k π_k N(m_k, diag s_k²),  all learned
     Vamp             1/K Σ_k q(z|u_k),  u_k pseudo-inputs in the space of the data
     Aggregate        N(0, I) in training, then a mixture fitted to the codes of the data
+    SecondStage      N(0, I) or all codes alike in training, then any prior fitted to the codes
     RelaxedUniform   independent relaxed categories, all equally likely
 
 and over the codes of a quantised posterior (`models.codeprior`)
@@ -47,6 +48,7 @@ __all__ = [
     "CodePrior",
     "Mixture",
     "RelaxedUniform",
+    "SecondStage",
     "StandardNormal",
     "UniformCodes",
     "Vamp",
@@ -158,8 +160,69 @@ class Aggregate(nn.Module):
         self._fitted = True
 
 
-def _look(prior: Aggregate, _: Any) -> None:
+def _look(prior: "Aggregate | SecondStage", _: Any) -> None:
     prior._fitted = bool(prior.fitted)
+
+
+class SecondStage(nn.Module):
+    """A fixed law while the model trains; afterwards a prior that is fitted to its codes.
+
+    Encoder and decoder are trained under N(0, I), or under `UniformCodes` where the prior is one
+    over codes. Then, in a stage of its own, the prior is fitted to codes z ~ q(z|x_n) of the
+    training data by maximum likelihood (van den Oord et al. 2017; Dai & Wipf 2019), by whatever
+    fits the model (`Estimator.fit` does).
+
+    Args:
+        prior: What is fitted, such as `AutoregressiveCodes(49, 512, 16)` or `flows.Flow(16)`.
+        share: Of a budget of minutes, how much is the second stage's. Of a budget of epochs each
+            stage has all: so many passes over the items, then over their codes.
+
+    Raises:
+        OptionError: The share is not between 0 and 1, or the prior cannot be fitted afterwards.
+    """
+
+    fitted: Tensor
+
+    def __init__(self, prior: nn.Module, share: float = 0.5) -> None:
+        super().__init__()
+        if not 0 < share < 1:
+            raise OptionError(f"share must be between 0 and 1, both excluded, got {share!r}")
+        if isinstance(prior, SecondStage | Aggregate | Vamp) or not any(
+            p.requires_grad for p in prior.parameters()
+        ):
+            raise OptionError(
+                f"{type(prior).__name__} has nothing that a second stage could fit to codes; take "
+                "AutoregressiveCodes, flows.Flow, flows.FlowMatching or Mixture"
+            )
+        self.prior = prior
+        self.share = share
+        self.latent = int(prior.latent)  # type: ignore[arg-type]
+        self.first: nn.Module = (
+            UniformCodes(prior.positions, prior.size, prior.width)
+            if isinstance(prior, CodePrior)
+            else StandardNormal(self.latent)
+        )
+        for parameter in prior.parameters():
+            parameter.requires_grad_(False)  # noqa: FBT003 - a tensor's
+        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
+        self._fitted = False  # as the buffer says, without waiting for its device
+        self.register_load_state_dict_post_hook(_look)
+
+    def start(self, encoder: nn.Module, x: Tensor) -> None:
+        """Tell priors over codes whose codes they are."""
+        for prior in (self.first, self.prior):
+            if isinstance(prior, CodePrior):
+                prior.start(encoder, x)
+
+    def forward(self) -> Distribution:
+        """p(z), batch shape `[]`, event shape `[latent]`."""
+        law: Distribution = (self.prior if self._fitted else self.first)()
+        return law
+
+    def settle(self) -> None:
+        """From now on p(z) is the prior that was fitted."""
+        self.fitted.fill_(True)  # noqa: FBT003 - a tensor's
+        self._fitted = True
 
 
 class Vamp(nn.Module):

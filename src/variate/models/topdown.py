@@ -30,7 +30,7 @@ from variate.errors import OptionError
 from variate.models.ladder import Ladder, Start
 from variate.nets.conv import ResidualBlock, Upsample, halved, scaled, sizes
 
-__all__ = ["ConvContexts", "ConvFinish", "ConvGroup", "image_ladder"]
+__all__ = ["ConvContexts", "ConvFinish", "ConvGroup", "image_ladder", "shapes_of"]
 
 _ONE = math.log(math.e - 1)  # the raw scale of a scale of one
 _QUIET = 0.1  # what the networks of priors and posteriors start smaller by
@@ -77,6 +77,20 @@ def image_ladder(
     start = Start((width, *steps[-1]))
     decoder = nn.Sequential(finish, likelihood)
     return Ladder(encoder, start, rungs, decoder, checkpointing=checkpointing)
+
+
+def shapes_of(
+    size: tuple[int, int], groups: Sequence[int] | None = None, latent: int = 8
+) -> list[tuple[int, int, int]]:
+    """The shape of z `[latent, h, w]` of each group of such a ladder, the top one first.
+
+    Raises:
+        OptionError: As for `image_ladder`.
+    """
+    counts = _counts(size, groups)
+    steps = halved(size, len(counts) - 1)
+    found = ([(latent, *step)] * count for step, count in zip(steps, counts, strict=True))
+    return [shape for shapes in reversed(list(found)) for shape in shapes]
 
 
 def _counts(size: tuple[int, int], groups: Sequence[int] | None) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["headline"]
 
 LABELLED = 40  # latent dimensions up to which each bar is labelled
+IDLE = 0.01  # nats, up to which a group says nothing
 
 
 def headline(
@@ -34,16 +35,19 @@ def headline(
 
     Args:
         figures: `rows`, `elbo`, `log_likelihood`, `log_likelihood_error`, `draws`, `kl`,
-            `kl_per_dimension`, `active_units`; what is None or absent is shown as a dash.
+            `kl_per_dimension`, `kl_per_group`, `active_units`; what is None or absent is shown as
+            a dash.
         history: The validations, in order: `step`, `figure` and perhaps `kl`.
 
     Returns:
-        The table of held-out figures; the KL of each latent dimension if it is known; the course
-        of training if there was one.
+        The table of held-out figures; the KL of each latent dimension or group if it is known; the
+        course of training if there was one.
     """
     sections = [Section("Held-out figures", table=_table(figures))]
     if figures.get("kl_per_dimension"):
         sections.append(_latent_section(figures))
+    if figures.get("kl_per_group"):
+        sections.append(_groups_section(figures["kl_per_group"]))
     if len(history) > 1:
         sections.append(_training_section(history))
     return tuple(sections)
@@ -124,6 +128,33 @@ def _draw_kl(kl: np.ndarray, marked: int) -> Figure:
     ax.set_xlim(-0.7, count - 0.3)
     ax.set_ylim(0, max(1e-3, 1.08 * float(kl.max())))
     ax.set_xlabel("latent dimension" if labelled else f"{count} latent dimensions")
+    ax.set_ylabel("KL (nats per item)")
+    ax.yaxis.grid(visible=True)
+    ax.spines["left"].set_visible(False)
+    return figure
+
+
+def _groups_section(kl: Sequence[float]) -> Section:
+    nats = np.asarray(kl, dtype=np.float64)
+    idle = int((nats <= IDLE).sum())
+    caption = (
+        "KL from its prior of each group of latents, in nats per item, the top (coarsest) one "
+        f"first. {idle} of {len(nats)} groups say next to nothing (at most {IDLE} nats; grey)."
+    )
+    return Section("Groups of latents", pictures=(Picture(lambda: _draw_groups(nats), caption),))
+
+
+@styled()
+def _draw_groups(kl: np.ndarray) -> Figure:
+    count = len(kl)
+    figure, ax = canvas(min(8.0, max(3.6, 1.6 + 0.22 * count)), 2.3)
+    colours = [REAL if nats <= IDLE else MODEL for nats in kl]
+    ax.bar(np.arange(count), kl, width=0.72, color=colours)
+    ax.set_xlim(-0.7, count - 0.3)
+    ax.set_ylim(0, max(1e-3, 1.08 * float(kl.max())))
+    every = max(1, count // LABELLED)
+    ax.set_xticks(np.arange(0, count, every), [str(n) for n in range(0, count, every)])
+    ax.set_xlabel("group of latents, from the top down")
     ax.set_ylabel("KL (nats per item)")
     ax.yaxis.grid(visible=True)
     ax.spines["left"].set_visible(False)

@@ -4,7 +4,8 @@
   without a meaning. It is checked once, at the border, over all the data that is in memory.
 - After training: a latent dimension whose KL(q(z_d|x) ‖ p(z_d)) is below 0.01 nats says nothing
   about x. If no dimension is active the posterior has collapsed onto the prior (Bowman et al.
-  2016), and the decoder ignores z.
+  2016), and the decoder ignores z. In a hierarchy the same is asked of each group of latents; some
+  that say nothing are common, half of them are worth a warning.
 
 This module does not know how training works.
 """
@@ -55,6 +56,25 @@ def warn_of_collapse(terms: Mapping[str, float | Sequence[float]]) -> None:
             "(objectives.FreeBits), or use a weaker decoder",
             CollapseWarning,
             stacklevel=2,
+        )
+    else:
+        _warn_of_groups(terms.get("kl_per_group"))
+
+
+def _warn_of_groups(kl: float | Sequence[float] | None) -> None:
+    """Warn if half of a hierarchy's groups or more say nothing."""
+    if not isinstance(kl, Sequence):
+        return
+    idle = [number for number, nats in enumerate(kl) if not nats > ACTIVE]
+    if 2 * len(idle) >= len(kl):
+        warnings.warn(
+            f"{len(idle)} of the {len(kl)} groups of latents (number "
+            f"{', '.join(map(str, idle))}, the top one is 0) have collapsed: a KL of at most "
+            f"{ACTIVE} nats per item each, so they say nothing about the data and only cost time. "
+            "Take fewer groups, train for longer, or give each free bits for more of the run "
+            "(objectives.GroupFreeBits)",
+            CollapseWarning,
+            stacklevel=3,
         )
 
 
