@@ -221,7 +221,7 @@ def test_traverse_and_move(model):
     assert model.traverse(X[:1], dimensions=[2, 0], steps=3).shape == (6, 8, 8)
     with pytest.raises(OptionError, match="no latent dimension 9"):
         model.traverse(dimensions=[9])
-    with pytest.raises(OptionError, match="one picture"):
+    with pytest.raises(OptionError, match="one item"):
         model.traverse(X[:2])
     towards = model.direction(X[:1000], ONES[:1000])
     others = X[1000:1100][ONES[1000:1100] == 0]

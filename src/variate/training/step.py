@@ -28,7 +28,7 @@ from variate.errors import VariateWarning
 from variate.inference import Loss, Moment, Objective
 from variate.training.descent import Descent
 
-__all__ = ["Eager", "Graphed", "Stepping"]
+__all__ = ["Eager", "Graphed", "Stepping", "Tape"]
 
 _BEFORE = 11  # steps before the recording: kernels are chosen, compiled and their memory taken
 _MOST = 16  # coefficients of an objective

@@ -23,7 +23,7 @@ from variate.evaluation import code_usage
 from variate.image.codec import ImageCodec
 from variate.image.illustrations import sheet
 from variate.image.inpainting import Walk
-from variate.image.network import PictureDecoder, head_of
+from variate.image.network import PictureDecoder, expect_fitting, head_of
 from variate.image.networks.protocol import expect_objective, expect_share
 from variate.image.renewal import codes_of, codes_where_missing, vectors_of, with_codes_renewed
 from variate.inference import Objective
@@ -91,6 +91,7 @@ class Codes:
 
     def assembled(self, codec: ImageCodec, options: Any) -> VAE:
         """Convolutions down to the grid, the codes, and convolutions up."""
+        expect_fitting(codec, options.objective)
         grid = self.grid(codec.size)
         head = self.head(grid)
         size, book = codec.size, head.codebook

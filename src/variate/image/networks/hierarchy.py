@@ -13,7 +13,7 @@ from variate import verbs
 from variate.errors import OptionError
 from variate.image.codec import ImageCodec
 from variate.image.illustrations import sheet
-from variate.image.network import OneVector, at_once, head_of
+from variate.image.network import OneVector, at_once, expect_fitting, head_of
 from variate.image.networks.protocol import expect_objective, expect_share
 from variate.image.renewal import with_groups_renewed
 from variate.inference import Objective
@@ -112,6 +112,7 @@ class Hierarchy(OneVector):
 
     def assembled(self, codec: ImageCodec, options: Any) -> NonCentred:
         """The ladder, seen as a model of one flat code."""
+        expect_fitting(codec, options.objective)
         steps = halved(codec.size, len(self.groups or (0,)) - 1)
         if len(set(steps)) < len(steps):
             deepest = len(set(steps))
