@@ -1,0 +1,322 @@
+r"""The networks of music: how an item is read, and how it is written down, voice by voice.
+
+Of an item x = (m, x_{1,1}, …, x_{T,V}), a metre and the symbols of V voices at T steps, both
+networks see in each step the symbols, what *sounds* (a hold says that something does, not what),
+and where in the bar the step lies.
+
+    encoder   a_t = both GRUs over the steps      features (max_t a_t, W (U a_1, …, U a_T))
+    plan      c_t = C_t f(z)                      what the code says of step t
+    decoder   h_t = GRU((symbols and sound of t - 1, place of t, c_t), h_{t-1})
+              of voice v   logits = E g(h_t, c_t, sound of the voices above at t, v)
+
+The plan has a map of its own for each step. Without it the state must count how far it has come to
+know which part of z is due, and what is decoded without the true past falls behind by a note; with
+it a code can be read like a table (2-bar melodies, at equal time: see benchmarks/music.py). The
+same holds for the encoder's features, the largest of which over the steps (Long et al. 2019) do not
+say where they were.
+
+A chord is written from the top down, each voice given those above it at the same step: the law of a
+step is joint over its voices.
+
+In training the past is hidden from the decoder at random steps (`word_dropout`), so that it must
+ask the code.
+
+This module does not know any probability.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from variate.music.grid import HOLD, REST
+from variate.music.pieces import bar_steps
+
+__all__ = ["Layout", "MusicDecoder", "MusicEncoder", "Writing", "heard"]
+
+SPREAD = 0.08
+UNSTEADY = 16  # numbers of each step that the encoder's second features are made of
+
+
+class Layout(NamedTuple):
+    """How an item is laid out.
+
+    Attributes:
+        size: K, how many symbols there are, metres among them.
+        first_meter: The symbol of the first metre.
+        meters: The metres, in the order of their symbols.
+        bars: Of an item.
+        steps: T, of the longest metre.
+        voices: V.
+    """
+
+    size: int
+    first_meter: int
+    meters: tuple[tuple[int, int], ...]
+    bars: int
+    steps: int
+    voices: int
+
+    def places(self) -> Tensor:
+        """Where in its bar each step is, `[M, T]`; one more beyond the item's end."""
+        longest = max(bar_steps(meter) for meter in self.meters)
+        rows = []
+        for meter in self.meters:
+            step = torch.arange(self.steps)
+            bar = bar_steps(meter)
+            rows.append(torch.where(step < bar * self.bars, step % bar, longest))
+        return torch.stack(rows)
+
+
+def heard(symbols: Tensor) -> Tensor:
+    """What sounds at each step of symbols `[..., T, V]`: pitches, or rests; as `grid.sounding`."""
+    steps = torch.arange(symbols.shape[-2], device=symbols.device)[:, None]
+    at = torch.where(symbols != HOLD, steps, 0).cummax(-2).values
+    held = symbols.gather(-2, at)
+    return torch.where(held == HOLD, REST, held)
+
+
+class _Steps(nn.Module):
+    """Steps as vectors: symbols, what sounds, and the place in the bar."""
+
+    where: Tensor
+
+    def __init__(self, layout: Layout, width: int) -> None:
+        super().__init__()
+        self.layout = layout
+        self.symbols = nn.ModuleList(nn.Embedding(layout.size + 1, width) for _ in range(layout.voices))
+        self.sounds = nn.ModuleList(nn.Embedding(layout.size + 1, width) for _ in range(layout.voices))
+        longest = max(bar_steps(meter) for meter in layout.meters)
+        self.places = nn.Embedding(len(layout.meters) * (longest + 1), width)
+        for table in (*self.symbols, *self.sounds, self.places):
+            nn.init.normal_(table.weight, std=SPREAD)
+        offset = torch.arange(len(layout.meters))[:, None] * (longest + 1)
+        self.register_buffer("where", layout.places() + offset, persistent=False)
+
+    def forward(self, symbols: Tensor, sounds: Tensor) -> Tensor:
+        """The sum of the voices' vectors, `[..., W]`, of symbols and sounds `[..., V]`."""
+        parts = [
+            table(symbols[..., v]) + other(sounds[..., v])
+            for v, (table, other) in enumerate(zip(self.symbols, self.sounds, strict=True))
+        ]
+        return torch.stack(parts).sum(0)
+
+    def place(self, meter: Tensor) -> Tensor:
+        """Vectors of the places of all steps, `[..., T, W]`, in metres `[...]`."""
+        found: Tensor = self.places(self.where[meter])
+        return found
+
+
+class MusicEncoder(nn.Module):
+    """Items `[B, 1 + T V]` -> features `[B, 4 · hidden]`.
+
+    Args:
+        layout: How items are laid out.
+        width: Of the symbols' vectors.
+        hidden: Of the state in each direction.
+        dropout: The share of the vectors' numbers that training drops.
+    """
+
+    def __init__(
+        self, layout: Layout, width: int = 64, hidden: int = 192, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.steps = _Steps(layout, width)
+        self.cells = nn.GRU(width, hidden, batch_first=True, bidirectional=True)
+        self.drop = nn.Dropout(dropout)
+        self.each = nn.Linear(2 * hidden, UNSTEADY)
+        self.all = nn.Linear(layout.steps * UNSTEADY, 2 * hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The features."""
+        x = x.long()
+        meter = x[:, 0] - self.layout.first_meter
+        symbols = x[:, 1:].unflatten(1, (self.layout.steps, self.layout.voices))
+        given = self.drop(self.steps(symbols, heard(symbols)) + self.steps.place(meter))
+        states, _ = self.cells(given)
+        told = F.silu(self.all(self.each(states).flatten(1)))
+        return torch.cat([states.amax(1), told], -1)
+
+
+class Writing(NamedTuple):
+    """What the decoder keeps of an item.
+
+    Attributes:
+        place: Of the next symbol.
+        meter: Of each item, `[N]`.
+        state: Of the cells.
+        plan: Of all steps, `[N, T, C]`.
+        known: Of this step, `[N, H]`.
+        symbols: Of this step so far, then of the step before, `[N, V]`.
+        sounds: The same.
+        above: The sum of what is known of the voices above, `[N, H]`.
+    """
+
+    place: int
+    meter: Tensor
+    state: Tensor
+    plan: Tensor
+    known: Tensor
+    symbols: Tensor
+    sounds: Tensor
+    above: Tensor
+
+
+class MusicDecoder(nn.Module):
+    """What comes next, given the code; see `distributions.Reader`.
+
+    Args:
+        layout: How items are laid out.
+        latent: D.
+        width: Of the symbols' vectors.
+        hidden: Of the state.
+        layers: How many layers the GRU has.
+        dropout: The share of the outputs that training drops.
+        word_dropout: The share of the steps whose past training hides.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        latent: int,
+        width: int = 64,
+        hidden: int = 256,
+        layers: int = 1,
+        dropout: float = 0.0,
+        word_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.size = layout.size
+        self.word_dropout = word_dropout
+        self.steps = _Steps(layout, width)
+        self.meter = nn.Linear(latent, len(layout.meters))
+        self.spread = nn.Linear(latent, hidden)
+        self.plan = nn.Linear(hidden, layout.steps * width)
+        self.first = nn.Linear(latent, layers * hidden)
+        between = dropout if layers > 1 else 0.0
+        self.cells = nn.GRU(2 * width, hidden, layers, batch_first=True, dropout=between)
+        self.drop = nn.Dropout(dropout)
+        self.state = nn.Linear(hidden + width, hidden)
+        self.above = nn.ModuleList(nn.Embedding(layout.size, hidden) for _ in range(layout.voices - 1))
+        self.above_sounds = nn.ModuleList(
+            nn.Embedding(layout.size, hidden) for _ in range(layout.voices - 1)
+        )
+        for table in (*self.above, *self.above_sounds):
+            nn.init.normal_(table.weight, std=SPREAD)
+        self.voice = nn.Parameter(torch.zeros(layout.voices, hidden))
+        self.mixed = nn.Linear(hidden, hidden)
+        self.out = nn.Linear(hidden, layout.first_meter)
+        self.layers = layers
+
+    # -- all at once ----------------------------------------------------------------------------
+
+    def read(self, z: Tensor, x: Tensor) -> Tensor:
+        """What is known before each place, `[S, B, 1 + T V, K]`: the logits, which need no more."""
+        layout = self.layout
+        meter = x[..., 0] - layout.first_meter
+        symbols = x[..., 1:].unflatten(-1, (layout.steps, layout.voices))
+        sounds = heard(symbols)
+        past = self.steps(_before(symbols, layout.size), _before(sounds, layout.size))
+        if self.training and self.word_dropout > 0:
+            seen = torch.rand(past.shape[:-1], device=x.device) >= self.word_dropout
+            past = past * seen[..., None].to(past.dtype)
+        given = past + self.steps.place(meter)
+        plan = self._plan(z)
+        given = given.expand(*plan.shape[:-1], given.shape[-1])
+        both = torch.cat([given, plan.to(given.dtype)], -1).flatten(0, -3)
+        states, _ = self.cells(both, self._first(z.reshape(-1, z.shape[-1])))
+        states = states.unflatten(0, z.shape[:-1])
+        known = self.state(torch.cat([self.drop(states), plan.to(states.dtype)], -1))
+        above = self._above(symbols, sounds)
+        logits = self._voices(known[..., None, :] + above + self.voice).flatten(-3, -2)
+        return torch.cat([self._meters(z)[..., None, :], logits], -2)
+
+    def logits(self, known: Tensor) -> Tensor:
+        """The logits are known already."""
+        return known
+
+    def _above(self, symbols: Tensor, sounds: Tensor) -> Tensor:
+        """For each voice what those above it do at the same step, `[..., T, V, H]`."""
+        total = torch.zeros(
+            *symbols.shape[:-1], self.voice.shape[1], device=symbols.device, dtype=self.voice.dtype
+        )
+        sums = [total]
+        for v, (table, other) in enumerate(zip(self.above, self.above_sounds, strict=True)):
+            total = total + table(symbols[..., v]) + other(sounds[..., v])
+            sums.append(total)
+        return torch.stack(sums, -2)
+
+    def _voices(self, h: Tensor) -> Tensor:
+        """Logits `[..., K]` of pitches, holds and rests; no metre is one of these."""
+        h = F.silu(h)
+        return F.pad(self.out(F.silu(self.mixed(h)) + h), (0, len(self.layout.meters)))
+
+    def _meters(self, z: Tensor) -> Tensor:
+        return F.pad(self.meter(z), (self.layout.first_meter, 0))
+
+    def _plan(self, z: Tensor) -> Tensor:
+        """What the code says of each step, `[..., T, W]`."""
+        return self.plan(F.silu(self.spread(z))).unflatten(-1, (self.layout.steps, -1))
+
+    def _first(self, z: Tensor) -> Tensor:
+        state = torch.tanh(self.first(z)).unflatten(-1, (self.layers, -1))
+        return state.transpose(0, 1).contiguous()
+
+    # -- one after the other --------------------------------------------------------------------
+
+    def begin(self, z: Tensor) -> Any:
+        """The memory of codes `[N, D]` before the first place."""
+        nothing = torch.full((len(z), self.layout.voices), self.layout.size, device=z.device)
+        known = torch.zeros(len(z), self.voice.shape[1], device=z.device, dtype=z.dtype)
+        zero = torch.zeros(len(z), dtype=torch.int64, device=z.device)
+        memory = Writing(
+            -1, zero, self._first(z), self._plan(z), known, nothing, nothing, known
+        )  # fmt: skip
+        return memory, z
+
+    def step(self, memory: Any, before: Tensor | None) -> tuple[Tensor, Any]:
+        """Logits `[N, K]` after one more symbol; see `Reader.step`."""
+        writing, z = memory
+        place = writing.place + 1
+        if before is None:
+            return self._meters(z), (writing._replace(place=place), z)
+        if place == 1:
+            writing = writing._replace(meter=before - self.layout.first_meter)
+        else:
+            writing = self._noted(writing, (place - 2) % self.layout.voices, before)
+        step, voice = divmod(place - 1, self.layout.voices)
+        if step >= self.layout.steps:
+            raise IndexError(f"an item has {1 + self.layout.steps * self.layout.voices} places")
+        if voice == 0:
+            writing = self._moved_on(writing, step)
+        logits = self._voices(writing.known + writing.above + self.voice[voice])
+        return logits, (writing._replace(place=place), z)
+
+    def _noted(self, writing: Writing, voice: int, symbol: Tensor) -> Writing:
+        """The memory with one more voice of this step."""
+        held = writing.sounds[:, voice]
+        sound = torch.where(symbol == HOLD, torch.where(held == self.size, REST, held), symbol)
+        symbols, sounds = writing.symbols.clone(), writing.sounds.clone()
+        symbols[:, voice], sounds[:, voice] = symbol, sound
+        above = writing.above
+        if voice < self.layout.voices - 1:
+            above = above + self.above[voice](symbol) + self.above_sounds[voice](sound)
+        return writing._replace(symbols=symbols, sounds=sounds, above=above)
+
+    def _moved_on(self, writing: Writing, step: int) -> Writing:
+        """The memory at the beginning of a step."""
+        given = self.steps(writing.symbols, writing.sounds)
+        given = given + self.steps.places(self.steps.where[writing.meter, step])
+        plan = writing.plan[:, step]
+        states, state = self.cells(torch.cat([given, plan], -1)[:, None], writing.state)
+        known = self.state(torch.cat([self.drop(states[:, 0]), plan], -1))
+        return writing._replace(state=state, known=known, above=torch.zeros_like(known))
+
+
+def _before(symbols: Tensor, start: int) -> Tensor:
+    """The symbols `[..., T, V]` of the step before, and `start` before the first."""
+    first = torch.full_like(symbols[..., :1, :], start)
+    return torch.cat([first, symbols[..., :-1, :]], -2)
