@@ -40,6 +40,7 @@ OBJECTIVES: dict[str, Callable[[], nn.Module]] = {
     "dip-ii": lambda: objectives.DIP(2.0, 3.0),
     "factor": lambda: objectives.Factor(5.0, LATENT, hidden=(16,)),
     "mmd": lambda: objectives.MMD(10.0, beta=0.5),
+    "opening": lambda: objectives.Opening(objectives.GroupFreeBits(0.5), share=0.1),
 }
 BASE_TERMS = {"elbo", "log_likelihood", "kl", "beta"}
 MORE_TERMS = {
@@ -55,6 +56,7 @@ MORE_TERMS = {
     "dip-ii": {"penalty"},
     "factor": {"total_correlation", "critic"},
     "mmd": {"mmd"},
+    "opening": {"kl_floored"},
 }
 DRAWN_KL = {"iwae", "dreg", "stl"}  # their KL is log q - log p of the draws, in one number
 

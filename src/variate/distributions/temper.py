@@ -28,6 +28,7 @@ from variate.distributions.gaussian import Delta
 from variate.distributions.grid import GridLogisticMixture, LogisticMixture
 from variate.distributions.ordinal import Ordinal
 from variate.distributions.pixels import Bits, DiscretisedLogisticMixture, Labels, Rescaled
+from variate.distributions.sequences import Sequences
 from variate.errors import OptionError
 
 __all__ = ["temper", "tempered"]
@@ -182,6 +183,11 @@ def _rescaled(distribution: Rescaled, temperature: float) -> Distribution:
     base = tempered(distribution.base, temperature)
     origin, unit = distribution.origin, distribution.unit
     return Rescaled(base, origin, unit, distribution.bounds, validate_args=False)
+
+
+@tempered.register
+def _sequences(distribution: Sequences, temperature: float) -> Distribution:
+    return distribution.tempered(temperature)
 
 
 @tempered.register

@@ -2,12 +2,14 @@
 
 from variate.models import flows, likelihoods, pixels, posteriors, priors
 from variate.models.ladder import Ladder
+from variate.models.sequences import SequenceDecoder
 from variate.models.topdown import image_ladder
 from variate.models.vae import VAE
 
 __all__ = [
     "VAE",
     "Ladder",
+    "SequenceDecoder",
     "flows",
     "image_ladder",
     "likelihoods",

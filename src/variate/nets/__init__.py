@@ -3,5 +3,17 @@
 from variate.nets.conv import ConvDecoder, ConvEncoder, ResidualBlock, Upsample
 from variate.nets.members import Members
 from variate.nets.mlp import MLP
+from variate.nets.recurrent import RecurrentDecoder, RecurrentEncoder
+from variate.nets.transformer import TransformerDecoder
 
-__all__ = ["MLP", "ConvDecoder", "ConvEncoder", "Members", "ResidualBlock", "Upsample"]
+__all__ = [
+    "MLP",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Members",
+    "RecurrentDecoder",
+    "RecurrentEncoder",
+    "ResidualBlock",
+    "TransformerDecoder",
+    "Upsample",
+]

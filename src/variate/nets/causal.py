@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from variate.errors import OptionError
 
-__all__ = ["CausalTransformer"]
+__all__ = ["CausalBlock", "CausalTransformer", "Past"]
 
 Past = tuple[Tensor, Tensor]  # keys and values, [N, heads, positions so far, width / heads]
 
@@ -46,7 +46,7 @@ class CausalTransformer(nn.Module):
         self.symbols = nn.Embedding(size + 1, hidden)  # the last is the start
         self.places = nn.Parameter(0.02 * torch.randn(positions, hidden))
         nn.init.normal_(self.symbols.weight, std=0.02)
-        self.blocks = nn.ModuleList(_Block(hidden, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(CausalBlock(hidden, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
         self.head = nn.Linear(hidden, size)
         nn.init.zeros_(self.head.weight)
@@ -82,7 +82,14 @@ class CausalTransformer(nn.Module):
         return self.head(self.norm(h[:, 0])), kept
 
 
-class _Block(nn.Module):
+class CausalBlock(nn.Module):
+    """One layer.
+
+    Args:
+        hidden: The width.
+        heads: How many heads of attention, a divisor of the width.
+    """
+
     def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
         self.heads = heads

@@ -9,6 +9,7 @@ from variate.objectives.elbo import (
     Reconstruction,
 )
 from variate.objectives.importance import IWAE, DReG, StickTheLanding
+from variate.objectives.opening import LanguageModel, Opening
 from variate.objectives.penalties import (
     DIP,
     MMD,
@@ -36,8 +37,10 @@ __all__ = [
     "Fade",
     "FreeBits",
     "GroupFreeBits",
+    "LanguageModel",
     "MeanCovariance",
     "MinibatchWeighted",
+    "Opening",
     "Reconstruction",
     "StickTheLanding",
     "Stratified",

@@ -6,6 +6,7 @@ from variate.training.checkpoint import remove_checkpoint
 from variate.training.events import Event, Finished, Saved, Started, Step, Validated
 from variate.training.health import active_dimensions
 from variate.training.interrupt import interruptible
+from variate.training.lengths import LengthSource
 from variate.training.loop import train
 from variate.training.private import train_privately
 from variate.training.stream import StreamSource
@@ -15,6 +16,7 @@ __all__ = [
     "AugmentedSource",
     "Event",
     "Finished",
+    "LengthSource",
     "MemorySource",
     "Saved",
     "Source",
