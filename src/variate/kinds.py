@@ -19,6 +19,7 @@ KINDS = {
     "table": ("variate.table", "TableVAE"),
     "series": ("variate.series", "SeriesVAE"),
     "image": ("variate.image", "ImageVAE"),
+    "music": ("variate.music", "MusicVAE"),
 }
 COMPOSED = {"related": ("variate.table", "RelatedTables")}  # of several models, in one file
 DETECTORS = {"anomaly": ("variate.anomaly", "AnomalyDetector")}  # that detect, and nothing else

@@ -41,6 +41,7 @@ PACKAGES = (
     "models.likelihoods",
     "models.pixels",
     "privacy",
+    "music.presets",
 )
 
 

@@ -91,12 +91,13 @@ def _part(pieces: Sequence[Piece], voices: tuple[int, ...]) -> str:
         written = [_written(piece.voices[v], bars, bar, piece.meter) for v in voices]
         for i in range(bars):
             number += 1
-            head = _attributes(piece, fifths, clef) if i == 0 else ""
+            head = _attributes(piece, fifths, clef if number == 1 else None) if i == 0 else ""
             if i == 0 and piece.name:
                 words = f"<direction-type><words>{escape(piece.name)}</words></direction-type>"
                 head += f'<direction placement="above">{words}</direction>' if 0 in voices else ""
+            spelled = _Spelling(fifths)
             inner = f"<backup><duration>{bar}</duration></backup>".join(
-                "".join(_note(*event, voice, fifths, len(voices)) for event in each[i])
+                _bar(each[i], voice, len(voices), piece.meter, spelled)
                 for voice, each in enumerate(written)
             )
             last = i == bars - 1
@@ -105,16 +106,17 @@ def _part(pieces: Sequence[Piece], voices: tuple[int, ...]) -> str:
     return "".join(measures)
 
 
-def _attributes(piece: Piece, fifths: int, clef: tuple[str, int]) -> str:
+def _attributes(piece: Piece, fifths: int, clef: tuple[str, int] | None) -> str:
     beats, unit = piece.meter
+    drawn = "" if clef is None else f"<clef><sign>{clef[0]}</sign><line>{clef[1]}</line></clef>"
     return (
         f"<attributes><divisions>{STEPS_PER_QUARTER}</divisions><key><fifths>{fifths}</fifths>"
         f"</key><time><beats>{beats}</beats><beat-type>{unit}</beat-type></time>"
-        f"<clef><sign>{clef[0]}</sign><line>{clef[1]}</line></clef></attributes>"
+        f"{drawn}</attributes>"
     )
 
 
-Event = tuple[int | None, int, bool, bool]  # pitch (None: a rest), steps, tied from, tied to
+Event = tuple[int | None, int, bool, bool]  # pitch (None: a rest), steps, tied back, tied on
 
 
 def _written(
@@ -152,27 +154,89 @@ def _cuts(begin: int, end: int, bar: int, meter: tuple[int, int]) -> list[tuple[
     return found
 
 
-def _note(
-    pitch: int | None, steps: int, back: bool, on: bool, voice: int, fifths: int, voices: int  # noqa: FBT001
+def _bar(
+    events: Sequence[Event], voice: int, voices: int, meter: tuple[int, int], spelled: _Spelling
 ) -> str:
-    sort, dots = TYPES[steps]
-    sound = "<rest/>"
-    if pitch is not None:
-        name = (FLAT_NAMES if fifths < 0 else SHARP_NAMES)[pitch % 12]
-        alter = {"#": 1, "b": -1}.get(name[1:], 0)
-        sound = (
-            f"<pitch><step>{name[0]}</step><alter>{alter}</alter>"
-            f"<octave>{pitch // 12 - 1}</octave></pitch>"
+    """The notes and rests of a bar of one voice."""
+    beams = _beams(events, 6 if meter == (6, 8) else 4)
+    written = []
+    for (pitch, steps, back, on), beam in zip(events, beams, strict=True):
+        sort, dots = TYPES[steps]
+        sound = "<rest/>" if pitch is None else spelled.pitch(pitch)
+        sign = "" if pitch is None or back else spelled.sign(pitch)
+        ends = [end for end, is_so in (("stop", back), ("start", on)) if is_so]
+        ties = "".join(f'<tie type="{end}"/>' for end in ends)
+        drawn = "".join(f'<tied type="{end}"/>' for end in ends)
+        up = "up" if voice == 0 else "down"
+        stem = f"<stem>{up}</stem>" if voices > 1 and pitch is not None else ""
+        notations = f"<notations>{drawn}</notations>" if drawn else ""
+        written.append(
+            f"<note>{sound}<duration>{steps}</duration>{ties}<voice>{voice + 1}</voice>"
+            f"<type>{sort}</type>{'<dot/>' * dots}{sign}{stem}{beam}{notations}</note>"
         )
-    ties = ('<tie type="stop"/>' if back else "") + ('<tie type="start"/>' if on else "")
-    drawn = ('<tied type="stop"/>' if back else "") + ('<tied type="start"/>' if on else "")
-    stem = f"<stem>{'up' if voice == 0 else 'down'}</stem>" if voices > 1 and pitch is not None else ""
-    return (
-        f"<note>{sound}<duration>{steps}</duration>{ties}<voice>{voice + 1}</voice>"
-        f"<type>{sort}</type>{'<dot/>' * dots}{stem}"
-        + (f"<notations>{drawn}</notations>" if drawn else "")
-        + "</note>"
-    )
+    return "".join(written)
+
+
+class _Spelling:
+    """How pitches are written in a key, and which signs a bar has had."""
+
+    def __init__(self, fifths: int) -> None:
+        self.names = FLAT_NAMES if fifths < 0 else SHARP_NAMES
+        letters = "FCGDAEB"[:fifths] if fifths > 0 else "BEADGCF"[: max(0, -fifths)]
+        self.key = {letter: (1 if fifths > 0 else -1) for letter in letters}
+        self.had: dict[tuple[str, int], int] = {}
+
+    def pitch(self, pitch: int) -> str:
+        """The pitch's element."""
+        letter, alter, octave = self._parts(pitch)
+        return (
+            f"<pitch><step>{letter}</step><alter>{alter}</alter><octave>{octave}</octave></pitch>"
+        )
+
+    def sign(self, pitch: int) -> str:
+        """The sign before the note, if it needs one."""
+        letter, alter, octave = self._parts(pitch)
+        before = self.had.get((letter, octave), self.key.get(letter, 0))
+        self.had[(letter, octave)] = alter
+        named = {1: "sharp", -1: "flat", 0: "natural"}[alter]
+        return "" if alter == before else f"<accidental>{named}</accidental>"
+
+    def _parts(self, pitch: int) -> tuple[str, int, int]:
+        name = self.names[pitch % 12]
+        return name[0], {"#": 1, "b": -1}.get(name[1:], 0), pitch // 12 - 1
+
+
+def _beams(events: Sequence[Event], beat: int) -> list[str]:
+    """The beams of each event of a bar: notes shorter than a quarter, within a beat."""
+    groups: list[list[int]] = []
+    at, last = 0, -1
+    for i, (pitch, steps, _, _) in enumerate(events):
+        short = pitch is not None and steps <= 3
+        if short and groups and last == i - 1 and groups[-1] and at % beat:
+            groups[-1].append(i)
+            last = i
+        elif short:
+            groups.append([i])
+            last = i
+        at += steps
+    made = [""] * len(events)
+    for group in groups:
+        if len(group) < 2:
+            continue
+        for place, i in enumerate(group):
+            ends = {0: "begin", len(group) - 1: "end"}
+            made[i] = f'<beam number="1">{ends.get(place, "continue")}</beam>'
+            if events[i][1] == 1:
+                made[i] += _second_beam([events[j][1] == 1 for j in group], place)
+    return made
+
+
+def _second_beam(sixteenths: Sequence[bool], place: int) -> str:
+    before = place > 0 and sixteenths[place - 1]
+    after = place + 1 < len(sixteenths) and sixteenths[place + 1]
+    hook = "backward hook" if place else "forward hook"
+    kind = {(True, True): "continue", (False, True): "begin", (True, False): "end"}
+    return f'<beam number="2">{kind.get((before, after), hook)}</beam>'
 
 
 def _fifths(piece: Piece) -> int:

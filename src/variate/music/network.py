@@ -30,10 +30,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from variate.music.codec import MusicCodec
 from variate.music.grid import HOLD, REST
 from variate.music.pieces import bar_steps
 
-__all__ = ["Layout", "MusicDecoder", "MusicEncoder", "Writing", "heard"]
+__all__ = ["Layout", "MusicDecoder", "MusicEncoder", "Writing", "heard", "layout_of"]
 
 SPREAD = 0.08
 UNSTEADY = 16  # numbers of each step that the encoder's second features are made of
@@ -314,6 +315,14 @@ class MusicDecoder(nn.Module):
         states, state = self.cells(torch.cat([given, plan], -1)[:, None], writing.state)
         known = self.state(torch.cat([self.drop(states[:, 0]), plan], -1))
         return writing._replace(state=state, known=known, above=torch.zeros_like(known))
+
+
+def layout_of(codec: MusicCodec) -> Layout:
+    """How a codec lays out its items."""
+    voices = codec.voices or 1
+    return Layout(
+        codec.size, codec.first_meter, codec.meters, codec.bars, codec.steps, voices
+    )
 
 
 def _before(symbols: Tensor, start: int) -> Tensor:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
+from variate.music.codec import MusicCodec
 from variate.music.grid import PITCH
 
-__all__ = ["Transposing"]
+__all__ = ["Transposing", "transposing"]
 
 
 class Transposing:
@@ -41,3 +42,12 @@ class Transposing:
         shift = least + (chance * (most - least + 1)).long()
         moved = torch.where(pitch, symbols + shift[:, None, None], symbols)
         return torch.cat([x[:, :1], moved.flatten(1)], 1)
+
+
+def transposing(codec: MusicCodec) -> Transposing:
+    """The transpositions that a codec asks for."""
+    low, high = (
+        [PITCH + pitch - codec.base for pitch in pitches]
+        for pitches in (codec.lowest, codec.highest)
+    )
+    return Transposing(*codec.transpose, list(zip(low, high, strict=True)))
