@@ -8,7 +8,7 @@ import torch
 
 from variate.errors import OptionError
 from variate.image.measures import likeness, nearest
-from variate.image.steering import along, difference, told_by
+from variate.steering import along, difference, told_by
 
 
 def test_psnr_of_a_constant_error_and_of_none():

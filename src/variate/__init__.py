@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from variate._version import __version__
 
 if TYPE_CHECKING:
-    from variate import errors, evaluation, objectives, privacy
+    from variate import errors, evaluation, music, objectives, privacy, text
     from variate.anomaly import AnomalyDetector
     from variate.evaluation.decisions import Risk
     from variate.image import ImageVAE
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         pixels,
         posteriors,
         priors,
+        readers,
     )
+    from variate.music import MusicVAE
     from variate.privacy import Privacy
     from variate.records import Alarms, Encoding, Evaluation
     from variate.series import SeriesVAE
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
         pool,
         propose_constraints,
     )
+    from variate.text import TextVAE
     from variate.training import train
 
 __all__ = [
@@ -56,6 +59,7 @@ __all__ = [
     "ImageVAE",
     "Imputation",
     "Ladder",
+    "MusicVAE",
     "Pooled",
     "Privacy",
     "RelatedTables",
@@ -63,6 +67,7 @@ __all__ = [
     "SeriesVAE",
     "TableImputer",
     "TableVAE",
+    "TextVAE",
     "__version__",
     "augmentation_gain",
     "balance",
@@ -75,6 +80,7 @@ __all__ = [
     "image_ladder",
     "likelihoods",
     "load",
+    "music",
     "objectives",
     "pixels",
     "pool",
@@ -82,6 +88,8 @@ __all__ = [
     "priors",
     "privacy",
     "propose_constraints",
+    "readers",
+    "text",
     "train",
 ]
 
@@ -94,6 +102,7 @@ _HOMES = {
     "ImageVAE": "variate.image",
     "Imputation": "variate.table",
     "Ladder": "variate.models",
+    "MusicVAE": "variate.music",
     "Pooled": "variate.table",
     "Privacy": "variate.privacy",
     "RelatedTables": "variate.table",
@@ -101,6 +110,7 @@ _HOMES = {
     "Risk": "variate.evaluation",
     "SeriesVAE": "variate.series",
     "TableVAE": "variate.table",
+    "TextVAE": "variate.text",
     "VAE": "variate.models",
     "augmentation_gain": "variate.table",
     "balance": "variate.table",
@@ -117,12 +127,15 @@ _ROOMS = {
     "evaluation": "variate.evaluation",
     "flows": "variate.models.flows",
     "likelihoods": "variate.models.likelihoods",
+    "music": "variate.music",
     "objectives": "variate.objectives",
     "pixels": "variate.models.pixels",
     "posteriors": "variate.models.posteriors",
     "constraints": "variate.table.constraints",
     "priors": "variate.models.priors",
     "privacy": "variate.privacy",
+    "readers": "variate.models.readers",
+    "text": "variate.text",
 }
 
 

@@ -11,7 +11,9 @@ from variate import bundle
 from variate.errors import DataError, ModelFileError, OptionError
 from variate.image.files import SUFFIXES
 from variate.image.recognition import are_pictures
+from variate.music.recognition import is_music
 from variate.table import files
+from variate.text import reading as texts
 
 __all__ = ["KINDS", "estimator_class", "fit", "kind_of", "load"]
 
@@ -19,6 +21,7 @@ KINDS = {
     "table": ("variate.table", "TableVAE"),
     "series": ("variate.series", "SeriesVAE"),
     "image": ("variate.image", "ImageVAE"),
+    "text": ("variate.text", "TextVAE"),
     "music": ("variate.music", "MusicVAE"),
 }
 COMPOSED = {"related": ("variate.table", "RelatedTables")}  # of several models, in one file
@@ -107,8 +110,12 @@ def kind_of(data: Any) -> str:
     """
     if isinstance(data, str | Path) and not Path(data).exists():
         raise DataError(f"{data} does not exist.")
+    if is_music(data):
+        return "music"
     if are_pictures(data):
         return "image"
+    if texts.is_text(data):
+        return "text"
     if not isinstance(data, str | Path):
         return "table"
     path = Path(data)

@@ -37,9 +37,11 @@ PACKAGES = (
     "models.quantized",
     "models.codeprior",
     "table.constraints",
+    "text.presets",
     "models.flows",
     "models.likelihoods",
     "models.pixels",
+    "models.readers",
     "privacy",
     "music.presets",
 )

@@ -40,15 +40,31 @@ __all__ = [
 
 
 @torch.no_grad()
-def sample(model: VAE, n: int, *, temperature: float, seed: int | None) -> Tensor:
-    """n draws of x `[n, *event]`; the temperature narrows (or widens) both prior and likelihood."""
+def sample(
+    model: VAE,
+    n: int,
+    *,
+    temperature: float,
+    seed: int | None,
+    narrow: Callable[[Distribution], Distribution] | None = None,
+) -> Tensor:
+    """n draws of x `[n, *event]`; the temperature narrows (or widens) both prior and likelihood.
+
+    Args:
+        model: The model.
+        n: How many.
+        temperature: Of both.
+        seed: Of the draws.
+        narrow: What else is done to the likelihood, if anything.
+    """
     drawn = []
     with isolated(seed, device_of(model)):
         prior = temper(model.prior(), temperature)
         most = 8 * block_of(model)
         for start in range(0, n, most):
             z = prior.sample(torch.Size((1, min(most, n - start))))
-            drawn.append(temper(model.decoder(z), temperature).sample()[0].cpu())
+            law = temper(model.decoder(z), temperature)
+            drawn.append((law if narrow is None else narrow(law)).sample()[0].cpu())
     return torch.cat(drawn)
 
 

@@ -10,6 +10,9 @@ states 0, 1, …, T - 1 (`alphabets`); "no hold after a rest" is one state more.
 This module does not know what the symbols stand for, nor how likely any of them is.
 """
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,29 +25,32 @@ class Grammar(nn.Module):
     """A finite automaton over symbols; it has no parameters and follows a model to its device.
 
     Args:
-        moves: m, `[Q, K]` whole numbers: the state after each symbol in each state, -1 where the
-            symbol is not allowed. The first state is 0.
+        moves: m, an array `[Q, K]` of whole numbers: the state after each symbol in each state, -1
+            where the symbol is not allowed. The first state is 0.
 
     Raises:
         OptionError: A state is not there, or allows nothing.
     """
 
     moves: Tensor
+    forbidden: Tensor
 
-    def __init__(self, moves: Tensor) -> None:
+    def __init__(self, moves: Any) -> None:
         super().__init__()
-        if moves.ndim != 2 or int(moves.max()) >= len(moves) or int(moves.min()) < -1:
+        table = np.asarray(moves)  # and not a tensor, which may be made where it has no values
+        if table.ndim != 2 or table.max() >= len(table) or table.min() < -1:
             raise OptionError(
                 f"a grammar's moves must be [Q, K] numbers of states, -1 to Q - 1, got "
-                f"{list(moves.shape)} from {int(moves.min())} to {int(moves.max())}"
+                f"{list(table.shape)} from {table.min()} to {table.max()}"
             )
-        dead = (moves < 0).all(1).nonzero().flatten().tolist()
-        if dead:
+        dead = np.flatnonzero((table < 0).all(1))
+        if len(dead):
             raise OptionError(f"state {dead[0]} of the grammar allows no symbol at all")
-        self.register_buffer("moves", moves.long(), persistent=False)
-        steps = torch.where(moves < 0, 0, moves - torch.arange(len(moves))[:, None] - 1)
-        steps[-1] = 0
-        self._clock = bool((steps == 0).all())  # the state is the place, so nothing is to be read
+        self.register_buffer("moves", torch.tensor(table, dtype=torch.int64), persistent=False)
+        self.register_buffer("forbidden", torch.tensor(table < 0), persistent=False)
+        onward = np.arange(len(table))[:-1, None] + 1
+        # where the state is the place, nothing need be read to know it
+        self._clock = bool(((table[:-1] == onward) | (table[:-1] < 0)).all())
 
     def states(self, x: Tensor) -> Tensor:
         """The state before each place of x `[..., T]`, `[..., T]`; 0 after what is not allowed."""
@@ -64,14 +70,15 @@ class Grammar(nn.Module):
 
     def masked(self, logits: Tensor, state: Tensor) -> Tensor:
         """Logits `[..., K]`, -∞ where a state `[...]` does not allow a symbol."""
-        return logits.masked_fill(self.moves[state] < 0, -torch.inf)
+        return logits.masked_fill(self.forbidden[state], -torch.inf)
 
 
-def alphabets(allowed: Tensor) -> Grammar:
+def alphabets(allowed: Any) -> Grammar:
     """The grammar of an alphabet for each place.
 
     Args:
-        allowed: `[T, K]` truth values; after T places the last alphabet holds.
+        allowed: An array `[T, K]` of truth values; after T places the last alphabet holds.
     """
-    following = torch.arange(1, len(allowed) + 1).clamp(max=len(allowed) - 1)
-    return Grammar(torch.where(allowed, following[:, None], -1))
+    table = np.asarray(allowed, dtype=bool)
+    following = np.minimum(np.arange(1, len(table) + 1), len(table) - 1)
+    return Grammar(np.where(table, following[:, None], -1))

@@ -38,7 +38,7 @@ from variate.image.pixelwise import unexpected
 from variate.image.reading import Pictures
 from variate.image.records import Inpainted
 from variate.image.sources import affordable, source_of
-from variate.image.steering import along, difference, expect_code, told_by
+from variate.steering import along, difference, expect_code, told_by
 from variate.models import VAE, priors
 from variate.options import at_least, whole
 from variate.preparation import Prepared, split

@@ -1,6 +1,6 @@
 """How x and z are tied: modules that return distributions, and the VAE made of three of them."""
 
-from variate.models import flows, likelihoods, pixels, posteriors, priors
+from variate.models import flows, likelihoods, pixels, posteriors, priors, readers
 from variate.models.ladder import Ladder
 from variate.models.sequences import SequenceDecoder
 from variate.models.topdown import image_ladder
@@ -16,4 +16,5 @@ __all__ = [
     "pixels",
     "posteriors",
     "priors",
+    "readers",
 ]

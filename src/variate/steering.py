@@ -55,17 +55,17 @@ def difference(codes: Floats, labels: Any) -> Floats:
     given = np.asarray(labels)
     if given.shape != (len(codes),):
         raise DataError(
-            f"labels must be one for each of the {len(codes)} pictures, got the shape "
+            f"labels must be one for each of the {len(codes)} items, got the shape "
             f"{list(given.shape)}."
         )
     if not np.isin(given, (0, 1)).all():
         raise DataError(
-            "labels must be truth values (does the picture have it?), got "
+            "labels must be truth values (does the item have it?), got "
             f"{', '.join(map(str, np.unique(given)[:5]))} …; compare them first, e.g. labels == 3."
         )
     has = given.astype(bool)
     if has.all() or not has.any():
-        raise DataError("all labels are the same; a direction needs pictures with and without.")
+        raise DataError("all labels are the same; a direction needs items with and without.")
     towards: Floats = codes[has].mean(0) - codes[~has].mean(0)
     return towards
 
@@ -94,6 +94,6 @@ def expect_code(direction: Any, latent: int) -> Floats:
     if given.shape != (latent,) or not np.isfinite(given).all():
         raise OptionError(
             f"the direction must be {latent} finite numbers, one for each latent dimension, as "
-            f"`direction(pictures, labels)` gives them; got the shape {list(given.shape)}."
+            f"`direction(items, labels)` gives them; got the shape {list(given.shape)}."
         )
     return given

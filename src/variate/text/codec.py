@@ -1,0 +1,152 @@
+"""Sentences <-> x `[N, T]`: what is learned of them, and both directions.
+
+x holds tokens 0, …, K - 1 and the end K, with which a sentence is filled up. Learned are the merges
+of the vocabulary and T, the longest sentence with its end.
+
+This module does not know any network.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from variate.codec import Codec
+from variate.errors import SchemaError
+from variate.text.reading import Texts, read
+from variate.text.tokens import BYTES, Tokens
+
+__all__ = ["TextCodec"]
+
+LONGEST = 128  # tokens of a sentence, where nobody says how many
+MOST_TOKENS, BYTES_PER_TOKEN = 4096, 200  # of a vocabulary; of the text, for each of its tokens
+LIMIT = 1 << 16  # of what a file may ask for
+
+
+class TextCodec(Codec):
+    """Sentences <-> tokens.
+
+    Args:
+        vocabulary: How many tokens, 256 bytes among them; None chooses from the text.
+        length: The most tokens of a sentence; None is the longest of the text, up to 128.
+        column: Of a table: which column holds the text.
+
+    Attributes:
+        tokens: The vocabulary.
+        length: T, the end included.
+    """
+
+    tokens: Tokens
+    length: int
+
+    def __init__(
+        self, vocabulary: int | None = None, length: int | None = None, column: str | None = None
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.wanted = length
+        self.column = column
+
+    def fit(self, raw: Any) -> Self:
+        """Learn from raw data."""
+        return self.learn(self.received(raw))
+
+    def learn(self, texts: Texts) -> Self:
+        """Learn from sentences that were read."""
+        self.tokens = Tokens.learned(texts.items, self.vocabulary or _fitting(texts.items))
+        longest = max(map(len, self.tokens.encode(texts.items)))
+        self.length = min(longest, self.wanted or LONGEST) + 1
+        return self
+
+    @property
+    def end(self) -> int:
+        """The symbol that ends a sentence."""
+        return self.tokens.size
+
+    @property
+    def size(self) -> int:
+        """How many symbols there are, the end among them."""
+        return self.tokens.size + 1
+
+    def received(self, raw: Any) -> Texts:
+        """Raw data as sentences."""
+        return read(raw, self.column)
+
+    def encode(self, raw: Any) -> Tensor:
+        """Sentences as tokens x `[N, T]`, int32.
+
+        Raises:
+            DataError: They cannot be read.
+            SchemaError: One is longer than the model's sentences.
+        """
+        texts = self.received(raw)
+        x, fits = self.filled(self.tokens.encode(texts.items))
+        if not fits.all():
+            number = int((~fits).nonzero()[0])
+            size = len(self.tokens.encode([texts.items[number]])[0])
+            raise SchemaError(
+                f"{texts.place(number)}: the sentence {_shown(texts.items[number])} has {size} "
+                f"tokens, and this model's have at most {self.length - 1}; shorten or split it "
+                f"({int((~fits).sum())} of {len(fits)} are too long), or fit a model with "
+                f"length={size}."
+            )
+        return x
+
+    def filled(self, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Tokens as x `[N, T]`, and which fit, `[N]`; of those that do not the beginning."""
+        x = np.full((len(ids), self.length), self.end, dtype=np.int32)
+        for row, found in zip(x, ids, strict=True):
+            kept = found[: self.length]
+            row[: len(kept)] = kept
+        return torch.from_numpy(x), torch.tensor([len(i) < self.length for i in ids])
+
+    def decode(self, x: Tensor) -> list[str]:
+        """Tokens `[N, T]` as sentences."""
+        return [self.tokens.decode(self.ids(row)) for row in x]
+
+    def ids(self, row: Tensor) -> list[int]:
+        """The tokens of one sentence `[T]`, without its end."""
+        symbols: list[int] = row.tolist()
+        return symbols[: symbols.index(self.end)] if self.end in symbols else symbols
+
+    def state(self) -> dict[str, Any]:
+        """What was learned, as JSON-able values."""
+        return {
+            "merges": [list(pair) for pair in self.tokens.merges],
+            "length": self.length,
+            "column": self.column,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The codec that `state` describes.
+
+        Raises:
+            ValueError: It describes none.
+        """
+        length = int(state["length"])
+        if not 2 <= length <= LIMIT:
+            raise ValueError(f"no sentences have {length} tokens")
+        codec = cls(column=state["column"])
+        codec.tokens = Tokens([(a, b) for a, b in state["merges"]])
+        codec.length = length
+        return codec
+
+    @property
+    def schema(self) -> str:
+        """The sentences, for people."""
+        return (
+            f"sentences of at most {self.length - 1} tokens, of a vocabulary of "
+            f"{self.tokens.size:,} ({BYTES} bytes and {self.tokens.size - BYTES:,} joined ones)"
+        )
+
+
+def _fitting(items: Sequence[str]) -> int:
+    """How many tokens suit so much text."""
+    size = sum(len(item.encode()) for item in items)
+    return BYTES + min(MOST_TOKENS - BYTES, size // BYTES_PER_TOKEN)
+
+
+def _shown(item: str) -> str:
+    return repr(item if len(item) <= 60 else item[:57] + "...")

@@ -1,0 +1,241 @@
+r"""What people have of text -> a list of sentences, each with the place it came from.
+
+    .txt (.gz)                    a line an item; empty lines are none
+    a folder of .txt              its files in the order of their names, a line an item
+    .csv .jsonl .parquet …        a column, which must be named unless there is only one of text
+    a list, an array, a series    of str
+
+Text is Unicode, and nothing is done to it: what `decode` gives back is what was given, to the last
+byte. Lines end in \n or \r\n and nowhere else. A file that is not UTF-8 is an error that says
+where; UTF-16 is read where its mark says so.
+
+This module does not know any token.
+"""
+
+import gzip
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from variate.errors import DataError
+from variate.reading import files
+
+__all__ = ["SUFFIXES", "Texts", "is_text", "read"]
+
+SUFFIXES = (".txt", ".txt.gz")
+MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Sentences that were read.
+
+    Attributes:
+        items: The sentences.
+        origin: What they were read from, for messages; "" for what was in memory.
+        places: Where each was: a line or row number, counted as its source counts.
+        notes: What is to be remembered: `empty_lines` and `files`, where there were any.
+    """
+
+    items: Sequence[str]
+    origin: str = ""
+    places: Sequence[str] = ()
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def place(self, number: int) -> str:
+        """Where an item was, in words."""
+        if not self.places:
+            return f"item {number} (counted from 0)"
+        return f"{self.origin}, {self.places[number]}"
+
+    def part(self, numbers: Sequence[int]) -> "Texts":
+        """Some of the sentences."""
+        places = [self.places[n] for n in numbers] if self.places else ()
+        return Texts([self.items[n] for n in numbers], self.origin, places)
+
+
+def is_text(data: Any) -> bool:
+    """Whether data are sentences, as far as can be told from outside.
+
+    Args:
+        data: A path (text by its ending; a folder with .txt files), or anything else (a list,
+            an array or a series whose items are str).
+    """
+    if isinstance(data, str | Path):
+        path = Path(data)
+        if path.is_dir():
+            return any(path.rglob("*.txt"))
+        return path.name.lower().endswith(SUFFIXES)
+    if isinstance(data, list | tuple):
+        return bool(data) and isinstance(data[0], str)
+    if getattr(data, "ndim", 0) == 1 and hasattr(data, "__len__") and len(data):
+        return isinstance(np.asarray(data)[0], str)
+    return False
+
+
+def read(raw: Any, column: str | None = None) -> Texts:
+    """Sentences from raw data.
+
+    Args:
+        raw: A path, or a list, array or series of str.
+        column: Of a table: which one holds the text.
+
+    Raises:
+        DataError: There are none, or they cannot be read; the message says where and why.
+    """
+    if isinstance(raw, Texts):
+        return raw
+    if isinstance(raw, str | Path):
+        return _from_path(Path(raw), column)
+    items = list(raw)
+    for number, item in enumerate(items):
+        if not isinstance(item, str):
+            raise DataError(
+                f"item {number} (counted from 0) is {item!r:.60}, and not text; leave it out, or "
+                "make it text (str)."
+            )
+    return _checked(Texts(items))
+
+
+def _from_path(path: Path, column: str | None) -> Texts:
+    if not path.exists():
+        raise DataError(
+            f"{str(path)!r:.120} does not exist. A path is wanted here; sentences go in a list."
+        )
+    if path.is_dir():
+        return _from_folder(path)
+    if path.name.lower().endswith(SUFFIXES):
+        items, places, empty = _lines(path)
+        notes = {"empty_lines": empty} if empty else {}
+        return _checked(Texts(items, str(path), places, notes))
+    if files.suffix_of(path) is None:
+        raise DataError(
+            f"{path}: the ending does not say how the text is written; variate reads "
+            f"{', '.join(SUFFIXES)} (a line an item), {', '.join(files.SUFFIXES)} (a column)."
+        )
+    return _checked(_from_table(path, column))
+
+
+def _from_folder(folder: Path) -> Texts:
+    parts = sorted(path for path in folder.rglob("*.txt") if path.is_file())
+    if not parts:
+        raise DataError(f"the folder {folder} holds no .txt files.")
+    items: list[str] = []
+    places: list[str] = []
+    empty = 0
+    for part in parts:
+        found, where, blank = _lines(part)
+        items += found
+        places += [f"{part.relative_to(folder)}, {place}" for place in where]
+        empty += blank
+    notes = {"files": len(parts)} | ({"empty_lines": empty} if empty else {})
+    return _checked(Texts(items, str(folder), places, notes))
+
+
+def _lines(path: Path) -> tuple[list[str], list[str], int]:
+    """The lines of a file that have something on them, their numbers, and how many have not."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if _packed(path) else path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+    lines = list(enumerate(_decoded(content, path).split("\n"), start=1))
+    kept = [(number, line.removesuffix("\r")) for number, line in lines]
+    items = [(number, line) for number, line in kept if line.strip()]
+    blank = len(lines) - len(items) - (not lines[-1][1])  # the last line ends in a line feed
+    return [line for _, line in items], [f"line {number}" for number, _ in items], blank
+
+
+def _packed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8")
+    if encoding != "utf-16" and (place := content.find(b"\x00")) >= 0:
+        raise DataError(
+            f"{path}, {_where(content, place)}: there is a zero byte, so this is no text file but "
+            "a binary one (or UTF-16 without its mark); convert it to text first."
+        )
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        found = f"the byte 0x{content[error.start]:02X}"
+        raise DataError(
+            f"{path}, {_where(content, error.start)}: {found} is not UTF-8. If the text is in "
+            "another encoding, convert the file: iconv -f WINDOWS-1252 -t UTF-8 (say)."
+        ) from error
+
+
+def _where(content: bytes, place: int) -> str:
+    """The line of a byte and its place there, both from 1."""
+    line = content.count(b"\n", 0, place) + 1
+    begin = content.rfind(b"\n", 0, place)
+    return f"line {line}, byte {place - begin}"
+
+
+def _from_table(path: Path, column: str | None) -> Texts:
+    table = files.read_untyped(path)
+    columns = _text_columns(table)
+    if column is None and len(columns) == 1:
+        column = columns[0]
+    if column is None or column not in table.column_names:
+        asked = "which column holds the text must be said" if column is None else (
+            f"there is no column {column!r}")
+        raise DataError(
+            f"{path}: {asked}: column='NAME' (--column NAME). There is: "
+            f"{', '.join(map(repr, table.column_names))}."
+        )
+    items: list[str] = []
+    places: list[str] = []
+    empty = 0
+    for number, value in enumerate(table.column(column).to_pylist(), start=1):
+        if value is None or (isinstance(value, str) and not value.strip()):
+            empty += 1
+            continue
+        if not isinstance(value, str):
+            raise DataError(
+                f"{path}, row {number}: {column!r} is {value!r:.60}, and not text; name a column "
+                "of text."
+            )
+        items.append(value)
+        places.append(f"row {number}")
+    return Texts(items, str(path), places, {"empty_lines": empty} if empty else {})
+
+
+def _text_columns(table: Any) -> list[str]:
+    return [name for name in table.column_names if _holds_text(table.column(name).to_pylist())]
+
+
+def _holds_text(values: list[Any]) -> bool:
+    said = [value for value in values[:1000] if value is not None]
+    return bool(said) and all(isinstance(value, str) for value in said) and not _numbers(said)
+
+
+def _numbers(values: list[str]) -> bool:
+    try:
+        [float(value) for value in values]
+    except ValueError:
+        return False
+    return True
+
+
+def _checked(texts: Texts) -> Texts:
+    if not texts.items:
+        raise DataError(
+            f"{texts.origin or 'the list'} is empty: there is no sentence in it (empty lines are "
+            "none)."
+        )
+    for number, item in enumerate(texts.items):
+        if any("\ud800" <= letter <= "\udfff" for letter in _odd(item)):
+            raise DataError(
+                f"{texts.place(number)}: there is half of a surrogate pair, which no encoding can "
+                "write; repair the text where it was decoded."
+            )
+    return texts
+
+
+def _odd(item: str) -> Iterator[str]:
+    return (letter for letter in item if letter > "\ud7ff") if not item.isascii() else iter(())
