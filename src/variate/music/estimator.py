@@ -10,28 +10,46 @@ that the grammar forbids have probability zero. log p(x) is in nats per item.
 This module does not know files' formats (see `reading`), nor how training works.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
+import pyarrow as pa
 import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 from torch import Generator, Tensor, nn
 from torch.distributions import Distribution
 
+from variate import verbs
 from variate.codec import Codec
 from variate.errors import DataError, OptionError
 from variate.estimator import Estimator
 from variate.inference import Objective
 from variate.models import VAE, SequenceDecoder, priors
+from variate.music.adapting import adapted
+from variate.music.attributes import attributes
 from variate.music.codec import MOST_BARS, MusicCodec
+from variate.music.continuing import lengthened
+from variate.music.examination import examined
 from variate.music.grid import REST
+from variate.music.infilling import infilled
 from variate.music.network import MusicDecoder, MusicEncoder, layout_of
+from variate.music.pieces import Piece
 from variate.music.presets import Preset, Sampling, dimensions, free_nats
+from variate.music.records import Rewritten
+from variate.music.rewriting import mask_of, only_first_voice
+from variate.music.sliders import Sliders
 from variate.music.splitting import split_by_piece
+from variate.music.targets import drawn_given, parsed
 from variate.music.transposing import transposing
 from variate.objectives import GroupFreeBits, WarmUp
-from variate.options import whole
+from variate.options import above_zero, whole
 from variate.preparation import Prepared
+from variate.records import Evaluation
 from variate.report import Section
+from variate.steering import difference, expect_code
 from variate.training import AugmentedSource, MemorySource
 
 __all__ = ["MusicVAE"]
@@ -39,6 +57,7 @@ __all__ = ["MusicVAE"]
 STEPS = 3_000  # of training, by default
 BATCH = 128
 EXAMPLE = 4_096  # windows that a prior is fitted to
+LAID_OUT = 1_024  # windows whose attributes are laid over the codes
 BLOCK = 1 << 20  # logits of an item's draw that are looked at at once
 
 
@@ -229,5 +248,179 @@ class MusicVAE(Estimator):
         assert isinstance(codec, MusicCodec)
         return dimensions(self._preset, codec.bars, codec.voices or 1)
 
+    def _settle(self, prepared: Prepared) -> None:
+        some = prepared.example[:LAID_OUT]
+        mean, _ = verbs.encode(self.model_, some)
+        told = attributes(self.codec_.decode(some))
+        self.facts_["sliders"] = Sliders.fit(mean.numpy(), told).state()
+
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
-        return {}, []
+        return examined(self, x, None, seed)
+
+    def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
+        return drawn_given(self.model_, self.codec_, self.sliders_, n, given,
+                           temperature=temperature, seed=seed)  # fmt: skip
+
+    # -- the verbs of music ---------------------------------------------------------------------
+
+    @property
+    def sliders_(self) -> Sliders:
+        """How attributes lie over the codes."""
+        return Sliders.from_state(self.facts_["sliders"])
+
+    def conditions(self, given: Sequence[str]) -> dict[str, Any]:
+        """What `sample` takes as `given`, from the command line's NAME=VALUE.
+
+        Raises:
+            OptionError: One is none.
+        """
+        return parsed(given)
+
+    def evaluate(self, X: Any, *, draws: int = 64, seed: int = 0, train: Any = None) -> Evaluation:
+        """Measure the model on music that it has not seen; docs/music.md defines the figures.
+
+        Args:
+            X: The music.
+            draws: Posterior draws per item for the bounds.
+            seed: Of the draws.
+            train: The music it was trained on: measures how many drawn items are copies.
+        """
+        check_is_fitted(self)
+        x = self._rows(X)
+        own = examined(self, x, None if train is None else self._rows(train), seed)
+        return self._evaluation(x, own, draws=draws, seed=seed)
+
+    def score_table(self, X: Any, *, draws: int = 64) -> Any:
+        """`score_samples` as a pyarrow table: the piece with its bars, and the score.
+
+        Args:
+            X: The music.
+            draws: Of the code.
+        """
+        check_is_fitted(self)
+        windows = self.codec_.received(X)
+        scores = self.score_samples(windows, draws=draws)
+        return pa.table({"music": windows.labels(), "log_likelihood": scores})
+
+    def impute(
+        self,
+        X: Any,
+        *,
+        bars: Sequence[int] | None = None,
+        voices: Sequence[int] | None = None,
+        draws: int = 1,
+        temperature: float = 1.0,
+        seed: int | None = None,
+    ) -> Rewritten:
+        """Write some bars or voices anew, given the others: `impute(X, bars=[3])`.
+
+        Args:
+            X: The music.
+            bars: Of each item, counted from 1; None for all (then `voices` is given).
+            voices: Counted from 1, the highest first; None for all.
+            draws: Pieces to draw of each, beside the likeliest.
+            temperature: Below 1: more typical ones.
+            seed: Makes the draws repeatable.
+
+        Raises:
+            OptionError: There is no such bar or voice.
+        """
+        check_is_fitted(self)
+        x = self._rows(X)
+        return self._rewritten(
+            x, mask_of(self.codec_, x, bars, voices), draws, temperature, seed
+        )
+
+    def accompany(
+        self, X: Any, *, draws: int = 1, temperature: float = 1.0, seed: int | None = None
+    ) -> Rewritten:
+        """Write the other voices to given tunes.
+
+        Args:
+            X: Music of one voice, or of which the first one counts.
+            draws: Pieces to draw of each, beside the likeliest.
+            temperature: Below 1: more typical ones.
+            seed: Makes the draws repeatable.
+
+        Raises:
+            OptionError: The model has one voice.
+        """
+        check_is_fitted(self)
+        count = self.codec_.voices or 1
+        if count == 1:
+            raise OptionError("a model of one voice accompanies nothing; fit music of several.")
+        x = only_first_voice(self.codec_, X)
+        mask = mask_of(self.codec_, x, None, range(2, count + 1))
+        return self._rewritten(x, mask, draws, temperature, seed)
+
+    def continued(
+        self, piece: Piece, bars: int, *, temperature: float = 1.0, seed: int | None = None
+    ) -> Piece:
+        """A piece with so many more bars, each written given those before it.
+
+        Args:
+            piece: At least a bar of music.
+            bars: How many more.
+            temperature: Below 1: more typical ones.
+            seed: Makes the draws repeatable.
+
+        Raises:
+            OptionError: The model has items of one bar, which nothing goes before.
+        """
+        check_is_fitted(self)
+        whole("bars", bars)
+        return lengthened(self, piece, bars, temperature=temperature, seed=seed)
+
+    def _rewritten(
+        self, x: Tensor, mask: Tensor, draws: int, temperature: float, seed: int | None
+    ) -> Rewritten:
+        whole("draws", draws)
+        above_zero("temperature", temperature)
+        made = infilled(self.model_, x, mask, voices=self.codec_.voices or 1, draws=draws,
+                        seed=seed, temperature=temperature)  # fmt: skip
+        decode = self.codec_.decode
+        return Rewritten(decode(made.likeliest), [decode(drawn) for drawn in made.draws])
+
+    def direction(self, X: Any, labels: Any = None) -> NDArray[np.float64]:
+        """A direction in the latent space, `[D]`; see `move`.
+
+        Args:
+            X: An attribute ("density", …), which a step of 1 raises by its standard deviation; or
+                music.
+            labels: Of music: truth values, one for each item; the direction leads from the middle
+                of those without to the middle of those with.
+
+        Raises:
+            OptionError: There is no such attribute.
+            DataError: The labels are no truth values, or all the same.
+        """
+        check_is_fitted(self)
+        if isinstance(X, str) and labels is None:
+            return self.sliders_.direction(X)
+        return difference(self.encode(X).mean, labels)
+
+    def move(self, X: Any, direction: Any, strength: float = 1.0) -> list[Piece]:
+        """Music with its codes moved.
+
+        Args:
+            X: The music.
+            direction: `[D]`, from `direction`.
+            strength: How far.
+        """
+        codes = self.encode(X).mean
+        moved: list[Piece] = self.decode(codes + strength * expect_code(direction, self.latent_))
+        return moved
+
+    def adapt(self, X: Any, *, spread: float = 0.5) -> Self:
+        """A model whose new music is like a few pieces: its prior is fitted to their codes.
+
+        Args:
+            X: The pieces; a handful of windows is enough.
+            spread: 0 draws around their codes closely, 1 as widely as the codes are from each
+                other.
+
+        Returns:
+            Another model; this one stays as it is.
+        """
+        check_is_fitted(self)
+        return adapted(self, X, spread=spread)

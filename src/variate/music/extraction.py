@@ -111,7 +111,8 @@ def windows_of(
     voices: Sequence[Sequence[Note]], tracks: Tracks, wanted: Wanted, report: Extraction
 ) -> Iterator[_Window]:
     """All windows of a piece, in order."""
-    end = max(note.end for voice in voices for note in voice)
+    end = max((note.end for voice in voices for note in voice), default=0.0)
+    end = max(end, tracks.length)
     bar_number = 0
     for (start, named), until in _stretches(tracks, end):
         meter = SAME_BARS.get(named, named)
@@ -224,6 +225,8 @@ def _voices_of(tracks: Tracks, wanted: int, report: Extraction) -> list[tuple[No
     if not tracks.voices:
         raise DataError("it has drums only" if tracks.drums else "it has no notes")
     single = [voice for voice in tracks.voices if monophonic(voice)]
+    if tracks.ordered and len(single) == len(tracks.voices) >= wanted == 1:
+        return single[:1]
     if wanted == 1:
         if single:
             return single[:1]
@@ -233,6 +236,8 @@ def _voices_of(tracks: Tracks, wanted: int, report: Extraction) -> list[tuple[No
         chords = len(tracks.voices) - len(single)
         also = f", {chords} of them with chords" if chords else ""
         raise DataError(f"it has {len(tracks.voices)} tracks{also}, not {wanted} voices")
+    if tracks.ordered:
+        return single
     return sorted(single, key=lambda voice: -sum(note.pitch for note in voice) / len(voice))
 
 

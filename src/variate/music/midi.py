@@ -35,6 +35,8 @@ class Tracks:
         tempos: How often the tempo is set.
         drums: Tracks of drums that were left out.
         without_length: Notes that had no length.
+        length: Quarters, if it goes on in silence after the last note; 0 if not.
+        ordered: Whether the highest voice comes first already.
     """
 
     voices: tuple[tuple[Note, ...], ...]
@@ -43,6 +45,8 @@ class Tracks:
     tempos: int = 1
     drums: int = 0
     without_length: int = 0
+    length: float = 0.0
+    ordered: bool = False
 
 
 def read_midi(path: Path) -> Tracks:

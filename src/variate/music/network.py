@@ -296,6 +296,17 @@ class MusicDecoder(nn.Module):
         logits = self._voices(writing.known + writing.above + self.voice[voice])
         return logits, (writing._replace(place=place), z)
 
+    def select(self, memory: Any, chosen: Tensor) -> Any:
+        """The memory of some of the sequences, by their numbers, which may repeat."""
+        writing, z = memory
+        state = writing.state[:, chosen]
+        kept = {
+            name: value[chosen]
+            for name, value in writing._asdict().items()
+            if name not in ("place", "state")
+        }
+        return Writing(place=writing.place, state=state, **kept), z[chosen]
+
     def _noted(self, writing: Writing, voice: int, symbol: Tensor) -> Writing:
         """The memory with one more voice of this step."""
         held = writing.sounds[:, voice]

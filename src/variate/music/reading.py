@@ -20,7 +20,7 @@ from variate.errors import DataError, DataWarning, MissingExtraError
 from variate.music.extraction import Wanted, extract, suitable_voices
 from variate.music.midi import Tracks, read_midi
 from variate.music.notation import read_notation
-from variate.music.pieces import Piece
+from variate.music.pieces import Note, Piece
 from variate.music.records import Extraction
 from variate.music.windows import Windows
 from variate.progress import tally
@@ -146,11 +146,12 @@ def _tracks(piece: Piece, number: int) -> Tracks:
                 f"piece {number} (counted from 0) has the note {tuple(note)}; onsets are at least "
                 "0, durations above 0 (in quarters), and pitches 0 to 127."
             )
-    silent = any(not voice for voice in piece.voices) or not piece.voices
-    if silent:
-        raise DataError(f"piece {number} (counted from 0) has a voice without notes.")
+    if not piece.voices:
+        raise DataError(f"piece {number} (counted from 0) has no voices.")
     voices = tuple(tuple(sorted(Note(*note) for note in voice)) for voice in piece.voices)
-    return Tracks(voices, ((0.0, piece.meter),), tempo=piece.tempo)
+    return Tracks(
+        voices, ((0.0, piece.meter),), tempo=piece.tempo, length=piece.quarters, ordered=True
+    )
 
 
 def _place(data: Any) -> str:
