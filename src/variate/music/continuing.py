@@ -46,7 +46,9 @@ def _with(piece: Piece, written: Piece, start: float, length: float) -> Piece:
     voices = []
     for before, after in zip(piece.voices, written.voices, strict=True):
         new = [
-            Note(note.onset - start + at, min(note.duration, start + length - note.onset), note.pitch)
+            Note(
+                note.onset - start + at, min(note.duration, start + length - note.onset), note.pitch
+            )
             for note in after
             if start <= note.onset < start + length
         ]

@@ -213,9 +213,7 @@ class MusicVAE(Estimator):
             layout, latent, self.width, self.hidden, dropout=self.dropout, word_dropout=hidden
         )
         block = max(4, min(128, BLOCK // (codec.length * codec.size)))
-        decoder = SequenceDecoder(
-            writes, codec.length, grammar=codec.grammar(), block=block
-        )
+        decoder = SequenceDecoder(writes, codec.length, grammar=codec.grammar(), block=block)
         return VAE(nn.Sequential(reads, posterior), decoder, prior)
 
     def _objective(self) -> Objective:
@@ -327,9 +325,7 @@ class MusicVAE(Estimator):
         """
         check_is_fitted(self)
         x = self._rows(X)
-        return self._rewritten(
-            x, mask_of(self.codec_, x, bars, voices), draws, temperature, seed
-        )
+        return self._rewritten(x, mask_of(self.codec_, x, bars, voices), draws, temperature, seed)
 
     def accompany(
         self, X: Any, *, draws: int = 1, temperature: float = 1.0, seed: int | None = None

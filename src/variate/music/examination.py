@@ -77,9 +77,15 @@ def _again(estimator: Any, x: Tensor, figures: dict[str, Any]) -> Section:
     mean, _ = verbs.encode(estimator.model_, x[:4])
     again = codec.decode(verbs.decode(estimator.model_, mean, estimator._point))
     rows = [
-        {"symbols that are right": "given the true past", "share": figures["accuracy_teacher_forced"]},
+        {
+            "symbols that are right": "given the true past",
+            "share": figures["accuracy_teacher_forced"],
+        },
         {"symbols that are right": "from the code, greedily", "share": figures["accuracy_free"]},
-        {"symbols that are right": "from the code, drawn", "share": figures["accuracy_free_sampled"]},
+        {
+            "symbols that are right": "from the code, drawn",
+            "share": figures["accuracy_free_sampled"],
+        },
         {"symbols that are right": BASELINE, "share": figures["accuracy_all_hold"]},
     ]
     return Section(

@@ -86,8 +86,12 @@ class _Steps(nn.Module):
     def __init__(self, layout: Layout, width: int) -> None:
         super().__init__()
         self.layout = layout
-        self.symbols = nn.ModuleList(nn.Embedding(layout.size + 1, width) for _ in range(layout.voices))
-        self.sounds = nn.ModuleList(nn.Embedding(layout.size + 1, width) for _ in range(layout.voices))
+        self.symbols = nn.ModuleList(
+            nn.Embedding(layout.size + 1, width) for _ in range(layout.voices)
+        )
+        self.sounds = nn.ModuleList(
+            nn.Embedding(layout.size + 1, width) for _ in range(layout.voices)
+        )
         longest = max(bar_steps(meter) for meter in layout.meters)
         self.places = nn.Embedding(len(layout.meters) * (longest + 1), width)
         for table in (*self.symbols, *self.sounds, self.places):
@@ -201,7 +205,9 @@ class MusicDecoder(nn.Module):
         self.cells = nn.GRU(2 * width, hidden, layers, batch_first=True, dropout=between)
         self.drop = nn.Dropout(dropout)
         self.state = nn.Linear(hidden + width, hidden)
-        self.above = nn.ModuleList(nn.Embedding(layout.size, hidden) for _ in range(layout.voices - 1))
+        self.above = nn.ModuleList(
+            nn.Embedding(layout.size, hidden) for _ in range(layout.voices - 1)
+        )
         self.above_sounds = nn.ModuleList(
             nn.Embedding(layout.size, hidden) for _ in range(layout.voices - 1)
         )
@@ -228,7 +234,7 @@ class MusicDecoder(nn.Module):
         plan = self._plan(z)
         given = given.expand(*plan.shape[:-1], given.shape[-1])
         both = torch.cat([given, plan.to(given.dtype)], -1).flatten(0, -3)
-        states, _ = self.cells(both, self._first(z.reshape(-1, z.shape[-1])))
+        states, _ = self.cells(both, self._first(z.reshape(-1, z.shape[-1])).to(both.dtype))
         states = states.unflatten(0, z.shape[:-1])
         known = self.state(torch.cat([self.drop(states), plan.to(states.dtype)], -1))
         above = self._above(symbols, sounds)
@@ -331,9 +337,7 @@ class MusicDecoder(nn.Module):
 def layout_of(codec: MusicCodec) -> Layout:
     """How a codec lays out its items."""
     voices = codec.voices or 1
-    return Layout(
-        codec.size, codec.first_meter, codec.meters, codec.bars, codec.steps, voices
-    )
+    return Layout(codec.size, codec.first_meter, codec.meters, codec.bars, codec.steps, voices)
 
 
 def _before(symbols: Tensor, start: int) -> Tensor:

@@ -107,9 +107,7 @@ class Sliders:
         share = (place + 0.5) / GRID
         return float(ndtri(np.clip(share, 0.02, 0.98)))
 
-    def distance(
-        self, attributes: Mapping[str, Floats], targets: Mapping[str, float]
-    ) -> Floats:
+    def distance(self, attributes: Mapping[str, Floats], targets: Mapping[str, float]) -> Floats:
         """How far items are from the targets, `[N]`, in the spreads of the attributes."""
         total: Floats = np.zeros(())
         for name, value in targets.items():

@@ -105,9 +105,7 @@ def synthesised(piece: Piece) -> Floats:
 
 def _tone(frequency: float, seconds: float) -> NDArray[np.float64]:
     time = np.arange(int((seconds + RELEASE) * RATE)) / RATE
-    partials = [
-        (k, loud) for k, loud in enumerate(PARTIALS, start=1) if k * frequency < RATE / 2.2
-    ]
+    partials = [(k, loud) for k, loud in enumerate(PARTIALS, start=1) if k * frequency < RATE / 2.2]
     tone = np.zeros(len(time))
     for k, loud in partials:
         tone += loud * np.exp(-0.8 * k * time) * np.sin(2 * np.pi * k * frequency * time)

@@ -33,7 +33,7 @@ class Transposing:
         """Items x `[B, 1 + T V]`, transposed."""
         symbols = x[:, 1:].unflatten(1, (-1, len(self.ranges)))
         ends = torch.tensor(self.ranges, device=x.device)
-        pitch = (symbols >= PITCH)
+        pitch = symbols >= PITCH
         top = torch.where(pitch, symbols, ends[:, 0]).amax(1)
         bottom = torch.where(pitch, symbols, ends[:, 1]).amin(1)
         least = (ends[:, 0] - bottom).amax(1).clamp(min=self.down, max=0)

@@ -53,7 +53,9 @@ def write(
     try:
         path.mkdir(exist_ok=True)
         if any(path.iterdir()):
-            raise OutputError(f"cannot write to the folder {path}: it is not empty; name a new one.")
+            raise OutputError(
+                f"cannot write to the folder {path}: it is not empty; name a new one."
+            )
     except OSError as error:
         if isinstance(error, OutputError):
             raise

@@ -239,7 +239,10 @@ class TextVAE(Estimator):
         above_zero("temperature", temperature)
         return self.codec_.decode(
             verbs.sample(
-                self.model_, n, temperature=temperature, seed=seed,
+                self.model_,
+                n,
+                temperature=temperature,
+                seed=seed,
                 narrow=lambda law: _sequences(law).nucleus(top_p),
             )  # fmt: skip
         )

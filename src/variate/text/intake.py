@@ -92,8 +92,11 @@ def _expect_several(texts: Texts, distinct: int) -> None:
     if distinct >= 2:
         return
     origin = texts.origin or "the list"
-    found = "there is one sentence" if len(texts.items) == 1 else (
-        f"all {len(texts.items):,} sentences are the same")
+    found = (
+        "there is one sentence"
+        if len(texts.items) == 1
+        else (f"all {len(texts.items):,} sentences are the same")
+    )
     raise DataError(
         f"{origin}: {found}, and a model is fitted to many: hundreds at the least, tens of "
         "thousands to draw new ones that are worth reading."

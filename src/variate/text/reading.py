@@ -182,8 +182,11 @@ def _from_table(path: Path, column: str | None) -> Texts:
     if column is None and len(columns) == 1:
         column = columns[0]
     if column is None or column not in table.column_names:
-        asked = "which column holds the text must be said" if column is None else (
-            f"there is no column {column!r}")
+        asked = (
+            "which column holds the text must be said"
+            if column is None
+            else (f"there is no column {column!r}")
+        )
         raise DataError(
             f"{path}: {asked}: column='NAME' (--column NAME). There is: "
             f"{', '.join(map(repr, table.column_names))}."

@@ -143,9 +143,7 @@ def _letters() -> list[str]:
     """The letter by which the package writes each byte: itself if it can be seen."""
     seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     hidden = [byte for byte in range(BYTES) if byte not in seen]
-    return [
-        chr(byte) if byte in seen else chr(0x100 + hidden.index(byte)) for byte in range(BYTES)
-    ]
+    return [chr(byte) if byte in seen else chr(0x100 + hidden.index(byte)) for byte in range(BYTES)]
 
 
 LETTERS = _letters()
