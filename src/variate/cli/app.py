@@ -28,7 +28,9 @@ COMMON = Group("Common options", sort_key=9)
 Model = Annotated[Path, Parameter(help="A model file (.variate).")]
 Data = Annotated[
     Path,
-    Parameter(help="A .csv, .parquet or .jsonl file; a folder of pictures; an .npy, .npz file."),
+    Parameter(
+        help="A .csv, .parquet or .jsonl file; a folder of pictures or music; an .npy, .npz file."
+    ),
 ]
 Out = Annotated[
     Path | None,
@@ -77,9 +79,16 @@ def expect_kind(model: Any, kind: str, what: str) -> None:
 
 
 def item_of(model: Any, data: Path, index: int) -> Any:
-    """One item of a file: a row of a table, a window of series, a picture."""
+    """One item of a file: a row of a table, a window of series, a picture, bars of music."""
     from variate.table import files
 
+    if model.kind == "music":
+        stretches = model.codec_.received(data)
+        if not 0 <= index < len(stretches):
+            raise OptionError(
+                f"{data} has the items 0 to {len(stretches) - 1}; there is no item {index}."
+            )
+        return stretches.part([index])
     if model.kind == "image":
         pictures = model.codec_.received(data)
         count = len(pictures.x)

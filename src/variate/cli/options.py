@@ -9,13 +9,14 @@ from variate.errors import OptionError
 
 __all__ = ["options_of"]
 
-KINDS = {"table": "tables", "series": "series", "image": "pictures"}
+KINDS = {"table": "tables", "series": "series", "image": "pictures", "music": "music"}
 BELONGS = {
     "columns": ("table",), "constraints": ("table",), "condition_on": ("table",),
     "components": ("table",), "privacy": ("table",), "hidden": ("table", "series"),
-    "width": ("table", "image"), "time": ("series",), "series": ("series",),
+    "width": ("table", "image", "music"), "time": ("series",), "series": ("series",),
     "channels": ("series",), "window": ("series",), "size": ("image",), "levels": ("image",),
-    "binarize": ("image",), "depth": ("image",),
+    "binarize": ("image",), "depth": ("image",), "bars": ("music",), "voices": ("music",),
+    "preset": ("music",),
 }  # fmt: skip
 SAID = {"columns": "column", "channels": "channel", "privacy": "epsilon"}
 

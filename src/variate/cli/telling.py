@@ -71,7 +71,7 @@ def evaluate(
     fitted.verbose = without_z  # the second training is worth a bar
     of_tables = {"train": train, "target": target, "without_z": without_z or None}
     asked = {name: value for name, value in of_tables.items() if value is not None}
-    strange = [name for name in asked if fitted.kind != "image" or name != "train"]
+    strange = [name for name in asked if fitted.kind not in ("image", "music") or name != "train"]
     if strange:
         expect_kind(fitted, "table", "--" + strange[0].replace("_", "-"))
     evaluation = fitted.evaluate(data, draws=draws, seed=seed, **asked)
@@ -83,7 +83,9 @@ def evaluate(
 
 @app.command
 def demo(
-    kind: Annotated[Literal["table", "image"], Parameter(help="The kind of data.")] = "table",
+    kind: Annotated[
+        Literal["table", "image", "music"], Parameter(help="The kind of data.")
+    ] = "table",
     /,
     *,
     out: Annotated[Path, Parameter(help="The folder for what it makes.")] = Path("demo"),

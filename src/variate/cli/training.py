@@ -85,6 +85,14 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     depth: Annotated[
         int | None, Parameter(help="Of pictures: residual blocks at each size.")
     ] = None,
+    bars: Annotated[int | None, Parameter(help="Of music: the bars of an item; None: 2.")] = None,
+    voices: Annotated[
+        int | None, Parameter(help="Of music: 1 for melodies, 4 for chorales; None: as the files.")
+    ] = None,
+    preset: Annotated[
+        Literal["sampling", "fidelity"] | None,
+        Parameter(help="Of music: new pieces (None), or codes that give back what went in."),
+    ] = None,
     level: Annotated[
         float | None,
         Parameter(help="Of --kind anomaly: normal rows that `predict` takes for outliers (0.05)."),
@@ -152,7 +160,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     kind = kind or kind_of(data)
     chosen |= {
         "time": time, "series": series, "channels": channel, "window": window, "size": size,
-        "levels": levels, "binarize": binarize, "depth": depth,
+        "levels": levels, "binarize": binarize, "depth": depth, "bars": bars, "voices": voices,
+        "preset": _preset(preset),
     }  # fmt: skip
     other = {
         "resume": resume, "processes": processes, "tensorboard": tensorboard, "epsilon": epsilon,
@@ -181,7 +190,17 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         estimator.save(out)
         if checkpoint is not None:
             remove_checkpoint(checkpoint)  # not before the model is safe
+        if kind == "music" and not json:
+            say(str(estimator.extraction_))
         report({"model": str(out), **estimator.facts_}, json=json)
+
+
+def _preset(name: str | None) -> Any:
+    if name is None:
+        return None
+    from variate.music import Fidelity, Sampling
+
+    return Fidelity() if name == "fidelity" else Sampling()
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -5,11 +5,12 @@ writes.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, item_of, load
+from variate.cli.music import Audio, Score, deliver_music
 from variate.cli.pairs import sample_pair
 from variate.cli.pictures import deliver_pictures, named
 from variate.console import deliver, expect_writable
@@ -38,6 +39,8 @@ def sample(
     children: Annotated[
         Path | None, Parameter(help="Of two related tables: where to write the second one.")
     ] = None,
+    score: Score = None,
+    audio: Audio = None,
     out: Out = None,
     seed: Seed = None,
     json: Json = False,
@@ -45,7 +48,8 @@ def sample(
     """Draw new items from MODEL.
 
     Example: `variate sample people.variate -n 1000 --given sex=Female --given age=30..40`, or
-    `variate sample digits.variate -n 64 --out grid.png`
+    `variate sample digits.variate -n 64 --out grid.png`, or
+    `variate sample tunes.variate -n 8 --given density=9 --score svg --out drawn`
     """
     expect_writable(out)
     fitted = load(model, pairs=True)
@@ -62,12 +66,17 @@ def sample(
     if children is not None:
         raise OptionError(f"{model} holds one table; leave out --children.")
     if rows is not None or given:
-        expect_kind(fitted, "table", "--rows" if rows is not None else "--given")
+        if rows is not None or fitted.kind != "music":
+            expect_kind(fitted, "table", "--rows" if rows is not None else "--given")
     if rows is not None:
         deliver(fitted.complete(rows, seed=seed), out, json=json)
         return
     conditions = fitted.conditions(given) if given else None
+    _expect_music(fitted, score, audio)
     drawn = fitted.sample(n, given=conditions, temperature=temperature, seed=seed)
+    if fitted.kind == "music":
+        deliver_music(drawn, out, (score, audio), json=json)
+        return
     if fitted.kind == "image":
         deliver_pictures(fitted, drawn, out, json=json)
         return
@@ -103,7 +112,16 @@ def balance(
 
 
 @app.command
-def reconstruct(model: Model, data: Data, /, *, out: Out = None, json: Json = False) -> None:
+def reconstruct(
+    model: Model,
+    data: Data,
+    /,
+    *,
+    score: Score = None,
+    audio: Audio = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
     """Show what MODEL makes of each item of DATA, through its code and back.
 
     A grid of pictures has the originals above their reconstructions.
@@ -112,6 +130,10 @@ def reconstruct(model: Model, data: Data, /, *, out: Out = None, json: Json = Fa
     """
     expect_writable(out)
     fitted = load(model)
+    _expect_music(fitted, score, audio)
+    if fitted.kind == "music":
+        deliver_music(fitted.reconstruct(data), out, (score, audio), json=json)
+        return
     if fitted.kind == "image":
         pictures = fitted.codec_.received(data)
         first = fitted.codec_.decode(fitted.codec_.levelled(pictures.x))
@@ -130,10 +152,12 @@ def encode(model: Model, data: Data, /, *, out: Out = None, json: Json = False) 
 
     expect_writable(out)
     fitted = load(model)
-    items = fitted.codec_.received(data) if fitted.kind == "image" else data
+    items = fitted.codec_.received(data) if fitted.kind in ("image", "music") else data
     mean, scale = fitted.encode(items)
     codes = {f"z{d + 1}": mean[:, d] for d in range(mean.shape[1])}
     codes |= {f"scale{d + 1}": scale[:, d] for d in range(scale.shape[1])}
+    if fitted.kind == "music":
+        codes = {"music": items.labels()} | codes
     table = named(items, codes) if fitted.kind == "image" else pa.table(codes)
     deliver(table, out, json=json)
 
@@ -159,7 +183,7 @@ def score(
 
     expect_writable(out)
     fitted = load(model)
-    if fitted.kind in ("series", "image"):
+    if fitted.kind in ("series", "image", "music"):
         deliver(fitted.score_table(data, draws=draws), out, json=json)
         return
     table = files.read(data)
@@ -179,6 +203,8 @@ def vary(
     item: Annotated[int | None, Parameter(help="The row to vary, from 0; None: each.")] = None,
     n: Annotated[int, Parameter(name=("-n", "--n"), help="Variations per item.")] = 8,
     strength: Annotated[float, Parameter(help="In prior standard deviations.")] = 0.5,
+    score: Score = None,
+    audio: Audio = None,
     out: Out = None,
     seed: Seed = None,
     json: Json = False,
@@ -191,9 +217,13 @@ def vary(
 
     expect_writable(out)
     fitted = load(model)
+    _expect_music(fitted, score, audio)
     rows = item_of(fitted, data, item) if item is not None else data
     with files.naming(data):
         varied = fitted.vary(rows, n, strength=strength, seed=seed)
+    if fitted.kind == "music":
+        deliver_music(varied, out, (score, audio), json=json)
+        return
     if fitted.kind == "image":
         deliver_pictures(fitted, varied, out, columns=n, json=json)
         return
@@ -209,6 +239,8 @@ def interpolate(
     start: Annotated[int, Parameter(name="--from", help="The row to start at, from 0.")],
     end: Annotated[int, Parameter(name="--to", help="The row to end at, from 0.")],
     steps: Annotated[int, Parameter(help="Items on the way, both ends included.")] = 9,
+    score: Score = None,
+    audio: Audio = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -221,10 +253,20 @@ def interpolate(
 
     expect_writable(out)
     fitted = load(model)
+    _expect_music(fitted, score, audio)
     ends = item_of(fitted, data, start), item_of(fitted, data, end)
     with files.naming(data):
         way = fitted.interpolate(*ends, steps=steps)
+    if fitted.kind == "music":
+        deliver_music(way, out, (score, audio), json=json)
+        return
     if fitted.kind == "image":
         deliver_pictures(fitted, way, out, columns=steps, json=json)
         return
     deliver(way, out, json=json)
+
+
+def _expect_music(fitted: Any, score: str | None, audio: str | None) -> None:
+    for name, value in (("--score", score), ("--audio", audio)):
+        if value is not None:
+            expect_kind(fitted, "music", name)
