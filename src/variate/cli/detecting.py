@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, app, expect_kind, load
 from variate.cli.detectors import looked_at
+from variate.cli.music import alarms_of
 from variate.cli.pictures import detect_pictures
 from variate.console import deliver, expect_writable, print_json, report, say
 from variate.errors import OptionError
@@ -58,11 +59,13 @@ def detect(
         expect_writable(path)
     fitted = load(model, detectors=True)
     _expect_pictures(fitted, heat)
-    if fitted.kind in ("image", "series"):
+    if fitted.kind in ("image", "series", "music"):
         if normal is not None:
             fitted.recalibrate(normal, **_draws(fitted, draws))
         if fitted.kind == "image":
             detect_pictures(fitted, data, (out, heat), fdr=fdr, draws=draws, json=json)
+        elif fitted.kind == "music":
+            deliver(alarms_of(fitted, data, fdr=fdr, draws=draws), out, json=json)
         else:
             deliver(fitted.detect(data, fdr=fdr, draws=draws), out, json=json)
         return

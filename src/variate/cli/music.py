@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from variate.console import report, say
 from variate.errors import OptionError
 
-__all__ = ["Audio", "Score", "Written", "deliver_music", "numbers", "rewrite"]
+__all__ = ["Audio", "Score", "Written", "alarms_of", "deliver_music", "numbers", "rewrite"]
 
 Score = Annotated[
     Literal["svg", "png"] | None, Parameter(help="Of music: engrave each piece as well.")
@@ -67,6 +67,16 @@ def rewrite(
     if draws is None:
         return list(made.filled)
     return [piece for drawn in zip(*made.draws, strict=True) for piece in drawn]
+
+
+def alarms_of(fitted: Any, data: Path, *, fdr: float, draws: int | None) -> Any:
+    """The alarms among bars of music, as a table that names them."""
+    import pyarrow as pa
+
+    windows = fitted.codec_.received(data)
+    found = fitted.detect(windows, fdr=fdr, draws=draws)
+    columns = {name: list(getattr(found, name)) for name in ("score", "p_value", "anomaly")}
+    return pa.table({"music": windows.labels(), **columns, "reasons": found.reasons})
 
 
 def numbers(text: str | None) -> list[int] | None:

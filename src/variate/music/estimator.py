@@ -19,15 +19,15 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from variate import verbs
 from variate.codec import Codec
-from variate.errors import DataError, OptionError
+from variate.errors import OptionError
 from variate.estimator import Estimator
 from variate.inference import Objective
-from variate.models import VAE, SequenceDecoder, priors
+from variate.models import VAE, priors
 from variate.music.adapting import adapted
 from variate.music.attributes import attributes
 from variate.music.codec import MOST_BARS, MusicCodec
@@ -35,30 +35,27 @@ from variate.music.continuing import lengthened
 from variate.music.examination import examined
 from variate.music.grid import REST
 from variate.music.infilling import infilled
-from variate.music.network import MusicDecoder, MusicEncoder, layout_of
+from variate.music.intake import made_ready
+from variate.music.items import MusicItems
+from variate.music.network import Sizes, assembled
 from variate.music.pieces import Piece
 from variate.music.presets import Preset, Sampling, dimensions, free_nats
 from variate.music.records import Rewritten
 from variate.music.rewriting import mask_of, only_first_voice
 from variate.music.sliders import Sliders
-from variate.music.splitting import split_by_piece
 from variate.music.targets import drawn_given, parsed
-from variate.music.transposing import transposing
 from variate.objectives import GroupFreeBits, WarmUp
 from variate.options import above_zero, whole
 from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
 from variate.steering import difference, expect_code
-from variate.training import AugmentedSource, MemorySource
 
 __all__ = ["MusicVAE"]
 
 STEPS = 3_000  # of training, by default
 BATCH = 128
-EXAMPLE = 4_096  # windows that a prior is fitted to
 LAID_OUT = 1_024  # windows whose attributes are laid over the codes
-BLOCK = 1 << 20  # logits of an item's draw that are looked at at once
 
 
 class MusicVAE(Estimator):
@@ -178,43 +175,18 @@ class MusicVAE(Estimator):
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:  # noqa: ARG002 - in memory
         codec = MusicCodec(self.bars, self.voices, tuple(self.transpose))
-        windows = codec.extracted(X, show=self.verbose)
-        codec.learn(windows)
-        if len(windows) < 2:
-            raise DataError(
-                "there is one window of music, and a model is fitted to many: hundreds at the "
-                f"least.\n{codec.extraction}"
-            )
+        prepared = made_ready(codec, X, self.seed, show=self.verbose)
         self.extraction_ = codec.extraction
-        assert self.extraction_ is not None
-        x = codec.symbols(windows)
-        training, validation, held_out = split_by_piece(windows.pieces, codec.length, self.seed)
-        change = transposing(codec)
-        some = torch.randperm(len(training), generator=Generator().manual_seed(self.seed))
-        example = change(x[training[some[:EXAMPLE]]], Generator().manual_seed(self.seed))
-        return Prepared(
-            codec=codec,
-            training=AugmentedSource(MemorySource(x[training]), change),
-            example=example,
-            validation=None if validation is None else x[validation],
-            held_out=None if held_out is None else x[held_out],
-            notes={"pieces": len(windows.names), "extraction": self.extraction_.facts()},
-        )
+        return prepared
 
     def _rows(self, X: Any) -> Tensor:
         return self.codec_.encode(X)
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         assert isinstance(codec, MusicCodec)
-        latent, hidden = self._latent(codec), self._preset.word_dropout
-        layout = layout_of(codec)
-        reads = MusicEncoder(layout, self.width, self.hidden, self.dropout)
-        writes = MusicDecoder(
-            layout, latent, self.width, self.hidden, dropout=self.dropout, word_dropout=hidden
-        )
-        block = max(4, min(128, BLOCK // (codec.length * codec.size)))
-        decoder = SequenceDecoder(writes, codec.length, grammar=codec.grammar(), block=block)
-        return VAE(nn.Sequential(reads, posterior), decoder, prior)
+        sizes = Sizes(self._latent(codec), self.width, self.hidden)
+        hiding = self._preset.word_dropout
+        return assembled(codec, sizes, self.dropout, hiding, posterior, prior)
 
     def _objective(self) -> Objective:
         if self.objective is not None:
@@ -258,6 +230,9 @@ class MusicVAE(Estimator):
     def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
         return drawn_given(self.model_, self.codec_, self.sliders_, n, given,
                            temperature=temperature, seed=seed)  # fmt: skip
+
+    def _items(self, X: Any) -> MusicItems:
+        return MusicItems(self, X)
 
     # -- the verbs of music ---------------------------------------------------------------------
 

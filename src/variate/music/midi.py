@@ -63,8 +63,8 @@ def read_midi(path: Path) -> Tracks:
             raise DataError("not a MIDI file (it does not begin with MThd)")
     try:
         score = symusic.Score(path)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise DataError(f"damaged ({_first_sentence(error)})") from None
+    except (RuntimeError, ValueError, OSError):
+        raise DataError("damaged: it is cut short, or no MIDI") from None
     ticks = float(score.ticks_per_quarter)
     if ticks <= 0:
         raise DataError("no ticks to a quarter: its time is not told in notes")
@@ -123,7 +123,3 @@ def _symusic() -> Any:
     except ImportError:
         raise MissingExtraError("reading and writing MIDI", "symusic", "music") from None
     return symusic
-
-
-def _first_sentence(error: Exception) -> str:
-    return str(error).split("!")[0].split(":")[-1].strip() or type(error).__name__

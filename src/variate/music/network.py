@@ -30,13 +30,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from variate.models import VAE, SequenceDecoder
 from variate.music.codec import MusicCodec
 from variate.music.grid import HOLD, REST
 from variate.music.pieces import bar_steps
 
-__all__ = ["Layout", "MusicDecoder", "MusicEncoder", "Writing", "heard", "layout_of"]
+__all__ = [
+    "Layout",
+    "MusicDecoder",
+    "MusicEncoder",
+    "Sizes",
+    "Writing",
+    "assembled",
+    "heard",
+    "layout_of",
+]
 
 SPREAD = 0.08
+BLOCK = 1 << 20  # logits of items that are looked at at once, of one draw
 UNSTEADY = 16  # numbers of each step that the encoder's second features are made of
 
 
@@ -332,6 +343,38 @@ class MusicDecoder(nn.Module):
         states, state = self.cells(torch.cat([given, plan], -1)[:, None], writing.state)
         known = self.state(torch.cat([self.drop(states[:, 0]), plan], -1))
         return writing._replace(state=state, known=known, above=torch.zeros_like(known))
+
+
+class Sizes(NamedTuple):
+    """How large the networks are.
+
+    Attributes:
+        latent: D.
+        width: Of the symbols' vectors.
+        hidden: Of the states.
+    """
+
+    latent: int
+    width: int
+    hidden: int
+
+
+def assembled(
+    codec: MusicCodec,
+    sizes: Sizes,
+    dropout: float,
+    hiding: float,
+    posterior: nn.Module,
+    prior: nn.Module,
+) -> VAE:
+    """The model of a codec's items; `hiding` is the decoder's `word_dropout`."""
+    layout = layout_of(codec)
+    latent, width, hidden = sizes
+    reads = MusicEncoder(layout, width, hidden, dropout)
+    writes = MusicDecoder(layout, latent, width, hidden, dropout=dropout, word_dropout=hiding)
+    block = max(4, min(128, BLOCK // (codec.length * codec.size)))
+    decoder = SequenceDecoder(writes, codec.length, grammar=codec.grammar(), block=block)
+    return VAE(nn.Sequential(reads, posterior), decoder, prior)
 
 
 def layout_of(codec: MusicCodec) -> Layout:
