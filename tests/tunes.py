@@ -10,9 +10,10 @@ SCALE = (0, 2, 4, 5, 7, 9, 11)
 def tune(seed: int, *, bars: int = 4, meter=(4, 4), base: int = 60, voice: int = 0) -> tuple[Note, ...]:
     """A walk up and down a scale, in quarters and eighths."""
     random = np.random.default_rng(seed)
+    eighths = random.uniform(0.05, 0.95)
     end, at, degree, notes = bars * meter[0] * 4 / meter[1], 0.0, int(random.integers(0, 7)), []
     while at < end:
-        length = min(float(random.choice([0.5, 1.0, 1.0])), end - at)
+        length = min(0.5 if random.random() < eighths else 1.0, end - at)
         octave, step = divmod(degree, 7)
         notes.append(Note(at, length, base - 12 * voice + 12 * octave + SCALE[step]))
         at += length

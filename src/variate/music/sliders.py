@@ -6,11 +6,17 @@ the transform of "joint losses", 2025), and laid over the codes by ridge regress
     rank(a) ≈ w · (z - m) + noise            w over standardised z
 
 so the direction of an attribute is the least change of a code, in the codes' own spread Σ (their
-variances), that moves its expectation by one standard deviation:  d = Σ w / (w · Σ w).
+variances), that moves its expectation by one standard deviation:  d = Σ w / (w · Σ w). Where codes
+tell less than a quarter of an attribute, a step is that of a quarter: it would else lead to where no
+code has been.
 
-A target is met in two steps. A code from the prior is moved along the directions to where the
-attributes are expected to be as asked; then several items are written from it, and the one that
-comes nearest is kept. The second step is what makes up for the regression's noise.
+A target t is met in two steps. A code from the prior is made one given the attribute, by Matheron's
+rule for jointly normal variables,
+
+    a = w · (z - m) + ε,  ε ~ N(0, 1 - w · Σ w)        z' = z + Σ w (t - a)
+
+so that codes that tell nothing of an attribute are left where they are; then several items are
+written from it, and the one that comes nearest is kept.
 
 This module does not know how an attribute is measured, nor networks.
 """
@@ -30,6 +36,7 @@ __all__ = ["Sliders"]
 
 Floats = NDArray[np.float64]
 RIDGE = 1e-2  # of the number of items
+LEAST_TOLD = 0.25  # of an attribute, that a direction reckons with
 GRID = 33  # quantiles that are kept of an attribute
 
 
@@ -81,17 +88,19 @@ class Sliders:
             OptionError: There is no such attribute, or it did not vary.
         """
         w = self.weights[self._number(name)]
-        least: Floats = self.variance * w / max(float(w @ (self.variance * w)), 1e-12)
+        least: Floats = self.variance * w / max(float(w @ (self.variance * w)), LEAST_TOLD)
         return least
 
-    def moved(self, z: Floats, targets: Mapping[str, float]) -> Floats:
-        """Codes `[N, D]` moved as little as can be to where the targets are expected."""
+    def moved(self, z: Floats, targets: Mapping[str, float], noise: Floats) -> Floats:
+        """Codes `[N, D]` given that A attributes are as asked; noise `[N, A]` is standard normal."""
         rows = [self._number(name) for name in targets]
         w = self.weights[rows]  # [A, D]
         wanted = np.array([self.normal(name, value) for name, value in targets.items()])
-        off = wanted - (z - self.mean) @ w.T  # [N, A]
         spread = w * self.variance
-        gram = spread @ w.T + 1e-6 * np.eye(len(rows))
+        told = spread @ w.T
+        left = np.clip(1 - np.diag(told), 0.05, 1.0)
+        off = wanted - (z - self.mean) @ w.T - np.sqrt(left) * noise  # [N, A]
+        gram = told + np.diag(left)
         found: Floats = z + off @ np.linalg.solve(gram, spread)
         return found
 

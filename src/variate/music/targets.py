@@ -81,7 +81,8 @@ def drawn_given(
         for start in range(0, n, ROWS):
             z = prior.sample(torch.Size((min(ROWS, n - start),)))
             if targets:
-                moved = sliders.moved(z.double().cpu().numpy(), targets)
+                noise = torch.randn(len(z), len(targets)).double().numpy()
+                moved = sliders.moved(z.double().cpu().numpy(), targets, noise)
                 z = torch.from_numpy(moved).to(z)
             law: Any = temper(model.decoder(z.repeat_interleave(tries, 0)[None]), temperature)
             if meter is None:
