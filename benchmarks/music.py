@@ -1,9 +1,9 @@
 """How good are models of music: melodies, chorales, piano-rolls?
 
     melodies   two bars of Nottingham's tunes, split by piece, without repeats: how much of unseen
-               tunes comes back (preset Fidelity), and whether drawn ones stay in key and on the beat
-               as the data does (preset Sampling); the language model of the same size beside it;
-               sliders: does what was asked for come out, and what moves with it?
+               tunes comes back (preset Fidelity), and whether drawn ones stay in key and on the
+               beat as the data does (preset Sampling); the language model of the same size beside
+               it; sliders: does what was asked for come out, and what moves with it?
     chorales   two bars of four voices: three written under a given soprano; parallel fifths and
                octaves and crossed voices, beside the data's own
     rolls      nats per step of the piano-rolls of Boulanger-Lewandowski et al., the definition and
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from harness.arguments import parser
+from harness.music_loops import by_hand, through_the_loop
 from harness.music_sets import ROLLS, chorales, melodies, piano_rolls
 from harness.pianoroll import ChordDecoder, ChordEncoder, crops, steps_of
 from harness.record import Record
@@ -182,9 +183,8 @@ def nll_alone(model: MusicVAE, test: Windows) -> float:
     device = verbs.device_of(model.model_)
     with torch.no_grad():
         for block in x.split(128):
-            total.append(
-                -language_model(model.model_, block.to(device)).log_prob(block.to(device))[0].cpu()
-            )
+            x_there = block.to(device)
+            total.append(-language_model(model.model_, x_there).log_prob(x_there)[0].cpu())
     return float((torch.cat(total) / steps).mean())
 
 
@@ -336,46 +336,10 @@ def run_speed(record: Record, options: argparse.Namespace) -> dict[str, Any]:
     drawing = n * places / (time.perf_counter() - started)
     ratio = float(np.median(np.array(ours) / np.array(plain)))
     found = {"training": ours, "plain_loop": plain, "ratio": ratio, "drawing": drawing}
-    show_figures(record, "symbols a second", {"training": float(np.median(ours)), "plain loop": float(np.median(plain)),
-                                              "ratio": ratio, "drawing": drawing})  # fmt: skip
+    shown = {"training": float(np.median(ours)), "plain loop": float(np.median(plain))}
+    show_figures(record, "symbols a second", shown | {"ratio": ratio, "drawing": drawing})
     record.target("training's share of a plain loop's speed", ratio, 0.9, least=True)
     return found
-
-
-def through_the_loop(model: MusicVAE, windows: Windows, options: argparse.Namespace) -> float:
-    from variate.music.transposing import transposing
-
-    x = model.codec_.symbols(windows)
-    source = AugmentedSource(MemorySource(x), transposing(model.codec_))
-    started = time.perf_counter()
-    *_, done = vt.train(model.model_, model._objective(), source, epochs=2, batch_size=options.batch,
-                        device=options.device, validation=x[:64])  # fmt: skip
-    return done.step * options.batch * x.shape[1] / (time.perf_counter() - started)
-
-
-def by_hand(model: MusicVAE, windows: Windows, options: argparse.Namespace) -> float:
-    """The loop that one would write: the same network, loss and transposition, Adam, clipping."""
-    from variate.inference import Moment
-    from variate.music.transposing import transposing
-
-    x = model.codec_.symbols(windows).to(options.device)
-    change, objective = transposing(model.codec_), model._objective()
-    net = model.model_.to(options.device).train()
-    optimiser = torch.optim.AdamW(net.parameters(), 2e-3)
-    generator = torch.Generator(x.device).manual_seed(0)
-    started = time.perf_counter()
-    steps = 2 * len(x) // options.batch
-    for step in range(steps):
-        batch = change(x[torch.randint(len(x), (options.batch,), device=x.device)], generator)
-        loss = objective(net, batch, Moment(step / steps, len(x))).total
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 10.0)
-        optimiser.step()
-    if options.device != "cpu":
-        torch.cuda.synchronize()
-    net.eval()
-    return steps * options.batch * x.shape[1] / (time.perf_counter() - started)
 
 
 # -- what is shown --------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ SCALE = (60, 62, 64, 65, 67, 69, 71, 72)
 
 
 def piece(pitches, length=0.5, meter=(4, 4), start=0.0):
-    return Piece((tuple(Note(start + i * length, length, p) for i, p in enumerate(pitches)),), meter)
+    return Piece(
+        (tuple(Note(start + i * length, length, p) for i, p in enumerate(pitches)),), meter
+    )
 
 
 def of(name, what):
@@ -59,7 +61,24 @@ def test_syncopation_counts_beats_that_pass_while_a_note_sounds():
 
 
 def test_the_weights_of_places():
-    assert weights((4, 4)).tolist() == [0, -4, -3, -4, -2, -4, -3, -4, -1, -4, -3, -4, -2, -4, -3, -4]
+    assert weights((4, 4)).tolist() == [
+        0,
+        -4,
+        -3,
+        -4,
+        -2,
+        -4,
+        -3,
+        -4,
+        -1,
+        -4,
+        -3,
+        -4,
+        -2,
+        -4,
+        -3,
+        -4,
+    ]
     assert weights((3, 4)).tolist() == [0, -3, -2, -3, -1, -3, -2, -3, -1, -3, -2, -3]
     assert weights((6, 8)).tolist() == [0, -3, -2, -3, -2, -3, -1, -3, -2, -3, -2, -3]
 

@@ -7,8 +7,8 @@ import torch
 from tunes import hymns, tunes
 
 from variate.errors import SchemaError
-from variate.music import Note, Piece
 from variate.models import SequenceDecoder
+from variate.music import Note, Piece
 from variate.music.codec import MusicCodec
 from variate.music.extraction import Wanted
 from variate.music.network import MusicDecoder, layout_of
@@ -119,5 +119,7 @@ def test_transposition_moves_all_voices_alike_within_their_ranges():
             shift = (new - item)[where].unique().tolist()
             assert len(shift) == 1
             seen |= set(shift)
-        assert [len(p.notes) for p in codec.decode(moved)] == [len(p.notes) for p in codec.decode(x)]
+        assert [len(p.notes) for p in codec.decode(moved)] == [
+            len(p.notes) for p in codec.decode(x)
+        ]
     assert seen == set(range(-5, 7))

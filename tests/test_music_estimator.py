@@ -52,7 +52,11 @@ def test_the_verbs_give_pieces(model):
 
 
 def test_training_pays(model):
-    odd = [Piece((tuple(n._replace(pitch=60 + 13 * i % 20) for i, n in enumerate(TUNES[0].voices[0])),))]
+    odd = [
+        Piece(
+            (tuple(n._replace(pitch=60 + 13 * i % 20) for i, n in enumerate(TUNES[0].voices[0])),)
+        )
+    ]
     assert model.score(TUNES[:10]) > model.score(odd) + 5
 
 
@@ -63,7 +67,9 @@ def test_a_file_goes_in_and_out(model, tmp_path):
     assert np.allclose(again, model.encode(model.sample(3, seed=0)).mean, atol=1e-6)
     loaded = vt.load(model.save(tmp_path / "m.variate"))
     assert loaded.sample(3, seed=1) == model.sample(3, seed=1)
-    assert loaded.sample(2, seed=1, given={"density": 5}) == model.sample(2, seed=1, given={"density": 5})
+    assert loaded.sample(2, seed=1, given={"density": 5}) == model.sample(
+        2, seed=1, given={"density": 5}
+    )
 
 
 def test_strange_music_is_told_with_the_bar(model):
@@ -81,7 +87,9 @@ def test_one_bar_is_rewritten_and_the_others_stay(model):
     before = model.codec_.decode(model.codec_.encode(TUNES[:2]))
     assert len(made.draws) == 3
     for piece, old in zip(made.filled, before, strict=True):
-        assert [n[::2] for n in piece.notes if n.onset < 4] == [n[::2] for n in old.notes if n.onset < 4]
+        assert [n[::2] for n in piece.notes if n.onset < 4] == [
+            n[::2] for n in old.notes if n.onset < 4
+        ]
     with pytest.raises(OptionError, match="say what is to be written"):
         model.impute(TUNES[:1])
     with pytest.raises(OptionError, match="bars must be some of 1 to 2"):
@@ -102,7 +110,9 @@ def test_voices_are_written_to_a_tune(choir):
     made = choir.accompany([tune], seed=0)
     assert made.filled[0].voices[0] == tune.voices[0]
     assert len(made.filled[0].voices) == 4
-    assert choir.impute(hymns(1), voices=[2, 4], seed=0).filled[0].voices[2] == hymns(1)[0].voices[2]
+    assert (
+        choir.impute(hymns(1), voices=[2, 4], seed=0).filled[0].voices[2] == hymns(1)[0].voices[2]
+    )
 
 
 def test_a_melody_has_nothing_to_accompany(model):
@@ -111,9 +121,14 @@ def test_a_melody_has_nothing_to_accompany(model):
 
 
 def test_targets_are_met(model):
-    few, many = (attributes(model.sample(24, given={"density": d}, seed=0))["density"] for d in (4, 8))
+    few, many = (
+        attributes(model.sample(24, given={"density": d}, seed=0))["density"] for d in (4, 8)
+    )
     assert few.mean() + 1 < many.mean()
-    low, high = (attributes(model.sample(24, given={"mean_pitch": p}, seed=0))["mean_pitch"] for p in (62, 70))
+    low, high = (
+        attributes(model.sample(24, given={"mean_pitch": p}, seed=0))["mean_pitch"]
+        for p in (62, 70)
+    )
     assert low.mean() + 3 < high.mean()
     for wrong in ({"joy": 1}, {"density": "many"}, {}, {"meter": "5/4"}, 3):
         with pytest.raises(OptionError):
@@ -130,7 +145,11 @@ def test_a_direction_moves_what_it_says(model):
 
 
 def test_a_few_pieces_are_enough_to_adapt_to(model, tmp_path):
-    high = [p for p in model.codec_.decode(model.codec_.encode(TUNES)) if attributes([p])["mean_pitch"][0] > 70]
+    high = [
+        p
+        for p in model.codec_.decode(model.codec_.encode(TUNES))
+        if attributes([p])["mean_pitch"][0] > 70
+    ]
     other = model.adapt(high[:8], spread=0.3)
     mine, theirs = (attributes(m.sample(40, seed=0))["mean_pitch"].mean() for m in (other, model))
     assert mine > theirs + 1

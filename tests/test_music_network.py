@@ -42,7 +42,9 @@ def test_reading_and_writing_agree(model):
         logits, memory = net.step(memory, before)
         law = grammar.masked(logits, state).log_softmax(-1)
         before = x[:, place]
-        assert torch.allclose(law.gather(1, before[:, None])[:, 0].float(), told[:, place].float(), atol=1e-5)
+        assert torch.allclose(
+            law.gather(1, before[:, None])[:, 0].float(), told[:, place].float(), atol=1e-5
+        )
         state = grammar.after(state, before)
 
 

@@ -108,7 +108,10 @@ def test_windows_do_not_reach_over_a_change_of_metre(tmp_path):
 
 def test_a_metre_that_is_not_known_is_told(tmp_path):
     with pytest.raises(DataError, match="their metre is 5/4"):
-        read(midi(tmp_path / "a.mid", [(i, 1, 60 + i) for i in range(20)], meters=((0, 5, 4),)), Wanted())
+        read(
+            midi(tmp_path / "a.mid", [(i, 1, 60 + i) for i in range(20)], meters=((0, 5, 4),)),
+            Wanted(),
+        )
 
 
 def test_a_piece_of_ten_hours_is_cut(tmp_path):
@@ -206,7 +209,7 @@ def test_no_piece_is_on_two_sides_of_the_split():
     parts = split_by_piece(pieces, 33, seed=0)
     sides = [set(pieces[part.numpy()].tolist()) for part in parts]
     assert all(sides)
-    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    assert sum(map(len, sides)) == len(set().union(*sides))
     assert split_by_piece(np.zeros(9, int), 33, seed=0)[1] is None
 
 

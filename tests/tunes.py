@@ -7,7 +7,9 @@ from variate.music import Note, Piece
 SCALE = (0, 2, 4, 5, 7, 9, 11)
 
 
-def tune(seed: int, *, bars: int = 4, meter=(4, 4), base: int = 60, voice: int = 0) -> tuple[Note, ...]:
+def tune(
+    seed: int, *, bars: int = 4, meter=(4, 4), base: int = 60, voice: int = 0
+) -> tuple[Note, ...]:
     """A walk up and down a scale, in quarters and eighths."""
     random = np.random.default_rng(seed)
     eighths = random.uniform(0.05, 0.95)
@@ -30,6 +32,8 @@ def tunes(count: int, **more) -> list[Piece]:
 def hymns(count: int, bars: int = 2) -> list[Piece]:
     """Pieces of four voices."""
     return [
-        Piece(tuple(tune(10 * n + v, bars=bars, base=72, voice=v) for v in range(4)), name=f"hymn {n}")
+        Piece(
+            tuple(tune(10 * n + v, bars=bars, base=72, voice=v) for v in range(4)), name=f"hymn {n}"
+        )
         for n in range(count)
     ]

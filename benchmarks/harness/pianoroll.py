@@ -19,9 +19,9 @@ which is a law over all 2^88 chords: each has one way to be written. Logits of t
     c_tn·g     by what was there lately: convolutions over the pitches of the last steps
     Σ R[n - m]  over the notes m that are written already: by the interval
 
-The latter two know intervals only and hold at every pitch. z is one code for a piece; h_t = GRU over
-the chords before, with z at every step. The bound is the importance-weighted one, so it is a bound
-of log p(x), as those of other VAEs are.
+The latter two know intervals only and hold at every pitch. z is one code for a piece; h_t = GRU
+over the chords before, with z at every step. The figure is the importance-weighted bound of log
+p(x), as those of other VAEs are.
 
 This module does not know files of results.
 """
@@ -105,6 +105,7 @@ class Chords(Distribution):
         super().__init__(z.shape[:-1], event, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        """Log p(x|z), `[S, B]`."""
         return self.net.log_probs(self.z, value).sum(-1)
 
 
@@ -117,6 +118,7 @@ class ChordEncoder(nn.Module):
         self.cells = nn.GRU(hidden, hidden, batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The mean of the states over the steps."""
         part = (x[..., :1] != BEYOND).float()
         states, _ = self.cells(torch.tanh(self.given((x == 1).float())))
         return (states * part).sum(1) / part.sum(1).clamp(min=1)
@@ -158,6 +160,7 @@ class ChordDecoder(nn.Module):
         nn.init.normal_(self.intervals.weight, std=0.1)
 
     def forward(self, z: Tensor) -> Distribution:
+        """p(x|z)."""
         return Chords(self, z, Size((1, KEYS)))
 
     def log_probs(self, z: Tensor, x: Tensor) -> Tensor:

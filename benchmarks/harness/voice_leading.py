@@ -9,6 +9,8 @@
 A chord is what sounds at a step at which some voice begins a note.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from variate.music.grid import PITCH, gridded, sounding
@@ -25,7 +27,7 @@ def marks(symbols: list[np.ndarray]) -> dict[str, float]:
         crossed += int((pairs & (heard[:, 1:] > heard[:, :-1])).sum())
         both += int(pairs.sum())
         at = np.flatnonzero((item >= PITCH).any(1))
-        for before, after in zip(at, at[1:], strict=False):
+        for before, after in pairwise(at):
             for a in range(item.shape[1]):
                 for b in range(a + 1, item.shape[1]):
                     four = heard[[before, before, after, after], [a, b, a, b]]

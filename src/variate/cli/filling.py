@@ -20,7 +20,7 @@ NUMBER = "imputation"  # the column that says which completed table a row belong
 
 
 @app.command
-def impute(
+def impute(  # noqa: PLR0913 - what belongs to each kind
     model: Model,
     data: Data,
     /,

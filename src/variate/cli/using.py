@@ -65,9 +65,8 @@ def sample(
         return
     if children is not None:
         raise OptionError(f"{model} holds one table; leave out --children.")
-    if rows is not None or given:
-        if rows is not None or fitted.kind != "music":
-            expect_kind(fitted, "table", "--rows" if rows is not None else "--given")
+    if rows is not None or (given and fitted.kind != "music"):
+        expect_kind(fitted, "table", "--rows" if rows is not None else "--given")
     if rows is not None:
         deliver(fitted.complete(rows, seed=seed), out, json=json)
         return
@@ -152,7 +151,7 @@ def encode(model: Model, data: Data, /, *, out: Out = None, json: Json = False) 
 
     expect_writable(out)
     fitted = load(model)
-    items = fitted.codec_.received(data) if fitted.kind in ("image", "music") else data
+    items: Any = fitted.codec_.received(data) if fitted.kind in ("image", "music") else data
     mean, scale = fitted.encode(items)
     codes = {f"z{d + 1}": mean[:, d] for d in range(mean.shape[1])}
     codes |= {f"scale{d + 1}": scale[:, d] for d in range(scale.shape[1])}

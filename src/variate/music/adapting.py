@@ -37,14 +37,14 @@ def adapted(estimator: Any, data: Any, *, spread: float) -> Any:
     prior = estimator.model_.prior
     if not isinstance(prior, priors.Aggregate):
         raise OptionError(
-            f"a model is adapted by its prior, which must be priors.Aggregate (the default), and is "
-            f"a {type(prior).__name__}."
+            f"a model is adapted by its prior, which must be priors.Aggregate (the default), and "
+            f"is a {type(prior).__name__}."
         )
     mean, scale = (codes.numpy() for codes in verbs.encode(estimator.model_, estimator._rows(data)))
     if len(mean) < 2:
         raise DataError(
-            "there is one window of music; a style takes a few: four bars at the least, better some "
-            "dozens."
+            "there is one window of music; a style takes a few: four bars at the least, better "
+            "some dozens."
         )
     chosen = np.linspace(0, len(mean) - 1, min(len(mean), prior.components)).astype(int)
     center, variance = mean.mean(0), mean.var(0)

@@ -185,8 +185,8 @@ class MusicCodec(Codec):
             n, _, v = (int(i[0]) for i in np.nonzero(strange))
             pitch = int(symbols[n][strange[n]][0]) - PITCH
             raise SchemaError(
-                f"{windows.labels()[n]} has the pitch {pitch} in voice {v + 1}, and the model knows "
-                f"{self.lowest[v]} to {self.highest[v]} there; transpose it, or fit again."
+                f"{windows.labels()[n]} has the pitch {pitch} in voice {v + 1}, and the model "
+                f"knows {self.lowest[v]} to {self.highest[v]} there; transpose it, or fit again."
             )
         symbols = np.where(symbols >= PITCH, symbols - self.base, symbols)
         meter = np.array([number[int(m)] for m in windows.meters], np.int64) + self.first_meter

@@ -183,7 +183,7 @@ class _Spelling:
     def __init__(self, fifths: int) -> None:
         self.names = FLAT_NAMES if fifths < 0 else SHARP_NAMES
         letters = "FCGDAEB"[:fifths] if fifths > 0 else "BEADGCF"[: max(0, -fifths)]
-        self.key = {letter: (1 if fifths > 0 else -1) for letter in letters}
+        self.key = dict.fromkeys(letters, 1 if fifths > 0 else -1)
         self.had: dict[tuple[str, int], int] = {}
 
     def pitch(self, pitch: int) -> str:

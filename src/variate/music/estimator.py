@@ -160,7 +160,8 @@ class MusicVAE(Estimator):
             raise OptionError(f"bars must be at most {MOST_BARS}, got {self.bars}.")
         if self.preset is not None and not isinstance(self.preset, Preset):
             raise OptionError(
-                f"preset must be vt.music.Sampling() or vt.music.Fidelity(), got {self.preset!r:.60}."
+                "preset must be vt.music.Sampling() or vt.music.Fidelity(), got "
+                f"{self.preset!r:.60}."
             )
         down, up = self.transpose
         if not -24 <= down <= 0 <= up <= 24:
@@ -174,7 +175,7 @@ class MusicVAE(Estimator):
         return self.preset or Sampling()
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:  # noqa: ARG002 - in memory
-        codec = MusicCodec(self.bars, self.voices, tuple(self.transpose))
+        codec = MusicCodec(self.bars, self.voices, (self.transpose[0], self.transpose[1]))
         prepared = made_ready(codec, X, self.seed, show=self.verbose)
         self.extraction_ = codec.extraction
         return prepared

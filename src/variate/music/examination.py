@@ -66,8 +66,8 @@ def _drawn(pieces: Any, figures: dict[str, Any]) -> Section:
     )  # fmt: skip
     return Section(
         "Drawn music",
-        f"The law of notes in a bar overlaps with the data's by {figures['overlap_onsets']:.0%}, that "
-        f"of degrees above the tonic by {figures['overlap_pitch_classes']:.0%}.{more}",
+        f"The law of notes in a bar overlaps with the data's by {figures['overlap_onsets']:.0%}, "
+        f"that of degrees above the tonic by {figures['overlap_pitch_classes']:.0%}.{more}",
         pictures=(rolls(pieces, "Draws from the model, as piano-rolls."),),
     )
 
@@ -103,7 +103,7 @@ def _ways(estimator: Any, x: Tensor, forward: float, distances: Any) -> Section:
     way = estimator.interpolate([pieces[0]], [pieces[1]], steps=8)
     return Section(
         "Between items",
-        f"{forward:.0%} of the steps between two items lead away from the one and towards the other.",
+        f"{forward:.0%} of the steps between two items lead away from the one, towards the other.",
         pictures=(
             rolls(way, "From one item to another."),
             curves(distances, "Mean distances to both ends."),

@@ -148,8 +148,8 @@ def _of_stretch(
         a, b = number * bar, (number + wanted.bars) * bar
         symbols = np.stack([cut(voice.symbols, a, b) for voice in on_grid], 1)
         onsets = sum(int((voice.symbols[a:b] >= PITCH).sum()) for voice in on_grid)
-        yield _Window(symbols, meter, first + number, onsets,
-                      _between(on_grid, "off", a, b), _between(on_grid, "crowded", a, b))  # fmt: skip
+        off, crowded = (_between(on_grid, what, a, b) for what in ("off", "crowded"))
+        yield _Window(symbols, meter, first + number, onsets, off, crowded)
 
 
 def _keep(window: _Window, piece: int, wanted: Wanted, found: _Found, report: Extraction) -> None:
@@ -294,7 +294,7 @@ def _count(tracks: Tracks, report: Extraction) -> None:
         ("tracks of drums, left out", tracks.drums),
         ("notes without length, made a sixteenth", tracks.without_length),
         ("changes of tempo, left out", max(0, tracks.tempos - 1)),
-        ("changes of metre, at which windows end", len({m for m in tracks.meters}) - 1),
+        ("changes of metre, at which windows end", len(set(tracks.meters)) - 1),
     ):
         if count:
             report.notes[what] += count

@@ -5,8 +5,8 @@ missing pixels do (`variate.image.inpainting`), their code from the whole item, 
 
     z_0 ~ p(z)     m_t ~ p(m | o so far, z_t)     z_{t+1} ~ q(z | o, m_t)
 
-but symbols are given those before them, so what is observed *later* must be answered for on the way.
-An item is written in order; an observed symbol is not drawn but weighs the particle by its
+but symbols are given those before them, so what is observed *later* must be answered for on the
+way. An item is written in order; an observed symbol is not drawn but weighs the particle by its
 probability, and after each step particles are drawn anew in proportion to their weights where these
 have become uneven (sequential importance resampling; Doucet & Johansen 2009). The last round counts
 p(z) / q(z | o, m) into the weights, so that they are those of importance sampling.

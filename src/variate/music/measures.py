@@ -61,7 +61,7 @@ def reconstructions(model: Any, codec: MusicCodec, x: Tensor, seed: int) -> dict
     mean, _ = verbs.encode(model, x)
     counts = part_of(codec, x)
     forced, drawn = _forced_and_drawn(model, x, mean, seed)
-    greedy = verbs.decode(model, mean, lambda law: law.mode)  # type: ignore[attr-defined]
+    greedy = verbs.decode(model, mean, lambda law: law.mode)
 
     def accuracy(y: Tensor) -> float:
         return float((y == x)[counts].double().mean())
@@ -115,8 +115,6 @@ def likeness(drawn: Sequence[Piece], real: Sequence[Piece]) -> dict[str, float]:
 def copied(codec: MusicCodec, drawn: Tensor, train: Tensor) -> float:
     """The share of drawn items that training items are, at the same or another pitch."""
     known = {_relative(item) for item in codec.voices_of(train)}
-    meters = drawn[:, 0].tolist()
-    del meters
     return float(np.mean([_relative(item) in known for item in codec.voices_of(drawn)]))
 
 
@@ -131,7 +129,7 @@ def between(model: Any, codec: MusicCodec, x: Tensor) -> tuple[float, Floats]:
     curves = []
     for i in range(pairs):
         ends = mean[2 * i], mean[2 * i + 1]
-        way = verbs.decode(model, verbs.way(*ends, STEPS, spherical=spherical), lambda p: p.mode)  # type: ignore[attr-defined]
+        way = verbs.decode(model, verbs.way(*ends, STEPS, spherical=spherical), lambda p: p.mode)
         counts = part_of(codec, way).any(0)
         curves.append([[float((a != b)[counts].double().mean()) for a in way]
                        for b in (way[0], way[-1])])  # fmt: skip

@@ -6,6 +6,7 @@ holds of a chord is in other voices. This module does not know files, grids or m
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 __all__ = ["METERS", "Note", "Piece", "bar_of", "bar_steps", "monophonic"]
@@ -79,5 +80,5 @@ def monophonic(notes: Iterable[Note], slack: float = 0.125) -> bool:
     ordered = sorted(notes)
     return all(
         after.onset >= before.end - min(slack, before.duration / 2)
-        for before, after in zip(ordered, ordered[1:], strict=False)
+        for before, after in pairwise(ordered)
     )

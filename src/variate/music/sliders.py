@@ -7,8 +7,8 @@ the transform of "joint losses", 2025), and laid over the codes by ridge regress
 
 so the direction of an attribute is the least change of a code, in the codes' own spread Σ (their
 variances), that moves its expectation by one standard deviation:  d = Σ w / (w · Σ w). Where codes
-tell less than a quarter of an attribute, a step is that of a quarter: it would else lead to where no
-code has been.
+tell less than a quarter of an attribute, a step is that of a quarter: it would else lead to where
+no code has been.
 
 A target t is met in two steps. A code from the prior is made one given the attribute, by Matheron's
 rule for jointly normal variables,
@@ -92,7 +92,7 @@ class Sliders:
         return least
 
     def moved(self, z: Floats, targets: Mapping[str, float], noise: Floats) -> Floats:
-        """Codes `[N, D]` given that A attributes are as asked; noise `[N, A]` is standard normal."""
+        """Codes `[N, D]` given that attributes are as asked; noise `[N, A]` is standard normal."""
         rows = [self._number(name) for name in targets]
         w = self.weights[rows]  # [A, D]
         wanted = np.array([self.normal(name, value) for name, value in targets.items()])
@@ -107,7 +107,7 @@ class Sliders:
     def normal(self, name: str, value: float) -> float:
         """A value of an attribute on its normal scale, within what was seen."""
         quantiles = self.quantiles[self._number(name)]
-        below, upto = (np.searchsorted(quantiles, value, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+        below, upto = (np.searchsorted(quantiles, value, side=side) for side in ("left", "right"))
         if 0 < below < GRID and below == upto:  # between two quantiles
             a, b = quantiles[below - 1], quantiles[below]
             place = below - 1 + (value - a) / max(b - a, 1e-12)

@@ -72,7 +72,7 @@ def rendered(piece: Piece) -> Floats:
     with tempfile.TemporaryDirectory(prefix="variate-") as folder:
         score, out = Path(folder) / "piece.mid", Path(folder) / "piece.wav"
         write_midi(piece, score)
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             ["fluidsynth", "-ni", "-q", "-r", str(RATE), "-F", str(out), str(font), str(score)],
             check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=LONGEST,
         )  # fmt: skip

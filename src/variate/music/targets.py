@@ -109,7 +109,7 @@ def _targets(given: Any, codec: MusicCodec) -> tuple[dict[str, float], int | Non
     """The targets of attributes, and the symbol of the metre."""
     if not isinstance(given, dict) or not given:
         raise OptionError(
-            f"given must name attributes and their targets, such as {{'density': 8}}, got {given!r}."
+            f"given must name attributes and targets, such as {{'density': 8}}, got {given!r:.60}."
         )
     targets, symbol = {}, None
     for name, value in given.items():
@@ -127,7 +127,7 @@ def _meter(value: Any, codec: MusicCodec) -> int:
     parts = value.split("/") if isinstance(value, str) else value
     try:
         wanted = tuple(int(part) for part in parts)
-        return codec.meters.index(wanted)  # type: ignore[arg-type]
+        return codec.meters.index(wanted)
     except (TypeError, ValueError):
         known = ", ".join(f"{a}/{b}" for a, b in codec.meters)
         raise OptionError(f"meter must be one of {known}, got {value!r}.") from None
