@@ -13,6 +13,7 @@ from variate.models import SequenceDecoder
 from variate.models.sequences import language_model
 from variate.nets import RecurrentDecoder, RecurrentEncoder, TransformerDecoder
 from variate.objectives import ELBO, GroupFreeBits, LanguageModel, Opening, WarmUp
+from variate.training import LengthSource
 
 END, SIZE, LENGTH = 7, 8, 8
 
@@ -60,7 +61,7 @@ def test_shapes_are_those_of_the_house(net, draws):
 def test_the_defaults_do_not_collapse(net):
     model, x = model_of(net, word_dropout=0.3), phrases(2_000)
     objective = Opening(GroupFreeBits(2.0, beta=WarmUp(1.0, 0.4)), share=0.2)
-    data = vt.training.LengthSource(x[:1800], (x[:1800] != END).sum(1) + 1)
+    data = LengthSource(x[:1800], (x[:1800] != END).sum(1) + 1)
     last = spend(
         model,
         objective,

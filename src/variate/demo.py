@@ -22,8 +22,10 @@ from variate.music.sound import write_audio
 from variate.output import replacing
 from variate.table import TableVAE, files
 from variate.table.demo_data import health_insurance
+from variate.text import TextVAE
+from variate.text.demo_data import python_reference
 
-__all__ = ["DEMOS", "image", "music", "table"]
+__all__ = ["DEMOS", "image", "music", "table", "text"]
 
 
 def table(folder: Path, *, epochs: int | None, seed: int) -> dict[str, Any]:
@@ -141,9 +143,53 @@ def music(folder: Path, *, epochs: int | None, seed: int) -> dict[str, Any]:
     return evaluation.figures | {"files": {name: str(folder / name) for name in names}}
 
 
+def text(folder: Path, *, epochs: int | None, seed: int) -> dict[str, Any]:
+    """Fit the sentences of Python's language reference, measure the model, and let it speak.
+
+    Args:
+        folder: Where the sentences, model.variate and report.html go.
+        epochs: The budget; None lets the data decide.
+        seed: Of the split, the training and the draws.
+
+    Returns:
+        The held-out figures and the files written.
+    """
+    _make(folder)
+    sentences = python_reference()
+    order = np.random.default_rng(seed).permutation(len(sentences))
+    test, train = ([sentences[i] for i in part] for part in (order[:300], order[300:]))
+    for name, part in (("train.txt", train), ("test.txt", test)):
+        _lines(folder / name, part)
+    _say(f"the language reference of Python: {len(train):,} sentences to learn from, "
+         f"{len(test):,} kept aside")  # fmt: skip
+    model = TextVAE(epochs=epochs, seed=seed, verbose=True).fit(train)
+    model.save(folder / "model.variate")
+    evaluation = model.evaluate(test, seed=seed, train=train)
+    evaluation.to_html(folder / "report.html")
+    drawn = model.sample(100, seed=seed, top_p=0.9)
+    _lines(folder / "sampled.txt", [sentence.replace("\n", " ") for sentence in drawn])
+    about = model.direction(train, ["class" in sentence for sentence in train])
+    shown = {
+        "drawn": drawn[:5],
+        "on the way from one sentence to another": model.interpolate(test[:1], test[1:2], steps=5),
+        "a sentence, and three variations": [*test[:1], *model.vary(test[:1], 3, seed=seed)],
+        "moved towards classes": model.move(test[:3], about, 2.0),
+    }
+    for title, lines in shown.items():
+        _say(f"\n{title}\n  " + "\n  ".join(lines))
+    _say("\nmeasured on the sentences kept aside (nats per sentence)")
+    names = ("model.variate", "report.html", "sampled.txt", "train.txt", "test.txt")
+    return evaluation.figures | {"files": {name: str(folder / name) for name in names}}
+
+
 DEMOS: dict[str, Callable[..., dict[str, Any]]] = {
-    "table": table, "image": image, "music": music,
+    "table": table, "image": image, "text": text, "music": music,
 }  # fmt: skip
+
+
+def _lines(path: Path, sentences: list[str]) -> None:
+    with replacing(path) as file:
+        file.write("".join(sentence + "\n" for sentence in sentences).encode())
 
 
 def _make(folder: Path) -> None:

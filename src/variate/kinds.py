@@ -33,10 +33,11 @@ def fit(data: Any, *, kind: str | None = None, **arguments: Any) -> Any:
 
     Args:
         data: A frame (pandas, polars, pyarrow), an array `[N, C]` (a table) or `[N, H, W]` and
-            `[N, H, W, C]` (pictures), or the path of a table or of pictures.
-        kind: "table", "image", "series" or "anomaly"; None finds out whether it is a table or
-            pictures (the others are never guessed: say so).
-        **arguments: The constructor's, such as `minutes=3` (see `TableVAE`, `ImageVAE`,
+            `[N, H, W, C]` (pictures), a list of str (text), or the path of a table, of pictures or
+            of text.
+        kind: "table", "image", "text", "series" or "anomaly"; None finds out whether it is a table,
+            pictures or text (the others are never guessed: say so).
+        **arguments: The constructor's, such as `minutes=3` (see `TableVAE`, `ImageVAE`, `TextVAE`,
             `SeriesVAE` and `AnomalyDetector`).
 
     Returns:
@@ -103,7 +104,7 @@ def _class_at(place: tuple[str, str]) -> Any:
 
 
 def kind_of(data: Any) -> str:
-    """The kind of data: "image" if it looks like pictures, else "table"; a series is never guessed.
+    """The kind of data: "image" or "text" if it looks so, else "table"; no series is guessed.
 
     Raises:
         DataError: A path whose ending says nothing, or that is not there.
@@ -122,13 +123,13 @@ def kind_of(data: Any) -> str:
     if files.suffix_of(path) is not None or (path.is_dir() and any(path.glob("**/*.parquet"))):
         return "table"
     if path.is_dir():
-        holds = "neither pictures nor .parquet files" if any(path.iterdir()) else "nothing"
+        holds = "neither pictures nor .txt nor .parquet files" if any(path.iterdir()) else "nothing"
         raise DataError(
             f"there is {holds} in the folder {path}; pictures end in {', '.join(SUFFIXES)}."
         )
     raise DataError(
         f"{path}: this does not say what kind of data it is. Tables end in "
         f"{', '.join(files.SUFFIXES)}; pictures are a folder of them, or an .npy or .npz file "
-        "with an array of three or four axes. A series is never guessed: say kind='series' "
-        "(--kind series)."
+        "with an array of three or four axes; text ends in {', '.join(texts.SUFFIXES)}. Neither "
+        "series nor a column of text is guessed: say kind='series' or kind='text' (--kind)."
     )

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 
 from variate._version import __version__
+from variate.cli.music import stretch_of
+from variate.cli.sentences import item_of_text
 from variate.errors import OptionError
 
 __all__ = [
@@ -29,7 +31,8 @@ Model = Annotated[Path, Parameter(help="A model file (.variate).")]
 Data = Annotated[
     Path,
     Parameter(
-        help="A .csv, .parquet or .jsonl file; a folder of pictures or music; an .npy, .npz file."
+        help="A .csv, .parquet, .jsonl or .txt file; pictures in a folder, .npy or .npz; a folder "
+        "of MIDI."
     ),
 ]
 Out = Annotated[
@@ -79,16 +82,13 @@ def expect_kind(model: Any, kind: str, what: str) -> None:
 
 
 def item_of(model: Any, data: Path, index: int) -> Any:
-    """One item of a file: a row of a table, a window of series, a picture, bars of music."""
+    """One item of a file: a row of a table, a window of series, a picture, a sentence, bars."""
     from variate.table import files
 
     if model.kind == "music":
-        stretches = model.codec_.received(data)
-        if not 0 <= index < len(stretches):
-            raise OptionError(
-                f"{data} has the items 0 to {len(stretches) - 1}; there is no item {index}."
-            )
-        return stretches.part([index])
+        return stretch_of(model, data, index)
+    if model.kind == "text":
+        return item_of_text(model, data, index)
     if model.kind == "image":
         pictures = model.codec_.received(data)
         count = len(pictures.x)

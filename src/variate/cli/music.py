@@ -12,7 +12,16 @@ from cyclopts import Parameter
 from variate.console import report, say
 from variate.errors import OptionError
 
-__all__ = ["Audio", "Score", "Written", "alarms_of", "deliver_music", "numbers", "rewrite"]
+__all__ = [
+    "Audio",
+    "Score",
+    "Written",
+    "alarms_of",
+    "deliver_music",
+    "numbers",
+    "rewrite",
+    "stretch_of",
+]
 
 Score = Annotated[
     Literal["svg", "png"] | None, Parameter(help="Of music: engrave each piece as well.")
@@ -77,6 +86,20 @@ def alarms_of(fitted: Any, data: Path, *, fdr: float, draws: int | None) -> Any:
     found = fitted.detect(windows, fdr=fdr, draws=draws)
     columns = {name: list(getattr(found, name)) for name in ("score", "p_value", "anomaly")}
     return pa.table({"music": windows.labels(), **columns, "reasons": found.reasons})
+
+
+def stretch_of(fitted: Any, data: Path, index: int) -> Any:
+    """One item of music, by its number.
+
+    Raises:
+        OptionError: There is none of that number.
+    """
+    windows = fitted.codec_.received(data)
+    if not 0 <= index < len(windows):
+        raise OptionError(
+            f"{data} has the items 0 to {len(windows) - 1}; there is no item {index}."
+        )
+    return windows.part([index])
 
 
 def numbers(text: str | None) -> list[int] | None:

@@ -9,14 +9,16 @@ from variate.errors import OptionError
 
 __all__ = ["options_of"]
 
-KINDS = {"table": "tables", "series": "series", "image": "pictures", "music": "music"}
+KINDS = {
+    "table": "tables", "series": "series", "image": "pictures", "text": "text", "music": "music",
+}  # fmt: skip
 BELONGS = {
     "columns": ("table",), "constraints": ("table",), "condition_on": ("table",),
     "components": ("table",), "privacy": ("table",), "hidden": ("table", "series"),
     "width": ("table", "image", "music"), "time": ("series",), "series": ("series",),
     "channels": ("series",), "window": ("series",), "size": ("image",), "levels": ("image",),
-    "binarize": ("image",), "depth": ("image",), "bars": ("music",), "voices": ("music",),
-    "preset": ("music",),
+    "binarize": ("image",), "depth": ("image",), "column": ("text",), "vocabulary": ("text",),
+    "length": ("text",), "bars": ("music",), "voices": ("music",), "preset": ("text", "music"),
 }  # fmt: skip
 SAID = {"columns": "column", "channels": "channel", "privacy": "epsilon"}
 

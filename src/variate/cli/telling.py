@@ -71,7 +71,10 @@ def evaluate(
     fitted.verbose = without_z  # the second training is worth a bar
     of_tables = {"train": train, "target": target, "without_z": without_z or None}
     asked = {name: value for name, value in of_tables.items() if value is not None}
-    strange = [name for name in asked if fitted.kind not in ("image", "music") or name != "train"]
+    common = {"image": {"train"}, "music": {"train"}, "text": {"train", "without_z"}}.get(
+        fitted.kind, set()
+    )
+    strange = [name for name in asked if name not in common]
     if strange:
         expect_kind(fitted, "table", "--" + strange[0].replace("_", "-"))
     evaluation = fitted.evaluate(data, draws=draws, seed=seed, **asked)
@@ -84,7 +87,7 @@ def evaluate(
 @app.command
 def demo(
     kind: Annotated[
-        Literal["table", "image", "music"], Parameter(help="The kind of data.")
+        Literal["table", "image", "text", "music"], Parameter(help="The kind of data.")
     ] = "table",
     /,
     *,

@@ -17,6 +17,7 @@ from variate.cli.app import COMMON, Data, Json, app
 from variate.cli.detectors import detector_options, fit_detector
 from variate.cli.options import options_of
 from variate.cli.pairs import expect_pair, fit_pair
+from variate.cli.sentences import preset_of
 from variate.console import expect_writable, report, say
 from variate.errors import OptionError
 
@@ -28,7 +29,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     data: Data,
     /,
     *,
-    kind: Annotated[str | None, Parameter(help="table, series or anomaly; None: a table.")] = None,
+    kind: Annotated[str | None, Parameter(help="table, image, text, series or anomaly.")] = None,
     out: Annotated[Path | None, Parameter(help="The model file; None: named after DATA.")] = None,
     minutes: Annotated[float | None, Parameter(help="The budget in minutes.")] = None,
     epochs: Annotated[int | None, Parameter(help="The budget in passes over the rows.")] = None,
@@ -37,7 +38,10 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     ] = False,
     column: Annotated[
         list[str] | None,
-        Parameter(help="NAME=KIND: override a column's kind (see `variate info`); repeatable."),
+        Parameter(
+            help="NAME=KIND: override a column's kind (see `variate info`); repeatable. Of text in "
+            "a table: NAME, the column that holds it."
+        ),
     ] = None,
     constraints: Annotated[
         Path | None,
@@ -90,8 +94,14 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         int | None, Parameter(help="Of music: 1 for melodies, 4 for chorales; None: as the files.")
     ] = None,
     preset: Annotated[
-        Literal["sampling", "fidelity"] | None,
-        Parameter(help="Of music: new pieces (None), or codes that give back what went in."),
+        str | None,
+        Parameter(help="Of text and music: sampling (new ones) or fidelity (near-copies)."),
+    ] = None,
+    vocabulary: Annotated[
+        int | None, Parameter(help="Of text: tokens, 256 at the least; None: from the text.")
+    ] = None,
+    length: Annotated[
+        int | None, Parameter(help="Of text: the most tokens of a sentence; None: the longest.")
     ] = None,
     level: Annotated[
         float | None,
@@ -146,7 +156,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
 
     expect_writable(out)
     chosen: dict[str, Any] = {
-        "columns": _pairs(column), "constraints": () if constraints is None else read(constraints),
+        "columns": None if kind == "text" else _pairs(column),
+        "constraints": () if constraints is None else read(constraints),
         "condition_on": condition_on, "latent": latent, "hidden": hidden, "width": width,
         "components": components, "beta": beta, "epochs": epochs, "minutes": minutes,
         "batch_size": batch_size, "seed": seed, "device": device,
@@ -160,8 +171,9 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     kind = kind or kind_of(data)
     chosen |= {
         "time": time, "series": series, "channels": channel, "window": window, "size": size,
-        "levels": levels, "binarize": binarize, "depth": depth, "bars": bars, "voices": voices,
-        "preset": _preset(preset),
+        "levels": levels, "binarize": binarize, "depth": depth, "preset": preset_of(preset, kind),
+        "vocabulary": vocabulary, "length": length, "bars": bars, "voices": voices,
+        "column": column[0] if kind == "text" and column else None,
     }  # fmt: skip
     other = {
         "resume": resume, "processes": processes, "tensorboard": tensorboard, "epsilon": epsilon,
@@ -193,14 +205,6 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         if kind == "music" and not json:
             say(str(estimator.extraction_))
         report({"model": str(out), **estimator.facts_}, json=json)
-
-
-def _preset(name: str | None) -> Any:
-    if name is None:
-        return None
-    from variate.music import Fidelity, Sampling
-
-    return Fidelity() if name == "fidelity" else Sampling()
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, item
 from variate.cli.music import Audio, Score, deliver_music
 from variate.cli.pairs import sample_pair
 from variate.cli.pictures import deliver_pictures, named
+from variate.cli.sentences import deliver_sentences
 from variate.console import deliver, expect_writable
 from variate.errors import OptionError
 
@@ -36,6 +37,10 @@ def sample(
         ),
     ] = None,
     temperature: Annotated[float, Parameter(help="Below 1: more typical items.")] = 1.0,
+    top_p: Annotated[
+        float | None,
+        Parameter(help="Of text: only the likeliest tokens that together have this probability."),
+    ] = None,
     children: Annotated[
         Path | None, Parameter(help="Of two related tables: where to write the second one.")
     ] = None,
@@ -65,13 +70,17 @@ def sample(
         return
     if children is not None:
         raise OptionError(f"{model} holds one table; leave out --children.")
-    if rows is not None or (given and fitted.kind != "music"):
-        expect_kind(fitted, "table", "--rows" if rows is not None else "--given")
+    _expect_kinds(fitted, {"--rows": rows, "--given": given, "--top-p": top_p})
+    _expect_music(fitted, score, audio)
     if rows is not None:
         deliver(fitted.complete(rows, seed=seed), out, json=json)
         return
+    if fitted.kind == "text":
+        narrow = 1.0 if top_p is None else top_p
+        sentences = fitted.sample(n, temperature=temperature, top_p=narrow, seed=seed)
+        deliver_sentences(sentences, out, json=json)
+        return
     conditions = fitted.conditions(given) if given else None
-    _expect_music(fitted, score, audio)
     drawn = fitted.sample(n, given=conditions, temperature=temperature, seed=seed)
     if fitted.kind == "music":
         deliver_music(drawn, out, (score, audio), json=json)
@@ -138,6 +147,11 @@ def reconstruct(
         first = fitted.codec_.decode(fitted.codec_.levelled(pictures.x))
         deliver_pictures(fitted, fitted.reconstruct(pictures), out, above=first, json=json)
         return
+    if fitted.kind == "text":
+        texts = fitted.codec_.received(data)
+        beside = {"sentence": list(texts.items)}
+        deliver_sentences(fitted.reconstruct(texts), out, beside=beside, json=json)
+        return
     deliver(fitted.reconstruct(data), out, json=json)
 
 
@@ -182,7 +196,7 @@ def score(
 
     expect_writable(out)
     fitted = load(model)
-    if fitted.kind in ("series", "image", "music"):
+    if fitted.kind in ("series", "image", "text", "music"):
         deliver(fitted.score_table(data, draws=draws), out, json=json)
         return
     table = files.read(data)
@@ -226,6 +240,9 @@ def vary(
     if fitted.kind == "image":
         deliver_pictures(fitted, varied, out, columns=n, json=json)
         return
+    if fitted.kind == "text":
+        deliver_sentences(varied, out, json=json)
+        return
     deliver(varied, out, json=json)
 
 
@@ -262,6 +279,9 @@ def interpolate(
     if fitted.kind == "image":
         deliver_pictures(fitted, way, out, columns=steps, json=json)
         return
+    if fitted.kind == "text":
+        deliver_sentences(way, out, json=json)
+        return
     deliver(way, out, json=json)
 
 
@@ -269,3 +289,13 @@ def _expect_music(fitted: Any, score: str | None, audio: str | None) -> None:
     for name, value in (("--score", score), ("--audio", audio)):
         if value is not None:
             expect_kind(fitted, "music", name)
+
+
+def _expect_kinds(fitted: Any, options: dict[str, Any]) -> None:
+    """Refuse options of `sample` that a model's kind does not have."""
+    if options["--rows"] is not None:
+        expect_kind(fitted, "table", "--rows")
+    if options["--given"] and fitted.kind != "music":
+        expect_kind(fitted, "table", "--given")
+    if options["--top-p"] is not None:
+        expect_kind(fitted, "text", "--top-p")

@@ -38,12 +38,12 @@ from variate.image.pixelwise import unexpected
 from variate.image.reading import Pictures
 from variate.image.records import Inpainted
 from variate.image.sources import affordable, source_of
-from variate.steering import along, difference, expect_code, told_by
 from variate.models import VAE, priors
 from variate.options import at_least, whole
 from variate.preparation import Prepared, split
 from variate.records import Evaluation
 from variate.report import Section
+from variate.steering import along, difference, expect_code, told_by
 
 __all__ = ["ImageVAE"]
 

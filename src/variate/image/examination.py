@@ -23,11 +23,11 @@ from variate.image.illustrations import map_of_codes, sheet, stacked
 from variate.image.measures import likeness, nearest
 from variate.image.pictures import heat
 from variate.image.pixelwise import unexpected
-from variate.steering import along
 from variate.models import priors
 from variate.randomness import isolated
 from variate.records import Evaluation
 from variate.report import Section
+from variate.steering import along
 
 __all__ = ["examined", "in_bits"]
 

@@ -24,17 +24,22 @@ DEEPEST = 64
 
 
 class Architecture(Protocol):
-    """A choice of network.
+    """A choice of network."""
 
-    Attributes:
-        hidden: The width of its state, and of the encoder's.
-        embedding: The width of the symbols' vectors.
-        dropout: The share of inputs and outputs that training drops.
-    """
+    @property
+    def hidden(self) -> int:
+        """The width of its state, and of the encoder's."""
+        ...
 
-    hidden: int
-    embedding: int
-    dropout: float
+    @property
+    def embedding(self) -> int:
+        """The width of the symbols' vectors."""
+        ...
+
+    @property
+    def dropout(self) -> float:
+        """The share of inputs and outputs that training drops."""
+        ...
 
     def build(self, size: int, latent: int, length: int, word_dropout: float) -> nn.Module:
         """The network; see `distributions.Reader`.

@@ -14,6 +14,9 @@ E holds the symbols' own vectors (tied; Press & Wolf 2017): with K of thousands 
 are there. They start at a spread of 0.08: at torch's spread of 1 the logits of a tied head start
 in the tens, and a run never recovers from that.
 
+The recurrence is computed in float32 in any precision: what is rounded at one place is carried
+through all that follow. (And on a GPU torch knows half precision there, but not bfloat16.)
+
 In training the symbols that the decoder is given are dropped at random (`word_dropout`; Bowman et
 al. 2016), which are then a vector of their own: what the context no longer tells, z must.
 
@@ -123,7 +126,7 @@ class RecurrentDecoder(nn.Module):
         vectors = vectors.expand(*z.shape[:-1], *vectors.shape[-2:])
         codes = z[..., None, :].expand(*vectors.shape[:-1], z.shape[-1]).to(vectors.dtype)
         given = torch.cat([vectors, codes], -1).flatten(0, -3)
-        states, _ = self.cells(given, self._first(z.reshape(-1, z.shape[-1])))
+        states, _ = _run(self.cells, given, self._first(z.reshape(-1, z.shape[-1])))
         known: Tensor = self.out(self.drop(states))
         return known.unflatten(0, z.shape[:-1])
 
@@ -138,7 +141,7 @@ class RecurrentDecoder(nn.Module):
     def step(self, memory: Memory, before: Tensor | None) -> tuple[Tensor, Memory]:
         """Logits `[N, K]` after one more symbol; see `Reader.step`."""
         given = torch.cat([self.inputs.one(before, memory.z), memory.z], -1)
-        states, state = self.cells(given[:, None], memory.state)
+        states, state = _run(self.cells, given[:, None], memory.state)
         return self.logits(self.out(self.drop(states[:, 0]))), Memory(state, memory.z)
 
     def _first(self, z: Tensor) -> Tensor:
@@ -185,7 +188,7 @@ class RecurrentEncoder(nn.Module):
         vectors = self.drop(self.symbols(x))
         back = vectors.gather(1, turned[..., None].expand_as(vectors))
         pooled = [
-            cells(given)[0].masked_fill(~part[..., None], -torch.inf).amax(1)
+            _run(cells, given, None)[0].masked_fill(~part[..., None], -torch.inf).amax(1)
             for cells, given in ((self.onward, vectors), (self.homeward, back))
         ]
         return torch.cat(pooled, -1)
@@ -195,3 +198,12 @@ class RecurrentEncoder(nn.Module):
             return torch.ones_like(x, dtype=torch.bool)
         ends = x == self.end
         return (ends.cumsum(1) - ends.long()) == 0
+
+
+def _run(cells: nn.GRU, given: Tensor, first: Tensor | None) -> tuple[Tensor, Tensor]:
+    """States at all places and the last one, in float32 whatever the rest is computed in."""
+    with torch.autocast(given.device.type, enabled=False):
+        found: tuple[Tensor, Tensor] = cells(
+            given.float(), None if first is None else first.float()
+        )
+    return found

@@ -30,7 +30,8 @@ class TextCodec(Codec):
 
     Args:
         vocabulary: How many tokens, 256 bytes among them; None chooses from the text.
-        length: The most tokens of a sentence; None is the longest of the text, up to 128.
+        length: The most tokens of a sentence; None is half as many again as the longest of the text
+            has, up to 128.
         column: Of a table: which column holds the text.
 
     Attributes:
@@ -52,11 +53,16 @@ class TextCodec(Codec):
         """Learn from raw data."""
         return self.learn(self.received(raw))
 
-    def learn(self, texts: Texts) -> Self:
-        """Learn from sentences that were read."""
+    def learn(self, texts: Texts, others: Sequence[str] = ()) -> Self:
+        """Learn from sentences that were read.
+
+        Args:
+            texts: The vocabulary comes from these.
+            others: Which must fit into the length, too.
+        """
         self.tokens = Tokens.learned(texts.items, self.vocabulary or _fitting(texts.items))
-        longest = max(map(len, self.tokens.encode(texts.items)))
-        self.length = min(longest, self.wanted or LONGEST) + 1
+        longest = max(map(len, self.tokens.encode([*texts.items, *others])))
+        self.length = (self.wanted or min(longest * 3 // 2, LONGEST)) + 1
         return self
 
     @property
@@ -109,6 +115,21 @@ class TextCodec(Codec):
         """The tokens of one sentence `[T]`, without its end."""
         symbols: list[int] = row.tolist()
         return symbols[: symbols.index(self.end)] if self.end in symbols else symbols
+
+    def spelled(self, row: Tensor) -> list[str]:
+        """The tokens of one sentence `[T]` as text, the end left out.
+
+        A character that is spread over tokens is written with its last one.
+        """
+        pieces, held = [], b""
+        for number in self.ids(row):
+            held += self.tokens.strings[number]
+            try:
+                pieces.append(held.decode())
+                held = b""
+            except UnicodeDecodeError:
+                pieces.append("")
+        return pieces
 
     def state(self) -> dict[str, Any]:
         """What was learned, as JSON-able values."""

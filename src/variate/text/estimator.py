@@ -33,17 +33,23 @@ from variate.models.readers import Architecture, Recurrent
 from variate.objectives import GroupFreeBits, Opening, WarmUp
 from variate.options import above_zero, at_least, whole
 from variate.preparation import Prepared
+from variate.records import Evaluation
 from variate.report import Section
 from variate.steering import difference, expect_code
 from variate.text.codec import TextCodec
+from variate.text.codeless import taught_without_code
+from variate.text.examination import examined
 from variate.text.intake import made_ready
+from variate.text.items import SentenceItems
 from variate.text.network import assembled
 from variate.text.presets import Preset, Sampling
+from variate.text.reading import Texts
 from variate.text.tokens import BYTES
+from variate.verdict import verdict
 
 __all__ = ["TextVAE"]
 
-STEPS = 3_000  # of training, by default
+STEPS, PASSES = 3_000, 40  # of training, by default: whichever is less
 BATCH = 64
 ALONE, WARM = 0.3, 0.35  # shares: of the budget as a language model, of the rest to warm up
 
@@ -56,8 +62,8 @@ class TextVAE(Estimator):
             only one.
         vocabulary: How many tokens are learned, 256 bytes among them; None follows the text, up to
             4,096.
-        length: The most tokens of a sentence; None is the longest, up to 128. Longer ones are left
-            out of training, and refused afterwards.
+        length: The most tokens of a sentence; None is half as many again as the longest has, up to
+            128. Longer ones are left out of training, and refused afterwards.
         preset: What it is to be good at: `vt.text.Sampling()` (None) or `vt.text.Fidelity()`.
         reader: What the decoder is made of: `vt.readers.Recurrent()` (None) or
             `vt.readers.Transformer()`, with their sizes.
@@ -66,9 +72,10 @@ class TextVAE(Estimator):
         objective: What is maximised instead, such as `vt.objectives.FreeBits(0.5)`; None is the
             ELBO with the preset's free nats, after a third of the budget as a language model.
         posterior: q(z|x), such as `vt.posteriors.LowRankGaussian(8, rank=2)`; None is diagonal.
-        prior: p(z), such as `vt.priors.Vamp(32)`; None is standard normal in training, then a
-            mixture fitted to the codes.
-        epochs: The budget in passes over the sentences; None and no minutes: 3,000 steps.
+        prior: p(z), such as `vt.priors.Mixture(32, 16)`; None is standard normal in training, then
+            a mixture fitted to the codes.
+        epochs: The budget in passes over the sentences; None and no minutes: 3,000 steps,
+            but at most 40 passes.
         minutes: The budget in minutes of wall time.
         batch_size: Sentences per step; None is 64.
         learning_rate: The peak of the schedule.
@@ -87,8 +94,8 @@ class TextVAE(Estimator):
 
     Examples:
         >>> from variate import TextVAE
-        >>> said = [f"{who} {does} {what}." for who in ("I", "you", "we") for does in ("see", "like")
-        ...         for what in ("tea", "a cat", "the sea", "him", "rain")]
+        >>> whom = ("tea", "a cat", "the sea", "him", "rain", "it")
+        >>> said = [f"{who} like {what}." for who in ("I", "you", "we", "they") for what in whom]
         >>> model = TextVAE(latent=2, epochs=2, batch_size=8).fit(said)
         >>> len(model.sample(3, seed=0))
         3
@@ -186,7 +193,7 @@ class TextVAE(Estimator):
         batch = min(self.batch_size or BATCH, rows)
         chosen = super()._habits(rows) | {"batch_size": batch}
         if self.epochs is None and self.minutes is None:
-            chosen["epochs"] = STEPS * batch / rows
+            chosen["epochs"] = min(STEPS * batch / rows, PASSES)
         return chosen
 
     def _blank(self, codec: Codec) -> Tensor:
@@ -204,7 +211,11 @@ class TextVAE(Estimator):
         return self._preset.latent
 
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
-        return {}, []
+        common = self._figures(x, draws=64, seed=seed)
+        return examined(self, Texts(self.codec_.decode(x)), None, None, common, seed)
+
+    def _items(self, X: Any) -> SentenceItems:
+        return SentenceItems(self, X)
 
     # -- the verbs of text ----------------------------------------------------------------------
 
@@ -237,15 +248,49 @@ class TextVAE(Estimator):
             return found
         at_least("n", n, 1)
         above_zero("temperature", temperature)
-        return self.codec_.decode(
-            verbs.sample(
-                self.model_,
-                n,
-                temperature=temperature,
-                seed=seed,
-                narrow=lambda law: _sequences(law).nucleus(top_p),
-            )  # fmt: skip
+        x = verbs.sample(
+            self.model_,
+            n,
+            temperature=temperature,
+            seed=seed,
+            narrow=lambda law: _sequences(law).nucleus(top_p),
         )
+        return self.codec_.decode(x)
+
+    def evaluate(
+        self,
+        X: Any,
+        *,
+        draws: int = 64,
+        seed: int = 0,
+        train: Any = None,
+        without_z: bool = False,
+    ) -> Evaluation:
+        """Measure the model on sentences that it has not seen.
+
+        Args:
+            X: The sentences.
+            draws: Posterior draws per sentence for the bounds.
+            seed: Of the draws.
+            train: The sentences it was trained on: tells whether drawn ones are copies.
+            without_z: Whether to train a language model of the same size on `train`, for as many
+                steps, and to show what it scores; takes about as long as the fit.
+
+        Returns:
+            `elbo`, `log_likelihood`, `kl`, `active_units` in nats per sentence, and the figures of
+            docs/text.md, with a report.
+
+        Raises:
+            OptionError: `without_z` is asked for without `train`.
+        """
+        check_is_fitted(self)
+        texts = self.codec_.received(X)
+        known = None if train is None else self.codec_.received(train)
+        x = self._rows(texts)
+        codeless = taught_without_code(self, known, x) if without_z else None
+        figures = {"rows": len(x)} | self._figures(x, draws=draws, seed=seed)
+        own = examined(self, texts, known, codeless, figures, seed)
+        return verdict(self.kind, self.facts_, self.history_, figures, own, seed=seed)
 
     def score_table(self, X: Any, *, draws: int = 64) -> Any:
         """`score_samples` as a pyarrow table: the sentence, and the score.

@@ -19,9 +19,10 @@ from variate.text.codec import TextCodec
 from variate.text.reading import Texts
 from variate.training import LengthSource
 
-__all__ = ["made_ready"]
+__all__ = ["lengths_of", "made_ready"]
 
 EXAMPLE = 20_000  # sentences that a learned prior starts from, or is fitted to
+SPARED = 500  # sentences, at the most, of each set apart: each is scored with 64 draws of its code
 
 
 def made_ready(codec: TextCodec, texts: Texts, seed: int) -> Prepared:
@@ -39,8 +40,9 @@ def made_ready(codec: TextCodec, texts: Texts, seed: int) -> Prepared:
     of = torch.tensor([numbers.setdefault(item, len(numbers)) for item in texts.items])
     distinct = list(numbers)
     _expect_several(texts, len(distinct))
-    parts = split(torch.arange(len(distinct)), seed)
-    codec.learn(Texts([distinct[i] for i in parts[0].tolist()]))
+    parts = _modest(split(torch.arange(len(distinct)), seed))
+    assert parts[0] is not None
+    codec.learn(Texts([distinct[i] for i in parts[0].tolist()]), distinct)
     x, fits = codec.filled(codec.tokens.encode(distinct))
     _mention_long(texts, codec, of, fits)
     sets = [None if part is None else _occurrences(part, of, fits) for part in parts]
@@ -57,19 +59,27 @@ def made_ready(codec: TextCodec, texts: Texts, seed: int) -> Prepared:
     repeated = len(of) - len(distinct)
     notes: dict[str, Any] = {
         "sentences": len(of), "vocabulary": codec.tokens.size, "length": codec.length - 1,
-        "tokens_per_sentence": round(float(_lengths(rows, codec.end).float().mean()) - 1, 2),
+        "tokens_per_sentence": round(float(lengths_of(rows, codec.end).float().mean()) - 1, 2),
         **texts.notes,
     }  # fmt: skip
     notes |= {"too_long": long} if long else {}
     notes |= {"duplicates": repeated} if repeated else {}
     return Prepared(
         codec=codec,
-        training=LengthSource(rows, _lengths(rows, codec.end)),
+        training=LengthSource(rows, lengths_of(rows, codec.end)),
         example=rows[torch.randperm(len(rows), generator=_seeded(seed))[:EXAMPLE]],
         validation=validation,
         held_out=held_out,
         notes=notes,
     )
+
+
+def _modest(parts: tuple[Tensor, Tensor | None, Tensor | None]) -> tuple[Tensor | None, ...]:
+    """The three sets with no more set apart than can be measured in short time."""
+    training, *others = parts
+    kept = [None if part is None else part[:SPARED] for part in others]
+    back = [part[SPARED:] for part in others if part is not None]
+    return torch.cat([training, *back]).sort().values, *kept
 
 
 def _occurrences(part: Tensor, of: Tensor, fits: Tensor) -> Tensor:
@@ -79,7 +89,7 @@ def _occurrences(part: Tensor, of: Tensor, fits: Tensor) -> Tensor:
     return of[belongs[of] & fits[of]]
 
 
-def _lengths(x: Tensor, end: int) -> Tensor:
+def lengths_of(x: Tensor, end: int) -> Tensor:
     """Tokens of sentences `[N, T]`, the end included."""
     return (x != end).sum(1) + 1
 

@@ -22,17 +22,22 @@ __all__ = ["Fidelity", "Preset", "Sampling"]
 
 
 class Preset(Protocol):
-    """What a model is to be good at.
+    """What a model is to be good at."""
 
-    Attributes:
-        nats: The KL per sentence that costs nothing.
-        latent: The latent dimensions, where none are asked for.
-        word_dropout: The share of words that training hides from the decoder.
-    """
+    @property
+    def nats(self) -> float:
+        """The KL per sentence that costs nothing."""
+        ...
 
-    nats: float
-    latent: int
-    word_dropout: float
+    @property
+    def latent(self) -> int:
+        """The latent dimensions, where none are asked for."""
+        ...
+
+    @property
+    def word_dropout(self) -> float:
+        """The share of words that training hides from the decoder."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,8 @@ def is_text(data: Any) -> bool:
     if isinstance(data, str | Path):
         path = Path(data)
         if path.is_dir():
-            return any(path.rglob("*.txt"))
+            tables = any(files.suffix_of(entry) for entry in path.rglob("*"))
+            return not tables and any(path.rglob("*.txt"))
         return path.name.lower().endswith(SUFFIXES)
     if isinstance(data, list | tuple):
         return bool(data) and isinstance(data[0], str)

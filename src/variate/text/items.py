@@ -1,0 +1,80 @@
+"""Sentences looked at for anomalies: where the alarms of `variate.alarms` have their reasons from.
+
+This module does not know how an alarm is raised.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from variate import alarms
+from variate.text.tokenwise import tokenwise
+
+__all__ = ["SentenceItems", "strangest"]
+
+NAMED = 3  # words
+WORTH = 1.0  # nats: surprise beyond what was expected, to be named
+
+
+class SentenceItems(alarms.Items):
+    """Sentences that are looked at for anomalies; they are read once.
+
+    Args:
+        estimator: The model, fitted.
+        X: The sentences.
+    """
+
+    def __init__(self, estimator: Any, X: Any) -> None:
+        super().__init__(estimator, X)
+        self._x: Tensor | None = None
+
+    def parts(self) -> Iterator[Any]:
+        """All sentences at once: as tokens they are small."""
+        if self._x is None:
+            self._x = self.estimator._rows(self.X)
+        yield self._x
+
+    def look(self, part: Any) -> tuple[Tensor, Mapping[int, str]]:
+        """The sentences; none is an alarm in any case."""
+        return part, {}
+
+    def reasons(
+        self, x: Tensor, strange: Sequence[int], normal: NDArray[Any], start: int
+    ) -> list[str]:
+        """Which words of each strange sentence are not as expected."""
+        del normal, start
+        return strangest(self.estimator, x[np.asarray(strange)])
+
+
+def strangest(estimator: Any, x: Tensor) -> list[str]:
+    """The words of each of x `[N, T]` that are least as expected, in one line each."""
+    told = tokenwise(estimator.model_, x)
+    beyond = told.surprise - told.expected
+    lines = []
+    for row, nats, part in zip(x, beyond, told.part, strict=True):
+        spelled = estimator.codec_.spelled(row)
+        words = _words(spelled, nats[: len(spelled)].tolist())
+        if int(part.sum()) > len(spelled):
+            words.append(("the end here", float(nats[len(spelled)])))
+        worst = sorted((word for word in words if word[1] > WORTH), key=lambda word: -word[1])
+        named = [f"{_quoted(text)} (+{size:.1f} nats)" for text, size in worst[:NAMED]]
+        lines.append("unexpected: " + ", ".join(named) if named else "a little, everywhere")
+    return lines
+
+
+def _words(spelled: Sequence[str], nats: Sequence[float]) -> list[tuple[str, float]]:
+    """Tokens joined to words: a word begins where a token begins with a space."""
+    words: list[tuple[str, float]] = []
+    for text, size in zip(spelled, nats, strict=True):
+        if words and not text[:1].isspace():
+            words[-1] = (words[-1][0] + text, words[-1][1] + size)
+        else:
+            words.append((text, size))
+    return words
+
+
+def _quoted(text: str) -> str:
+    return text if text == "the end here" else repr(text.strip() or text)

@@ -1,0 +1,137 @@
+r"""Measures of sentences, each defined once.
+
+With x̂ the sentence that comes of the mean code of x by taking the likeliest token at each place:
+
+    teacher-forced accuracy   the share of x's tokens (its end among them) that are the likeliest
+                              given z and the *true* tokens before
+    free-running accuracy     the share of x's places at which x̂ has x's token
+    exact                     the share of sentences with x̂ = x
+    BLEU, chrF                of all x̂ against all x, by sacrebleu (0 to 100; chrF2)
+
+The first flatters: a language model without a code has it too. Of drawn sentences, in words (runs
+of letters, or single other signs):
+
+    distinct-n                different n-grams, as a share of all
+    self-BLEU                 the mean of sentence-BLEU-4 of each against all the others: 100 if all
+                              are the same
+    copied                    the share that is in the training text as it stands
+    near copies               the share that is nearer to a training sentence than 95 % of unseen
+                              real ones are, by the cosine of their counts of four letters in a row;
+                              a model that copies nothing has about .05
+
+Drawn sentences are compared with as many real ones, since the figures depend on how many there are.
+
+This module does not know any model.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variate.errors import MissingExtraError
+
+__all__ = ["closeness", "distinct", "likeness", "self_bleu", "words"]
+
+WORD = re.compile(r"\w+|[^\w\s]")
+NEAR = 0.95  # of unseen sentences that are farther from training than a near copy
+LETTERS = 4
+AT_ONCE = 256  # sentences
+
+Floats = NDArray[np.float64]
+
+
+def words(sentence: str) -> list[str]:
+    """Runs of letters and digits, and other signs one by one."""
+    return WORD.findall(sentence)
+
+
+def likeness(real: Sequence[str], again: Sequence[str]) -> dict[str, float]:
+    """How like sentences are to what is made of them: `exact`, `bleu`, `chrf`."""
+    package = _sacrebleu()
+    same = np.mean([a == b for a, b in zip(real, again, strict=True)])
+    return {
+        "exact": float(same),
+        "bleu": float(package.corpus_bleu(list(again), [list(real)]).score),
+        "chrf": float(package.corpus_chrf(list(again), [list(real)]).score),
+    }
+
+
+def distinct(sentences: Sequence[str], n: int) -> float:
+    """Different n-grams of words, as a share of all; 0 if there are none."""
+    grams: list[tuple[str, ...]] = []
+    for sentence in sentences:
+        said = words(sentence)
+        grams += [tuple(said[i : i + n]) for i in range(len(said) - n + 1)]
+    return len(set(grams)) / len(grams) if grams else 0.0
+
+
+def self_bleu(sentences: Sequence[str]) -> float:
+    """The mean BLEU of each sentence against all the others, 0 to 100."""
+    package = _sacrebleu()
+    measure = package.metrics.BLEU(effective_order=True, tokenize="none", force=True)
+    said = [" ".join(words(sentence)) for sentence in sentences]
+    scores = [
+        measure.sentence_score(sentence, said[:i] + said[i + 1 :]).score
+        for i, sentence in enumerate(said)
+    ]
+    return float(np.mean(scores))
+
+
+def closeness(
+    drawn: Sequence[str], real: Sequence[str], train: Sequence[str]
+) -> tuple[dict[str, float], NDArray[np.int64], Floats]:
+    """Whether drawn sentences repeat those of training.
+
+    Args:
+        drawn: Drawn sentences.
+        real: Sentences that training has not seen.
+        train: Those of training.
+
+    Returns:
+        `copied` and `near_copies` with the same of the real ones (`real_copied`); which training
+        sentence is nearest to each drawn one; and the cosine, `[M]`.
+    """
+    known = set(train)
+    counted, of_train = _counts(train)
+    number, cosine = _nearest(counted.transform(drawn), of_train)
+    _, of_real = _nearest(counted.transform(real), of_train)
+    near = float(np.mean(cosine > np.quantile(of_real, NEAR)))
+    return (
+        {
+            "copied": float(np.mean([sentence in known for sentence in drawn])),
+            "real_copied": float(np.mean([sentence in known for sentence in real])),
+            "near_copies": near,
+        },
+        number,
+        cosine,
+    )
+
+
+def _counts(train: Sequence[str]) -> tuple[Any, Any]:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    made = HashingVectorizer(
+        analyzer="char", ngram_range=(LETTERS, LETTERS), alternate_sign=False, lowercase=False
+    )
+    return made, made.transform(train)
+
+
+def _nearest(some: Any, train: Any) -> tuple[NDArray[np.int64], Floats]:
+    """The nearest training sentence of each, and the cosine."""
+    numbers, cosines = [], []
+    for start in range(0, some.shape[0], AT_ONCE):
+        products = (some[start : start + AT_ONCE] @ train.T).toarray()
+        numbers.append(products.argmax(1))
+        cosines.append(products.max(1))
+    return np.concatenate(numbers), np.concatenate(cosines)
+
+
+def _sacrebleu() -> Any:
+    try:
+        import sacrebleu
+    except ImportError as error:
+        raise MissingExtraError("Measuring text", "sacrebleu", "text") from error
+    return sacrebleu

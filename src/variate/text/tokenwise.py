@@ -1,0 +1,68 @@
+r"""What each token contributes: its surprise, and whether it is the likeliest.
+
+With z the mean code of x,
+
+    s_t = -log p(x_t | x_<t, z)                    surprise, nats
+    e_t = E[-log p(y | x_<t, z)], y ~ p(. | x_<t, z)   what the model itself expects: its entropy
+
+A sentence is strange where s_t - e_t is large; s_t alone marks every name and number.
+
+This module does not know any text.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from variate.distributions import Sequences
+from variate.distributions.sequences import counted
+from variate.evaluation import block_of
+from variate.models import VAE
+from variate.verbs import encode
+
+__all__ = ["Tokenwise", "tokenwise"]
+
+
+class Tokenwise(NamedTuple):
+    """Of each token of sentences, 0 behind the end.
+
+    Attributes:
+        surprise: s, nats, `[N, T]`.
+        expected: e, nats, `[N, T]`.
+        right: Whether it is the likeliest, `[N, T]`.
+        part: Which places are part of a sentence, its end among them, `[N, T]`.
+    """
+
+    surprise: Tensor
+    expected: Tensor
+    right: Tensor
+    part: Tensor
+
+
+@torch.no_grad()
+def tokenwise(model: VAE, x: Tensor) -> Tokenwise:
+    """What each token of x `[N, T]` contributes, given the mean code."""
+    rows, codes = block_of(model), encode(model, x)[0]
+    weight = next(model.decoder.parameters())
+    found = [
+        _block(model, z.to(weight), block.to(weight.device))
+        for block, z in zip(x.split(rows), codes.split(rows), strict=True)
+    ]
+    surprise, expected, right, part = zip(*found, strict=True)
+    return Tokenwise(*(torch.cat(parts).cpu() for parts in (surprise, expected, right, part)))
+
+
+def _block(model: VAE, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    law = model.decoder(z[None])
+    assert isinstance(law, Sequences)
+    part = counted(x, law.end)
+    used = x[:, : max(1, int(part.any(0).sum()))].long()
+    log_p = law.next_logits(used)[0]
+    surprise = -log_p.gather(-1, used[..., None])[..., 0]
+    expected = -(log_p.exp() * log_p.clamp(min=torch.finfo(log_p.dtype).min)).sum(-1)
+    right = (log_p.argmax(-1) == used).float()
+    wide = (0, x.shape[1] - used.shape[1])
+    surprise, expected, right = (F.pad(v, wide) * part for v in (surprise, expected, right))
+    return surprise, expected, right, part

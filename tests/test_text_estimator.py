@@ -1,0 +1,223 @@
+"""TextVAE: the verbs, what is promised of them, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+from sentences import sentences
+
+import variate as vt
+from variate import TextVAE
+from variate.errors import DataError, DataWarning, OptionError, SchemaError
+from variate.text import Fidelity, Sampling
+
+TEXT = sentences(1_000)
+TEST = TEXT[:60]
+SMALL = {"latent": 8, "reader": vt.readers.Recurrent(hidden=64, embedding=32), "vocabulary": 320}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return TextVAE(**SMALL, epochs=14, batch_size=32, learning_rate=6e-3).fit(TEXT[60:])
+
+
+def test_the_code_is_used_by_default(model):
+    held_out = model.facts_["held_out"]
+    assert held_out["active_units"] >= 4
+    assert held_out["kl"] > 2
+    assert held_out["elbo"] <= held_out["log_likelihood"]
+    assert model.facts_["sentences"] == 940
+    assert model.facts_["vocabulary"] == 320
+
+
+def test_sentences_are_drawn(model):
+    drawn = model.sample(40, seed=0)
+    assert len(drawn) == 40
+    assert drawn == model.sample(40, seed=0)
+    assert drawn != model.sample(40, seed=1)
+    assert len(set(drawn)) > 25
+    assert all("\ufffd" not in sentence for sentence in drawn)
+    likely = model.sample(40, seed=0, top_p=0.8)
+    assert np.mean([s[-1:] in (".", "?") for s in likely]) > 0.9
+    assert len(set(model.sample(40, seed=0, temperature=0.2))) < len(set(drawn))
+
+
+def test_a_code_tells_of_its_sentence(model):
+    """Reconstructions are nearer to their own sentence than to others."""
+    again = model.reconstruct(TEST)
+    asked = [s.startswith("does") for s in TEST]
+    assert np.mean([r.startswith("does") == q for r, q in zip(again, asked, strict=True)]) > 0.8
+
+
+def test_the_verbs_give_as_many_as_they_should(model):
+    assert model.encode(TEST).mean.shape == (60, 8)
+    assert model.transform(TEST).shape == (60, 8)
+    assert len(model.decode(np.zeros((2, 8)))) == 2
+    assert len(model.vary(TEST[:2], 3, seed=0)) == 6
+    assert model.vary(TEST[:2], 1, strength=0.0) == model.reconstruct(TEST[:2])
+    way = model.interpolate(TEST[:1], TEST[1:2], 7)
+    assert [way[0], way[-1]] == model.reconstruct(TEST[:2])
+    assert model.score_table(TEST[:3]).column_names == ["text", "log_likelihood"]
+
+
+def test_a_score_is_the_sentences_own(model):
+    scores = model.score_samples(TEST)
+    assert scores.shape == (60,)
+    np.testing.assert_allclose(model.score_samples(TEST[7:8]), scores[7:8], rtol=1e-5)
+    odd = model.score_samples(["ball red the the sea a night joy."])
+    assert odd[0] < np.quantile(scores, 0.02)
+
+
+def test_any_script_has_a_score(model):
+    found = model.score_samples(["猫は寝る。", "🙂", "Ωx"])
+    assert np.isfinite(found).all()
+    assert all(isinstance(s, str) for s in model.reconstruct(["猫は寝る。", "🙂"]))
+
+
+def test_odd_sentences_are_alarms_with_their_words(model):
+    odd = [*TEST[:20], "the cat sees xq#7@ today."]
+    model.recalibrate(TEST[20:])
+    alarms = model.detect(odd, fdr=0.5)
+    assert alarms.anomaly[-1]
+    assert "xq#7@" in alarms.reasons[-1]
+
+
+def test_a_direction_leads_from_one_sort_to_another(model):
+    asked = [s.startswith("does") for s in TEXT[60:]]
+    towards = model.direction(TEXT[60:], asked)
+    told = [s for s in TEST if not s.startswith("does")]
+    before = np.mean([s.startswith("does") for s in model.reconstruct(told)])
+    moved = np.mean([s.startswith("does") for s in model.move(told, towards, 1.5)])
+    assert moved > before + 0.5
+    with pytest.raises(DataError, match="all labels are the same"):
+        model.direction(TEST, [True] * 60)
+    with pytest.raises(OptionError, match="the direction must be 8 finite numbers"):
+        model.move(TEST, np.zeros(3))
+
+
+def test_a_saved_model_is_the_same(model, tmp_path):
+    again = vt.load(model.save(tmp_path / "a.variate"))
+    assert isinstance(again, TextVAE)
+    assert again.reader == SMALL["reader"]
+    assert again.sample(5, seed=3, top_p=0.9) == model.sample(5, seed=3, top_p=0.9)
+    np.testing.assert_allclose(again.score_samples(TEST[:4]), model.score_samples(TEST[:4]))
+    assert again.calibration_.rows == model.calibration_.rows
+
+
+def test_an_evaluation_has_the_figures_of_the_page(model, tmp_path):
+    figures = model.evaluate(TEST, train=TEXT[60:]).figures
+    assert figures["reconstruction"] == pytest.approx(-figures["elbo"] - figures["kl"])
+    words = sum(len(s.split()) + 1 for s in TEST)
+    per_word = -figures["log_likelihood"] * 60 / words
+    assert figures["perplexity"] == pytest.approx(np.exp(per_word))
+    assert figures["teacher_forced_accuracy"] > figures["free_running_accuracy"] > 0.2
+    assert 0 < figures["mutual_information"] < np.log(60) + 0.5
+    assert figures["copied"] < 0.9
+    assert {"exact", "bleu", "chrf", "self_bleu", "distinct_2", "near_copies"} <= figures.keys()
+    evaluation = model.evaluate(TEST[:20])
+    page = evaluation.to_html(tmp_path / "a.html").read_text()
+    for title in ("Is the code used?", "Drawn sentences", "Between sentences", "The strangest"):
+        assert title in page
+
+
+def test_a_language_model_of_the_same_size_is_trained_beside(model):
+    figures = model.evaluate(TEST, train=TEXT[60:], without_z=True).figures
+    assert figures["gain"] == pytest.approx(figures["log_likelihood"] - figures["without_z"])
+    assert abs(figures["gain"]) < 4
+    with pytest.raises(OptionError, match="needs the sentences that it was fitted on"):
+        model.evaluate(TEST, without_z=True)
+
+
+def test_presets_and_readers_are_objects():
+    few = TEXT[:100]
+    reader = vt.readers.Transformer(32, 16, 1, 2)
+    made = TextVAE(preset=Fidelity(latent=12), reader=reader, vocabulary=300, epochs=1).fit(few)
+    assert made.latent_ == 12
+    assert made._objective().objective.nats_per_group == 60
+    assert TextVAE(preset=Sampling(nats=3.0))._objective().objective.nats_per_group == 3.0
+    for wrong, told in (({"preset": "fidelity"}, "preset must be an object"),
+                        ({"reader": 3}, "reader must be an object"),
+                        ({"vocabulary": 100}, "vocabulary must be at least 256")):  # fmt: skip
+        with pytest.raises(OptionError, match=told):
+            TextVAE(**wrong).fit(few)
+    with pytest.raises(OptionError, match="must be at least 0"):
+        Sampling(nats=-1.0)
+    with pytest.raises(OptionError, match="must be a multiple of heads"):
+        vt.readers.Transformer(hidden=30)
+
+
+def test_what_cannot_be_drawn(model):
+    for wrong in ({"top_p": 0.0}, {"top_p": 1.5}, {"temperature": 0.0}, {"given": {"a": 1}}):
+        with pytest.raises(OptionError):
+            model.sample(2, **wrong)
+
+
+# -- bad input ----------------------------------------------------------------------------------
+
+
+def test_one_sentence():
+    with pytest.raises(DataError, match="there is one sentence, and a model is fitted to many"):
+        TextVAE(epochs=1).fit(["Only this."])
+    with pytest.raises(DataError, match="all 5 sentences are the same"):
+        TextVAE(epochs=1).fit(["Only this."] * 5)
+
+
+def test_a_sentence_longer_than_the_models(model, tmp_path):
+    long = "the cat sees the sea " * 30
+    with pytest.raises(SchemaError, match=r"item 1 .*'the cat sees .* has \d+ tokens, and this"):
+        model.score_samples([TEST[0], long])
+    path = tmp_path / "new.txt"
+    path.write_text(f"{TEST[0]}\n\n{long}\n")
+    with pytest.raises(SchemaError, match=r"new.txt, line 3: the sentence"):
+        model.encode(path)
+
+
+def test_long_sentences_are_left_out_of_training():
+    long = "the cat sees the sea and " * 40
+    with pytest.warns(DataWarning, match=r"1 of 101 sentences .* are left out"):
+        made = TextVAE(**SMALL, epochs=1, length=40).fit([*TEXT[:100], long])
+    assert made.facts_["too_long"] == 1
+    assert made.facts_["training_rows"] < 100
+
+
+@pytest.mark.filterwarnings("ignore::variate.errors.DataWarning")
+def test_all_sentences_are_too_long():
+    with pytest.raises(DataError, match="all sentences have more than length=2"):
+        TextVAE(**SMALL, epochs=1, length=2).fit(TEXT[:50])
+
+
+def test_duplicates_are_on_one_side_only():
+    from variate.text.codec import TextCodec
+    from variate.text.intake import made_ready
+    from variate.text.reading import Texts
+
+    texts = Texts([s for s in TEXT[:200] for _ in range(3)])
+    prepared = made_ready(TextCodec(), texts, 0)
+    decode = prepared.codec.decode
+    training = set(decode(prepared.training.data))
+    others = [set(decode(part)) for part in (prepared.validation, prepared.held_out)]
+    assert not training & others[0]
+    assert not training & others[1]
+    assert not others[0] & others[1]
+    assert prepared.notes["duplicates"] == 400
+    assert prepared.training.items + len(prepared.validation) + len(prepared.held_out) == 600
+
+
+def test_files_are_fitted(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,said\n" + "".join(f'{n},"{s}"\n' for n, s in enumerate(TEXT[:60])))
+    made = vt.fit(path, kind="text", column="said", epochs=1, **SMALL)
+    assert made.facts_["source"] == "a.csv"
+    assert len(made.score_samples(path)) == 60
+    txt = tmp_path / "a.txt"
+    txt.write_text("\n".join(TEXT[:60]))
+    assert isinstance(vt.fit(txt, epochs=1, **SMALL), TextVAE)
+
+
+def test_half_precision_and_other_objectives():
+    for options in ({"precision": "bfloat16"}, {"objective": vt.objectives.FreeBits(0.2)},
+                    {"prior": vt.priors.Mixture(8, 4)}, {"prior": vt.priors.Vamp(8, 4)},
+                    {"prior": vt.priors.StandardNormal(8)},
+                    {"posterior": vt.posteriors.LowRankGaussian(8, 1)}):  # fmt: skip
+        made = TextVAE(**SMALL, epochs=1, **options).fit(TEXT[:80])
+        assert len(made.sample(2, seed=0)) == 2
+        assert torch.isfinite(torch.from_numpy(made.score_samples(TEXT[:2]))).all()

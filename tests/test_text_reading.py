@@ -1,0 +1,123 @@
+"""What people have of text: read to the last byte, or refused with the place and what to do."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from variate.errors import DataError
+from variate.kinds import kind_of
+from variate.text.reading import is_text, read
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_a_line_is_an_item(tmp_path):
+    path = write(tmp_path / "a.txt", "One.\r\n\nTwo\x0b\u2028still two. \n   \nThree.")
+    texts = read(path)
+    assert texts.items == ["One.", "Two\x0b\u2028still two. ", "Three."]
+    assert texts.notes == {"empty_lines": 2}
+    assert texts.place(1) == f"{path}, line 3"
+    assert texts.part([2]).place(0) == f"{path}, line 5"
+
+
+def test_packed_marked_and_utf16(tmp_path):
+    assert read(write(tmp_path / "a.txt.gz", gzip.compress("één\ntwee".encode()))).items[0] == "één"
+    assert read(write(tmp_path / "b.txt", "\ufeffone\ntwo".encode())).items == ["one", "two"]
+    assert read(write(tmp_path / "c.txt", "één\ntwee".encode("utf-16"))).items == ["één", "twee"]
+
+
+def test_a_folder_is_its_files(tmp_path):
+    write(tmp_path / "b.txt", "three\n")
+    (tmp_path / "a").mkdir()
+    write(tmp_path / "a" / "x.txt", "one\ntwo\n")
+    texts = read(tmp_path)
+    assert texts.items == ["one", "two", "three"]
+    assert texts.notes == {"files": 2}
+    assert texts.place(2).endswith("b.txt, line 1")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_column_of_a_table(tmp_path, suffix):
+    frame = pd.DataFrame({"n": ["1", "2", "3"], "said": ["Yes, I do.", None, "No."]})
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".csv":
+        frame.to_csv(path, index=False)
+    elif suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_parquet(path)
+    for column in ("said", None):  # the other one is of numbers
+        texts = read(path, column)
+        assert list(texts.items) == ["Yes, I do.", "No."]
+        assert texts.notes == {"empty_lines": 1}
+        assert texts.place(1).endswith("row 3")
+    with pytest.raises(DataError, match=r"there is no column 'text'.*There is: 'n', 'said'"):
+        read(path, "text")
+
+
+def test_which_column_must_be_said(tmp_path):
+    path = write(tmp_path / "a.csv", "title,review\nGood,Very good\nBad,Very bad\n")
+    with pytest.raises(
+        DataError, match=r"which column holds the text must be said.*'title', 'review'"
+    ):
+        read(path)
+    numbers = write(tmp_path / "b.jsonl", '{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n')
+    with pytest.raises(DataError, match="row 1: 'a' is 1, and not text"):
+        read(numbers, "a")
+
+
+@pytest.mark.parametrize("make", [list, tuple, np.array, pd.Series])
+def test_what_is_in_memory(make):
+    assert list(read(make(["one", "two"])).items) == ["one", "two"]
+    assert is_text(make(["one", "two"]))
+
+
+def test_an_empty_file(tmp_path):
+    for content in ("", "\n\n  \n"):
+        with pytest.raises(DataError, match=r"a.txt is empty: there is no sentence"):
+            read(write(tmp_path / "a.txt", content))
+    with pytest.raises(DataError, match="the list is empty"):
+        read([])
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DataError, match=r"holds no \.txt files"):
+        read(tmp_path / "folder")
+
+
+def test_binary_junk(tmp_path):
+    junk = write(tmp_path / "a.txt", b"fine\nab\x00\x01\xff\n")
+    with pytest.raises(DataError, match=r"a.txt, line 2, byte 3: there is a zero byte.*binary"):
+        read(junk)
+
+
+def test_invalid_utf8_and_where(tmp_path):
+    latin = write(tmp_path / "a.txt", b"fine\nstill fine\ncaf\xe9 noir\n")
+    with pytest.raises(DataError, match=r"line 3, byte 4: the byte 0xE9 is not UTF-8.*iconv"):
+        read(latin)
+
+
+def test_what_is_no_text(tmp_path):
+    with pytest.raises(DataError, match=r"item 1 \(counted from 0\) is None, and not text"):
+        read(["one", None])
+    with pytest.raises(DataError, match=r"does not exist\. A path is wanted here; sentences go in"):
+        read("What is this?")
+    with pytest.raises(DataError, match="half of a surrogate pair"):
+        read(["one", "t\udc80wo"])
+    with pytest.raises(DataError, match="the ending does not say how the text is written"):
+        read(write(tmp_path / "a.docx", "one"))
+    with pytest.raises(DataError, match=r"cannot be read"):
+        read(write(tmp_path / "a.txt.gz", b"not packed"))
+
+
+def test_which_data_are_text(tmp_path):
+    text = write(tmp_path / "a.txt", "one\ntwo")
+    assert kind_of(text) == kind_of(tmp_path) == kind_of(["one", "two"]) == "text"
+    assert kind_of(pd.Series(["one", "two"])) == "text"
+    assert kind_of(np.zeros((3, 2))) == "table"
+    assert kind_of(pd.DataFrame({"a": ["one"]})) == "table"
+    write(tmp_path / "rows.csv", "a,b\n1,2\n")
+    assert not is_text(tmp_path)  # a folder of tables, with a note
