@@ -20,7 +20,7 @@ from variate.errors import DataError, MissingExtraError
 from variate.music.midi import Tracks
 from variate.music.pieces import Note, bar_of
 
-__all__ = ["bundled_chorales", "read_notation"]
+__all__ = ["bundled_chorales", "read_notation", "tracks_of"]
 
 LARGEST = 16 << 20  # bytes of a file
 
