@@ -185,3 +185,20 @@ def test_options_are_checked():
 def test_too_little_music():
     with pytest.raises(DataError, match="one window"):
         MusicVAE().fit(tunes(1, bars=2))
+
+
+def test_longer_items_have_a_code_for_each_part(tmp_path):
+    long = MusicVAE(**SMALL | {"latent": 12}, bars=6, epochs=2).fit(tunes(24, bars=8))
+    assert long.encode(tunes(1, bars=6)).mean.shape == (1, 12)
+    assert long.sample(2, seed=0)[0].quarters == 24
+    assert long.sample(2, seed=0, given={"density": 5})[0].quarters == 24
+    made = long.impute(tunes(1, bars=6), bars=[3], seed=0).filled[0]
+    old = tunes(1, bars=6)[0]
+    assert [n[::2] for n in made.notes if not 8 <= n.onset < 12 and n.onset != 12] == [
+        n[::2] for n in old.notes if not 8 <= n.onset < 12 and n.onset != 12
+    ]
+    assert vt.load(long.save(tmp_path / "m.variate")).sample(2, seed=1) == long.sample(2, seed=1)
+    with pytest.raises(OptionError, match="multiple of 3"):
+        MusicVAE(bars=6, latent=8).fit(tunes(24, bars=8))
+    with pytest.raises(OptionError, match="Aggregate"):
+        long.adapt(tunes(3, bars=6))

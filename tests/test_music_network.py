@@ -6,26 +6,30 @@ from tunes import hymns, tunes
 
 import variate as vt
 from variate.models import SequenceDecoder
+from variate.music.chain import Chain
 from variate.music.codec import MusicCodec
 from variate.music.grid import sounding
 from variate.music.infilling import infilled
-from variate.music.network import MusicDecoder, MusicEncoder, heard, layout_of
+from variate.music.layout import heard, layout_of
+from variate.music.network import MusicDecoder, MusicEncoder
 from variate.music.rewriting import mask_of
 
 PIECES = {
     "one voice": tunes(8, bars=2) + tunes(4, bars=2, meter=(6, 8)),
     "four voices": hymns(8),
+    "six bars": tunes(8, bars=6) + tunes(4, bars=6, meter=(3, 4)),
 }
+BARS = {"six bars": 6}
 
 
 @pytest.fixture(params=PIECES)
 def model(request):
-    codec = MusicCodec().fit(PIECES[request.param])
+    codec = MusicCodec(BARS.get(request.param, 2)).fit(PIECES[request.param])
     layout = layout_of(codec)
-    net = MusicDecoder(layout, latent=4, width=6, hidden=10).double().eval()
+    net = MusicDecoder(layout, latent=6, width=6, hidden=10).double().eval()
     decoder = SequenceDecoder(net, codec.length, grammar=codec.grammar())
-    encoder = torch.nn.Sequential(MusicEncoder(layout, 6, 5), vt.posteriors.DiagonalGaussian(4))
-    made = vt.VAE(encoder.double(), decoder, vt.priors.StandardNormal(4).double())
+    encoder = torch.nn.Sequential(MusicEncoder(layout, 6, 5), vt.posteriors.DiagonalGaussian(6))
+    made = vt.VAE(encoder.double(), decoder, vt.priors.StandardNormal(6).double())
     x = codec.encode(PIECES[request.param])
     made(x[:2])
     return codec, made.eval(), x
@@ -33,7 +37,7 @@ def model(request):
 
 def test_reading_and_writing_agree(model):
     codec, made, x = model
-    z = torch.randn(1, len(x), 4, dtype=torch.float64)
+    z = torch.randn(1, len(x), 6, dtype=torch.float64)
     net, grammar = made.decoder.net, made.decoder.grammar
     told = made.decoder(z).log_probs(x)[0]
     memory, before = net.begin(z[0]), None
@@ -50,7 +54,7 @@ def test_reading_and_writing_agree(model):
 
 def test_a_place_does_not_depend_on_what_is_written_later(model):
     codec, made, x = model
-    z = torch.randn(1, len(x), 4, dtype=torch.float64)
+    z = torch.randn(1, len(x), 6, dtype=torch.float64)
     other = x.clone()
     half = codec.length // 2
     other[:, half:] = other[:, half:].flip(0)
@@ -69,7 +73,7 @@ def test_what_sounds_is_what_the_grid_says(model):
 
 def test_draws_keep_to_the_grammar(model):
     codec, made, _ = model
-    z = torch.randn(1, 50, 4, dtype=torch.float64)
+    z = torch.randn(1, 50, 6, dtype=torch.float64)
     drawn = made.decoder(z).sample()[0]
     grammar = made.decoder.grammar
     assert (grammar.moves[grammar.states(drawn), drawn] >= 0).all()
@@ -78,7 +82,7 @@ def test_draws_keep_to_the_grammar(model):
 
 def test_the_code_is_seen_at_every_step(model):
     codec, made, x = model
-    z = torch.zeros(1, 1, 4, dtype=torch.float64, requires_grad=True)
+    z = torch.zeros(1, 1, 6, dtype=torch.float64, requires_grad=True)
     told = made.decoder(z).log_probs(x[:1])[0, 0]
     for place in range(1, 1 + codec.steps * codec.voices, codec.voices):
         (slope,) = torch.autograd.grad(told[place], z, retain_graph=True)
@@ -143,3 +147,34 @@ def test_particles_are_drawn_as_the_posterior_is():
     first = (found.draws[0, :, 0] == 1).float().mean().item()
     assert first == pytest.approx(0.82, abs=0.06)
     del Categorical
+
+
+def test_each_part_has_a_code_of_its_own():
+    codec = MusicCodec(6).fit(PIECES["six bars"])
+    net = MusicDecoder(layout_of(codec), latent=6, width=6, hidden=10).double().eval()
+    z = torch.randn(2, 6, dtype=torch.float64)
+    for meter, bar in enumerate((16, 12)):
+        plan = net._plan(z, torch.full((2,), meter))
+        for part in range(3):
+            other = z.clone()
+            other[:, 2 * part : 2 * part + 2] += 1
+            moved = (net._plan(other, torch.full((2,), meter)) != plan).any(-1).any(0)
+            inside = torch.zeros(96, dtype=torch.bool)
+            inside[part * 2 * bar : (part + 1) * 2 * bar] = True
+            assert (moved[: 6 * bar] == inside[: 6 * bar]).all()
+
+
+def test_the_chain_is_a_law():
+    chain = Chain(2, 1, hidden=4).double()
+    with torch.no_grad():
+        chain.out.weight.normal_()
+    grid = torch.linspace(-12, 12, 401, dtype=torch.float64)
+    z = torch.cartesian_prod(grid, grid)
+    density = chain().log_prob(z).exp().unflatten(0, (401, 401))
+    total = torch.trapezoid(torch.trapezoid(density, grid), grid)
+    assert total.item() == pytest.approx(1.0, abs=1e-3)
+    drawn = chain().sample((4000,))
+    mean = (density[..., None] * z.unflatten(0, (401, 401))).sum((0, 1)) / density.sum()
+    assert torch.allclose(drawn.mean(0), mean, atol=0.1)
+    fresh = Chain(3, 2)().log_prob(torch.zeros(6))
+    assert fresh.item() == pytest.approx(6 * -0.9189, abs=0.1)

@@ -215,6 +215,13 @@ class MusicCodec(Codec):
             for item, meter, count in zip(symbols, meters, steps, strict=True)
         ]
 
+    def blank(self) -> Tensor:
+        """An item of silence, `[1, 1 + T V]`."""
+        x = torch.full((1, self.length), HOLD, dtype=torch.int64)
+        x[:, 0] = self.first_meter
+        x[:, 1 : 1 + self._v] = REST
+        return x
+
     def grammar(self) -> Grammar:
         """Which symbols may come next: see the module."""
         voices, size = self._v, self.size

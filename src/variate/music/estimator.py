@@ -16,7 +16,6 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -30,13 +29,14 @@ from variate.inference import Objective
 from variate.models import VAE, priors
 from variate.music.adapting import adapted
 from variate.music.attributes import attributes
+from variate.music.chain import Chain
 from variate.music.codec import MOST_BARS, MusicCodec
 from variate.music.continuing import lengthened
 from variate.music.examination import examined
-from variate.music.grid import REST
 from variate.music.infilling import infilled
 from variate.music.intake import made_ready
 from variate.music.items import MusicItems
+from variate.music.layout import expect_parts, spans_of
 from variate.music.network import Sizes, assembled
 from variate.music.pieces import Piece
 from variate.music.presets import Preset, Sampling, dimensions, free_nats
@@ -62,7 +62,7 @@ class MusicVAE(Estimator):
     """A variational autoencoder of music.
 
     Args:
-        bars: Of an item.
+        bars: Of an item; more than two have a code for each two bars, or for each bar if odd.
         voices: 1 for melodies, 4 for chorales …; None chooses from the files.
         preset: What it is to be good at: `vt.music.Sampling()` (None), or `vt.music.Fidelity()` for
             codes that give back what went in.
@@ -74,7 +74,8 @@ class MusicVAE(Estimator):
         beta: The weight of the KL term, warmed up over the first third; 1 is the ELBO.
         objective: What is maximised instead.
         posterior: q(z|x); None is diagonal.
-        prior: p(z); None is standard normal in training, then a mixture fitted to the codes.
+        prior: p(z); None is standard normal in training, then a mixture fitted to the codes; of
+            several parts each given those before it, learned.
         epochs: The budget in passes over the windows; None and no minutes: 3,000 steps.
         minutes: The budget in minutes of wall time.
         batch_size: Windows per step; None is 128.
@@ -204,16 +205,17 @@ class MusicVAE(Estimator):
 
     def _blank(self, codec: Codec) -> Tensor:
         assert isinstance(codec, MusicCodec)
-        x = torch.zeros(1, codec.length, dtype=torch.int64)
-        x[:, 0] = codec.first_meter
-        x[:, 1 : 1 + (codec.voices or 1)] = REST
-        return x
+        return codec.blank()
 
     def _point(self, likelihood: Distribution) -> Tensor:
         return likelihood.mode
 
     def _default_prior(self, latent: int) -> nn.Module:
-        return priors.Aggregate(latent)
+        spans = spans_of(self.bars)
+        return Chain(spans, latent // spans) if spans > 1 else priors.Aggregate(latent)
+
+    def _latent(self, codec: Codec) -> int:
+        return expect_parts(super()._latent(codec), self.bars)
 
     def _default_latent(self, codec: Codec) -> int:
         assert isinstance(codec, MusicCodec)

@@ -4,16 +4,20 @@ Of an item x = (m, x_{1,1}, …, x_{T,V}), a metre and the symbols of V voices a
 networks see in each step the symbols, what *sounds* (a hold says that something does, not what),
 and where in the bar the step lies.
 
-    encoder   a_t = both GRUs over the steps      features (max_t a_t, W (U a_1, …, U a_T))
-    plan      c_t = C_t f(z)                      what the code says of step t
+    encoder   a_t = both GRUs over the steps
+              features of a part   (max_t a_t, W (U a_1, U a_2, …))       t over the part's steps
+    plan      c_t = C_o f(z_i)         what the code of part i says of its step o
     decoder   h_t = GRU((symbols and sound of t - 1, place of t, c_t), h_{t-1})
               of voice v   logits = E g(h_t, c_t, sound of the voices above at t, v)
 
 The plan has a map of its own for each step. Without it the state must count how far it has come to
 know which part of z is due, and what is decoded without the true past falls behind by a note; with
-it a code can be read like a table (2-bar melodies, at equal time: see benchmarks/music.py). The
-same holds for the encoder's features, the largest of which over the steps (Long et al. 2019) do not
-say where they were.
+it a code can be read like a table. The same holds for the encoder's features, the largest of which
+over the steps (Long et al. 2019) do not say where they were.
+
+Longer items are parts of a few bars, each with a code of its own: z = (z_1, …, z_n), by the same
+maps for each part; the GRUs run over the whole item, and what binds the codes is the prior
+(`chain`).
 
 A chord is written from the top down, each voice given those above it at the same step: the law of a
 step is joint over its voices.
@@ -33,60 +37,14 @@ from torch import Tensor, nn
 from variate.models import VAE, SequenceDecoder
 from variate.music.codec import MusicCodec
 from variate.music.grid import HOLD, REST
+from variate.music.layout import Layout, heard, layout_of
 from variate.music.pieces import bar_steps
 
-__all__ = [
-    "Layout",
-    "MusicDecoder",
-    "MusicEncoder",
-    "Sizes",
-    "Writing",
-    "assembled",
-    "heard",
-    "layout_of",
-]
+__all__ = ["MusicDecoder", "MusicEncoder", "Sizes", "Writing", "assembled"]
 
 SPREAD = 0.08
 BLOCK = 1 << 20  # logits of items that are looked at at once, of one draw
 UNSTEADY = 16  # numbers of each step that the encoder's second features are made of
-
-
-class Layout(NamedTuple):
-    """How an item is laid out.
-
-    Attributes:
-        size: K, how many symbols there are, metres among them.
-        first_meter: The symbol of the first metre.
-        meters: The metres, in the order of their symbols.
-        bars: Of an item.
-        steps: T, of the longest metre.
-        voices: V.
-    """
-
-    size: int
-    first_meter: int
-    meters: tuple[tuple[int, int], ...]
-    bars: int
-    steps: int
-    voices: int
-
-    def places(self) -> Tensor:
-        """Where in its bar each step is, `[M, T]`; one more beyond the item's end."""
-        longest = max(bar_steps(meter) for meter in self.meters)
-        rows = []
-        for meter in self.meters:
-            step = torch.arange(self.steps)
-            bar = bar_steps(meter)
-            rows.append(torch.where(step < bar * self.bars, step % bar, longest))
-        return torch.stack(rows)
-
-
-def heard(symbols: Tensor) -> Tensor:
-    """What sounds at each step of symbols `[..., T, V]`: pitches, or rests; as `grid.sounding`."""
-    steps = torch.arange(symbols.shape[-2], device=symbols.device)[:, None]
-    at = torch.where(symbols != HOLD, steps, 0).cummax(-2).values
-    held = symbols.gather(-2, at)
-    return torch.where(held == HOLD, REST, held)
 
 
 class _Steps(nn.Module):
@@ -125,7 +83,7 @@ class _Steps(nn.Module):
 
 
 class MusicEncoder(nn.Module):
-    """Items `[B, 1 + T V]` -> features `[B, 4 · hidden]`.
+    """Items `[B, 1 + T V]` of n parts -> features `[B, n · 4 · hidden]`.
 
     Args:
         layout: How items are laid out.
@@ -143,7 +101,10 @@ class MusicEncoder(nn.Module):
         self.cells = nn.GRU(width, hidden, batch_first=True, bidirectional=True)
         self.drop = nn.Dropout(dropout)
         self.each = nn.Linear(2 * hidden, UNSTEADY)
-        self.all = nn.Linear(layout.steps * UNSTEADY, 2 * hidden)
+        self.all = nn.Linear(layout.part * UNSTEADY, 2 * hidden)
+        at, within = layout.parts()
+        self.register_buffer("at", at, persistent=False)
+        self.register_buffer("within", within, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """The features."""
@@ -152,8 +113,12 @@ class MusicEncoder(nn.Module):
         symbols = x[:, 1:].unflatten(1, (self.layout.steps, self.layout.voices))
         given = self.drop(self.steps(symbols, heard(symbols)) + self.steps.place(meter))
         states, _ = self.cells(given)
-        told = F.silu(self.all(self.each(states).flatten(1)))
-        return torch.cat([states.amax(1), told], -1)
+        within = self.within[meter][..., None]  # [B, n, O, 1]
+        at = self.at[meter].flatten(1)[..., None].expand(-1, -1, states.shape[-1])
+        parts = states.gather(1, at).unflatten(1, within.shape[1:3])  # [B, n, O, 2H]
+        highest = parts.masked_fill(~within, -torch.inf).amax(2)
+        told = F.silu(self.all((self.each(parts) * within).flatten(2)))
+        return torch.cat([highest, told], -1).flatten(1)
 
 
 class Writing(NamedTuple):
@@ -208,10 +173,12 @@ class MusicDecoder(nn.Module):
         self.size = layout.size
         self.word_dropout = word_dropout
         self.steps = _Steps(layout, width)
+        each = latent // layout.spans
         self.meter = nn.Linear(latent, len(layout.meters))
-        self.spread = nn.Linear(latent, hidden)
-        self.plan = nn.Linear(hidden, layout.steps * width)
-        self.first = nn.Linear(latent, layers * hidden)
+        self.spread = nn.Linear(each, hidden)
+        self.plan = nn.Linear(hidden, layout.part * width)
+        self.first = nn.Linear(each, layers * hidden)
+        self.register_buffer("due", layout.due(), persistent=False)
         between = dropout if layers > 1 else 0.0
         self.cells = nn.GRU(2 * width, hidden, layers, batch_first=True, dropout=between)
         self.drop = nn.Dropout(dropout)
@@ -242,7 +209,7 @@ class MusicDecoder(nn.Module):
             seen = torch.rand(past.shape[:-1], device=x.device) >= self.word_dropout
             past = past * seen[..., None].to(past.dtype)
         given = past + self.steps.place(meter)
-        plan = self._plan(z)
+        plan = self._plan(z, meter.expand(z.shape[:-1]))
         given = given.expand(*plan.shape[:-1], given.shape[-1])
         both = torch.cat([given, plan.to(given.dtype)], -1).flatten(0, -3)
         states, _ = self.cells(both, self._first(z.reshape(-1, z.shape[-1])).to(both.dtype))
@@ -275,12 +242,18 @@ class MusicDecoder(nn.Module):
     def _meters(self, z: Tensor) -> Tensor:
         return F.pad(self.meter(z), (self.layout.first_meter, 0))
 
-    def _plan(self, z: Tensor) -> Tensor:
-        """What the code says of each step, `[..., T, W]`."""
-        return self.plan(F.silu(self.spread(z))).unflatten(-1, (self.layout.steps, -1))
+    def _plan(self, z: Tensor, meter: Tensor) -> Tensor:
+        """What the codes say of each step, `[..., T, W]`, in metres `[...]`."""
+        codes = z.unflatten(-1, (self.layout.spans, -1))
+        plan = self.plan(F.silu(self.spread(codes)))  # [..., n, O · W]
+        plan = plan.unflatten(-1, (self.layout.part, -1)).flatten(-3, -2)
+        due = self.due[meter][..., None].expand(*meter.shape, -1, plan.shape[-1])
+        found: Tensor = plan.gather(-2, due)
+        return found
 
     def _first(self, z: Tensor) -> Tensor:
-        state = torch.tanh(self.first(z)).unflatten(-1, (self.layers, -1))
+        codes = z.unflatten(-1, (self.layout.spans, -1))[..., 0, :]
+        state = torch.tanh(self.first(codes)).unflatten(-1, (self.layers, -1))
         return state.transpose(0, 1).contiguous()
 
     # -- one after the other --------------------------------------------------------------------
@@ -291,7 +264,7 @@ class MusicDecoder(nn.Module):
         known = torch.zeros(len(z), self.voice.shape[1], device=z.device, dtype=z.dtype)
         zero = torch.zeros(len(z), dtype=torch.int64, device=z.device)
         memory = Writing(
-            -1, zero, self._first(z), self._plan(z), known, nothing, nothing, known
+            -1, zero, self._first(z), self._plan(z, zero), known, nothing, nothing, known
         )  # fmt: skip
         return memory, z
 
@@ -302,7 +275,8 @@ class MusicDecoder(nn.Module):
         if before is None:
             return self._meters(z), (writing._replace(place=place), z)
         if place == 1:
-            writing = writing._replace(meter=before - self.layout.first_meter)
+            meter = before - self.layout.first_meter
+            writing = writing._replace(meter=meter, plan=self._plan(z, meter))
         else:
             writing = self._noted(writing, (place - 2) % self.layout.voices, before)
         step, voice = divmod(place - 1, self.layout.voices)
@@ -375,12 +349,6 @@ def assembled(
     block = max(4, min(128, BLOCK // (codec.length * codec.size)))
     decoder = SequenceDecoder(writes, codec.length, grammar=codec.grammar(), block=block)
     return VAE(nn.Sequential(reads, posterior), decoder, prior)
-
-
-def layout_of(codec: MusicCodec) -> Layout:
-    """How a codec lays out its items."""
-    voices = codec.voices or 1
-    return Layout(codec.size, codec.first_meter, codec.meters, codec.bars, codec.steps, voices)
 
 
 def _before(symbols: Tensor, start: int) -> Tensor:

@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 
 from variate.errors import OptionError
+from variate.music.layout import spans_of
 
 __all__ = ["Fidelity", "Preset", "Sampling", "dimensions", "free_nats"]
 
@@ -68,5 +69,6 @@ def free_nats(preset: Preset, bars: int, voices: int) -> float:
 
 
 def dimensions(preset: Preset, bars: int, voices: int) -> int:
-    """Latent dimensions of an item."""
-    return max(2, round(preset.latent * bars * math.sqrt(voices)))
+    """Latent dimensions of an item, as many for each of its parts."""
+    spans = spans_of(bars)
+    return spans * max(2, round(preset.latent * bars * math.sqrt(voices) / spans))
