@@ -82,6 +82,15 @@ def test_strange_music_is_told_with_the_bar(model):
     assert "is least expected" in " ".join(found.reasons)
 
 
+def test_what_the_model_cannot_know_is_an_alarm_in_any_case(model):
+    high = Piece((tuple(note._replace(pitch=120) for note in TUNES[0].voices[0]),))
+    waltz = tunes(1, bars=2, meter=(3, 4))[0]
+    found = model.detect([TUNES[1], high, waltz], fdr=0.05)
+    assert found.anomaly[-3:].all()
+    assert "has the pitch 120" in found.reasons[2]
+    assert "is in 3/4" in found.reasons[-1]
+
+
 def test_one_bar_is_rewritten_and_the_others_stay(model):
     made = model.impute(TUNES[:2], bars=[2], draws=3, seed=0)
     before = model.codec_.decode(model.codec_.encode(TUNES[:2]))

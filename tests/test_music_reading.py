@@ -211,6 +211,7 @@ def test_no_piece_is_on_two_sides_of_the_split():
     assert all(sides)
     assert sum(map(len, sides)) == len(set().union(*sides))
     assert split_by_piece(np.zeros(9, int), 33, seed=0)[1] is None
+    assert min(map(len, split_by_piece(np.arange(12), 33, seed=0))) == 2
 
 
 ABC = """X:1

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from variate import alarms, verbs
 from variate.distributions import Sequences
+from variate.errors import SchemaError
 from variate.music.pieces import bar_steps
+from variate.music.windows import Windows
 
 __all__ = ["MusicItems"]
 
@@ -31,17 +33,28 @@ class MusicItems(alarms.Items):
 
     def __init__(self, estimator: Any, X: Any) -> None:
         super().__init__(estimator, X)
-        self._x: Tensor | None = None
+        self._windows: Windows | None = None
 
     def parts(self) -> Iterator[Any]:
         """All of it at once: as symbols it is small."""
-        if self._x is None:
-            self._x = self.estimator._rows(self.X)
-        yield self._x
+        if self._windows is None:
+            self._windows = self.estimator.codec_.received(self.X)
+        yield self._windows
 
     def look(self, part: Any) -> tuple[Tensor, Mapping[int, str]]:
-        """The items; none is an alarm in any case."""
-        return part, {}
+        """The items; those in a metre or with a pitch that the model does not know are alarms.
+
+        They are scored as silence, which is the score of nothing in particular.
+        """
+        codec = self.estimator.codec_
+        found, certain = [], {}
+        for number in range(len(part)):
+            try:
+                found.append(codec.symbols(part.part([number])))
+            except SchemaError as error:
+                certain[number] = str(error).partition(";")[0]
+                found.append(codec.blank())
+        return torch.cat(found), certain
 
     @torch.no_grad()
     def reasons(

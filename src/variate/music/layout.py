@@ -94,8 +94,8 @@ def expect_parts(latent: int, bars: int) -> int:
     spans = spans_of(bars)
     if latent % spans:
         raise OptionError(
-            f"latent must be a multiple of {spans}, the parts of {bars} bars that have a code each; "
-            f"it is {latent}."
+            f"latent must be a multiple of {spans}, the parts of {bars} bars with a code each, "
+            f"got {latent}."
         )
     return latent
 

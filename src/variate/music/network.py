@@ -92,6 +92,9 @@ class MusicEncoder(nn.Module):
         dropout: The share of the vectors' numbers that training drops.
     """
 
+    at: Tensor
+    within: Tensor
+
     def __init__(
         self, layout: Layout, width: int = 64, hidden: int = 192, dropout: float = 0.0
     ) -> None:
@@ -157,6 +160,8 @@ class MusicDecoder(nn.Module):
         dropout: The share of the outputs that training drops.
         word_dropout: The share of the steps whose past training hides.
     """
+
+    due: Tensor
 
     def __init__(
         self,

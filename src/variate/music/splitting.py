@@ -37,11 +37,15 @@ def split_by_piece(
     if len(known) < FEWEST:
         return torch.arange(len(pieces)), None, None
     order = torch.randperm(len(known), generator=torch.Generator().manual_seed(seed)).numpy()
-    spare = max(1, round(SHARE * len(known)))
-    parts = known[order[:spare]], known[order[spare : 2 * spare]], known[order[2 * spare :]]
-    validation, held_out, training = (
-        torch.from_numpy(np.flatnonzero(np.isin(pieces, part))) for part in parts
-    )
+    for spare in range(max(1, round(SHARE * len(known))), len(known) // 3 + 1):
+        parts = known[order[:spare]], known[order[spare : 2 * spare]], known[order[2 * spare :]]
+        validation, held_out, training = (
+            torch.from_numpy(np.flatnonzero(np.isin(pieces, part))) for part in parts
+        )
+        if min(len(validation), len(held_out)) > 1:  # the spread of one item is none
+            break
+    else:
+        return torch.arange(len(pieces)), None, None
     most = max(FEWEST_WINDOWS, NUMBERS // symbols)
     return training, _spread(validation, MOST), _spread(held_out, most)
 
