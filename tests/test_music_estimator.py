@@ -12,7 +12,10 @@ from variate.errors import DataError, OptionError
 from variate.music import Fidelity, MusicVAE, Piece, write
 from variate.music.attributes import attributes
 
-pytestmark = pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning"),
+]
 
 TUNES = tunes(60, bars=4)
 PRESET = Fidelity(nats=8.0)

@@ -11,7 +11,7 @@ and where in the bar the step lies.
               of voice v   logits = E g(h_t, c_t, sound of the voices above at t, v)
 
 The plan has a map of its own for each step. Without it the state must count how far it has come to
-know which part of z is due, and what is decoded without the true past falls behind by a note; with
+know which part of z is due, and tends to fall behind where it is not given the true past; with
 it a code can be read like a table. The same holds for the encoder's features, the largest of which
 over the steps (Long et al. 2019) do not say where they were.
 

@@ -5,7 +5,7 @@ holds of a chord is in other voices. This module does not know files, grids or m
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ class Piece:
     meter: tuple[int, int] = (4, 4)
     tempo: float = 120.0
     name: str = ""
-    bars: int = field(default=0)
+    bars: int = 0
 
     @property
     def quarters(self) -> float:
