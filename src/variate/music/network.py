@@ -12,8 +12,10 @@ and where in the bar the step lies.
 
 The plan has a map of its own for each step. Without it the state must count how far it has come to
 know which part of z is due, and tends to fall behind where it is not given the true past; with
-it a code can be read like a table. The same holds for the encoder's features, the largest of which
-over the steps (Long et al. 2019) do not say where they were.
+it a code can be read like a table (melodies of two bars at 48 nats of KL, 650 steps, one seed: 16
+nats of an item are lost with one map for all steps, 10 with a map for each). The same holds for the
+encoder's features, the largest of which over the steps (Long et al. 2019) do not say where they
+were.
 
 Longer items are parts of a few bars, each with a code of its own: z = (z_1, …, z_n), by the same
 maps for each part; the GRUs run over the whole item, and what binds the codes is the prior
