@@ -97,12 +97,18 @@ class Windows:
             DataError: The file holds none.
         """
         try:
+            with zipfile.ZipFile(path) as archive:  # before anything is unpacked
+                unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > 4 * LARGEST:
+                raise DataError(f"{path} would unpack to {unpacked >> 30} GB; make it anew.")
             with np.load(path, allow_pickle=False) as kept:
                 made = cls(
                     kept["symbols"].astype(np.int16), kept["meters"].astype(np.int64),
                     kept["pieces"].astype(np.int64), kept["starts"].astype(np.int64),
                     int(kept["bars"]), kept["names"].tolist(), kept["tempos"].tolist(),
                 )  # fmt: skip
+        except DataError:
+            raise
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
             raise DataError(f"{path} holds no windows of music ({error}).") from error
         if not made._is_sound():
