@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from variate._version import __version__
 
 if TYPE_CHECKING:
-    from variate import errors, evaluation, objectives, privacy, text
+    from variate import errors, evaluation, music, objectives, privacy, text
     from variate.anomaly import AnomalyDetector
     from variate.evaluation.decisions import Risk
     from variate.image import ImageVAE, networks
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         priors,
         readers,
     )
+    from variate.music import MusicVAE
     from variate.privacy import Privacy
     from variate.records import Alarms, Encoding, Evaluation
     from variate.series import SeriesVAE
@@ -59,6 +60,7 @@ __all__ = [
     "ImageVAE",
     "Imputation",
     "Ladder",
+    "MusicVAE",
     "NonCentred",
     "Pooled",
     "Privacy",
@@ -80,6 +82,7 @@ __all__ = [
     "image_ladder",
     "likelihoods",
     "load",
+    "music",
     "networks",
     "objectives",
     "pixels",
@@ -103,6 +106,7 @@ _HOMES = {
     "Imputation": "variate.table",
     "Ladder": "variate.models",
     "NonCentred": "variate.models",
+    "MusicVAE": "variate.music",
     "Pooled": "variate.table",
     "Privacy": "variate.privacy",
     "RelatedTables": "variate.table",
@@ -128,6 +132,7 @@ _ROOMS = {
     "flows": "variate.models.flows",
     "likelihoods": "variate.models.likelihoods",
     "networks": "variate.image.networks",
+    "music": "variate.music",
     "objectives": "variate.objectives",
     "pixels": "variate.models.pixels",
     "posteriors": "variate.models.posteriors",

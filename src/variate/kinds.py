@@ -11,6 +11,7 @@ from variate import bundle
 from variate.errors import DataError, ModelFileError, OptionError
 from variate.image.files import SUFFIXES
 from variate.image.recognition import are_pictures
+from variate.music.recognition import is_music
 from variate.table import files
 from variate.text import reading as texts
 
@@ -21,6 +22,7 @@ KINDS = {
     "series": ("variate.series", "SeriesVAE"),
     "image": ("variate.image", "ImageVAE"),
     "text": ("variate.text", "TextVAE"),
+    "music": ("variate.music", "MusicVAE"),
 }
 COMPOSED = {"related": ("variate.table", "RelatedTables")}  # of several models, in one file
 DETECTORS = {"anomaly": ("variate.anomaly", "AnomalyDetector")}  # that detect, and nothing else
@@ -109,6 +111,8 @@ def kind_of(data: Any) -> str:
     """
     if isinstance(data, str | Path) and not Path(data).exists():
         raise DataError(f"{data} does not exist.")
+    if is_music(data):
+        return "music"
     if are_pictures(data):
         return "image"
     if texts.is_text(data):

@@ -44,6 +44,7 @@ PACKAGES = (
     "models.readers",
     "image.networks",
     "privacy",
+    "music.presets",
 )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 
 from variate._version import __version__
+from variate.cli.music import stretch_of
 from variate.cli.sentences import item_of_text
 from variate.errors import OptionError
 
@@ -29,7 +30,10 @@ COMMON = Group("Common options", sort_key=9)
 Model = Annotated[Path, Parameter(help="A model file (.variate).")]
 Data = Annotated[
     Path,
-    Parameter(help="A .csv, .parquet, .jsonl or .txt file; pictures in a folder, .npy or .npz."),
+    Parameter(
+        help="A .csv, .parquet, .jsonl or .txt file; pictures in a folder, .npy or .npz; a folder "
+        "of MIDI."
+    ),
 ]
 Out = Annotated[
     Path | None,
@@ -78,9 +82,11 @@ def expect_kind(model: Any, kind: str, what: str) -> None:
 
 
 def item_of(model: Any, data: Path, index: int) -> Any:
-    """One item of a file: a row of a table, a window of series, a picture, a sentence."""
+    """One item of a file: a row of a table, a window of series, a picture, a sentence, bars."""
     from variate.table import files
 
+    if model.kind == "music":
+        return stretch_of(model, data, index)
     if model.kind == "text":
         return item_of_text(model, data, index)
     if model.kind == "image":

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, app, expect_kind, load
 from variate.cli.detectors import looked_at
+from variate.cli.music import alarms_of
 from variate.cli.pictures import detect_pictures
 from variate.cli.sentences import detect_sentences
 from variate.console import deliver, expect_writable, print_json, report, say
@@ -59,15 +60,10 @@ def detect(
         expect_writable(path)
     fitted = load(model, detectors=True)
     _expect_pictures(fitted, heat)
-    if fitted.kind in ("image", "series", "text"):
+    if fitted.kind in ("image", "series", "text", "music"):
         if normal is not None:
             fitted.recalibrate(normal, **_draws(fitted, draws))
-        if fitted.kind == "image":
-            detect_pictures(fitted, data, (out, heat), fdr=fdr, draws=draws, json=json)
-        elif fitted.kind == "text":
-            detect_sentences(fitted, data, out, fdr=fdr, draws=draws, json=json)
-        else:
-            deliver(fitted.detect(data, fdr=fdr, draws=draws), out, json=json)
+        _detect_other(fitted, data, (out, heat), fdr=fdr, draws=draws, json=json)
         return
     fitted.verbose = True  # scoring many rows is worth a line
     if normal is not None:
@@ -170,3 +166,23 @@ def _draws(fitted: Any, draws: int | None) -> dict[str, int]:
     if draws is not None and fitted.kind == "anomaly":
         raise OptionError("the score of an anomaly detector has no draws; leave --draws out.")
     return {} if draws is None else {"draws": draws}
+
+
+def _detect_other(
+    fitted: Any,
+    data: Path,
+    outs: tuple[Path | None, Path | None],
+    *,
+    fdr: float,
+    draws: int | None,
+    json: bool,
+) -> None:
+    """The alarms of a kind that is no table, as each shows them."""
+    if fitted.kind == "image":
+        detect_pictures(fitted, data, outs, fdr=fdr, draws=draws, json=json)
+    elif fitted.kind == "text":
+        detect_sentences(fitted, data, outs[0], fdr=fdr, draws=draws, json=json)
+    elif fitted.kind == "music":
+        deliver(alarms_of(fitted, data, fdr=fdr, draws=draws), outs[0], json=json)
+    else:
+        deliver(fitted.detect(data, fdr=fdr, draws=draws), outs[0], json=json)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, Seed, app, load
+from variate.cli.music import Audio, Score, deliver_music, rewrite
 from variate.cli.pictures import deliver_pictures, mask_of
 from variate.console import deliver, expect_writable, say
 from variate.errors import OptionError
@@ -19,7 +20,7 @@ NUMBER = "imputation"  # the column that says which completed table a row belong
 
 
 @app.command
-def impute(
+def impute(  # noqa: PLR0913 - what belongs to each kind
     model: Model,
     data: Data,
     /,
@@ -34,6 +35,14 @@ def impute(
     mask: Annotated[
         Path | None, Parameter(help="Of pictures: white (or true, .npy) where pixels are missing.")
     ] = None,
+    bars: Annotated[
+        str | None, Parameter(help="Of music: the bars to write anew, such as 3 or 2-4.")
+    ] = None,
+    voices: Annotated[
+        str | None, Parameter(help="Of music: the voices to write anew, the highest being 1.")
+    ] = None,
+    score: Score = None,
+    audio: Audio = None,
     level: Annotated[float, Parameter(help="The probability of these intervals.")] = 0.9,
     out: Out = None,
     seed: Seed = None,
@@ -42,7 +51,8 @@ def impute(
     """Write DATA with its gaps filled: means of numbers, most probable levels, as MODEL sees it.
 
     With `--draws` a last column, `imputation`, counts the completed tables from 1. Of pictures
-    the pixels of `--mask` are filled: with their means, or with so many draws for each picture.
+    the pixels of `--mask` are filled: with their means, or with so many draws for each picture;
+    of music `--bars` and `--voices` are written anew, given all others.
 
     Example: `variate impute people.variate people.csv --intervals sure.csv --out filled.csv`
     """
@@ -55,6 +65,10 @@ def impute(
     fitted = load(model)
     if fitted.kind == "image":
         _pictures(fitted, data, mask, draws, seed, out, json=json)
+        return
+    if fitted.kind == "music":
+        pieces = rewrite(fitted, data, (bars, voices), draws=draws, seed=seed)
+        deliver_music(pieces, out, (score, audio), json=json)
         return
     if mask is not None:
         raise OptionError("--mask is for models of pictures; the gaps of other data are gaps.")

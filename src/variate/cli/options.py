@@ -9,16 +9,18 @@ from variate.errors import OptionError
 
 __all__ = ["options_of"]
 
-KINDS = {"table": "tables", "series": "series", "image": "pictures", "text": "text"}
+KINDS = {
+    "table": "tables", "series": "series", "image": "pictures", "text": "text", "music": "music",
+}  # fmt: skip
 BELONGS = {
     "network": ("image",),
     "columns": ("table",), "constraints": ("table",), "condition_on": ("table",),
     "components": ("table",), "privacy": ("table",), "hidden": ("table", "series"),
-    "width": ("table", "image"), "time": ("series",), "series": ("series",),
+    "width": ("table", "image", "music"), "time": ("series",), "series": ("series",),
     "channels": ("series",), "window": ("series",), "size": ("image",), "levels": ("image",),
     "binarize": ("image",), "depth": ("image",), "likelihood": ("image",),
-    "column": ("text",), "label": ("text",),
-    "preset": ("text",), "vocabulary": ("text",), "length": ("text",),
+    "column": ("text",), "label": ("text",), "vocabulary": ("text",), "length": ("text",),
+    "bars": ("music",), "voices": ("music",), "preset": ("text", "music"),
 }  # fmt: skip
 SAID = {"columns": "column", "channels": "channel", "privacy": "epsilon"}
 

@@ -5,6 +5,7 @@ This module does not know any mathematics.
 
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,17 @@ BREAK = re.compile(r"\r\n|\r|\n")
 PRESETS = {"sampling": "Sampling", "fidelity": "Fidelity"}
 
 
-def preset_of(name: str | None) -> Any:
-    """The preset of `--preset`, or None.
+def preset_of(name: str | None, kind: str) -> Any:
+    """The preset of `--preset`, or None, for a model of text or of music.
 
     Raises:
         OptionError: There is none of that name.
     """
-    from variate.text import presets
-
     if name is None:
         return None
     if name not in PRESETS:
         raise OptionError(f"--preset is one of {', '.join(PRESETS)}, got {name!r}.")
+    presets = import_module(f"variate.{'music' if kind == 'music' else 'text'}.presets")
     return getattr(presets, PRESETS[name])()
 
 

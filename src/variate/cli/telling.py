@@ -81,7 +81,9 @@ def evaluate(
     fitted.verbose = without_z  # the second training is worth a bar
     of_tables = {"train": train, "target": target, "without_z": without_z or None}
     asked: dict[str, Any] = {name: value for name, value in of_tables.items() if value is not None}
-    common = {"image": {"train"}, "text": {"train", "without_z"}}.get(fitted.kind, set())
+    common = {"image": {"train"}, "music": {"train"}, "text": {"train", "without_z"}}.get(
+        fitted.kind, set()
+    )
     strange = [name for name in asked if name not in common]
     if strange:
         expect_kind(fitted, "table", "--" + strange[0].replace("_", "-"))
@@ -113,7 +115,7 @@ def _of_pictures(
 @app.command
 def demo(
     kind: Annotated[
-        Literal["table", "image", "text"], Parameter(help="The kind of data.")
+        Literal["table", "image", "text", "music"], Parameter(help="The kind of data.")
     ] = "table",
     /,
     *,

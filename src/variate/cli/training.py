@@ -110,8 +110,13 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     label: Annotated[
         str | None, Parameter(help="Of text in a table: the column of labels to draw it given.")
     ] = None,
+    bars: Annotated[int | None, Parameter(help="Of music: the bars of an item; None: 2.")] = None,
+    voices: Annotated[
+        int | None, Parameter(help="Of music: 1 for melodies, 4 for chorales; None: as the files.")
+    ] = None,
     preset: Annotated[
-        str | None, Parameter(help="Of text: sampling (new sentences) or fidelity (near-copies).")
+        str | None,
+        Parameter(help="Of text and music: sampling (new ones) or fidelity (near-copies)."),
     ] = None,
     vocabulary: Annotated[
         int | None, Parameter(help="Of text: tokens, 256 at the least; None: from the text.")
@@ -192,8 +197,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     kind = kind or kind_of(data)
     chosen |= {
         "time": time, "series": series, "channels": channel, "window": window, "size": size,
-        "levels": levels, "binarize": binarize, "depth": depth, "preset": preset_of(preset),
-        "vocabulary": vocabulary, "length": length, "label": label,
+        "levels": levels, "binarize": binarize, "depth": depth, "preset": preset_of(preset, kind),
+        "vocabulary": vocabulary, "length": length, "label": label, "bars": bars, "voices": voices,
         "column": column[0] if kind == "text" and column else None,
     }  # fmt: skip
     other = {
@@ -224,6 +229,8 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         if checkpoint is not None:
             for path in (checkpoint, checkpoint_of_prior(checkpoint)):
                 remove_checkpoint(path)  # not before the model is safe
+        if kind == "music" and not json:
+            say(str(estimator.extraction_))
         report({"model": str(out), **estimator.facts_}, json=json)
 
 

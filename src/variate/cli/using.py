@@ -5,11 +5,12 @@ writes.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, item_of, load
+from variate.cli.music import Audio, Score, deliver_music
 from variate.cli.pairs import sample_pair
 from variate.cli.pictures import deliver_pictures, named
 from variate.cli.sentences import deliver_sentences, label_of
@@ -46,6 +47,8 @@ def sample(
     children: Annotated[
         Path | None, Parameter(help="Of two related tables: where to write the second one.")
     ] = None,
+    score: Score = None,
+    audio: Audio = None,
     out: Out = None,
     seed: Seed = None,
     json: Json = False,
@@ -53,7 +56,8 @@ def sample(
     """Draw new items from MODEL.
 
     Example: `variate sample people.variate -n 1000 --given sex=Female --given age=30..40`, or
-    `variate sample digits.variate -n 64 --out grid.png`
+    `variate sample digits.variate -n 64 --out grid.png`, or
+    `variate sample tunes.variate -n 8 --given density=9 --score svg --out drawn`
     """
     expect_writable(out)
     fitted = load(model, pairs=True)
@@ -69,13 +73,11 @@ def sample(
         return
     if children is not None:
         raise OptionError(f"{model} holds one table; leave out --children.")
-    if rows is not None or (given and fitted.kind != "text"):
-        expect_kind(fitted, "table", "--rows" if rows is not None else "--given")
+    _expect_kinds(fitted, {"--rows": rows, "--given": given, "--top-p": top_p})
+    _expect_music(fitted, score, audio)
     if rows is not None:
         deliver(fitted.complete(rows, seed=seed), out, json=json)
         return
-    if top_p is not None:
-        expect_kind(fitted, "text", "--top-p")
     if fitted.kind == "text":
         narrow = 1.0 if top_p is None else top_p
         sentences = fitted.sample(
@@ -85,6 +87,9 @@ def sample(
         return
     conditions = fitted.conditions(given) if given else None
     drawn = fitted.sample(n, given=conditions, temperature=temperature, seed=seed)
+    if fitted.kind == "music":
+        deliver_music(drawn, out, (score, audio), json=json)
+        return
     if fitted.kind == "image":
         deliver_pictures(fitted, drawn, out, json=json)
         return
@@ -120,7 +125,16 @@ def balance(
 
 
 @app.command
-def reconstruct(model: Model, data: Data, /, *, out: Out = None, json: Json = False) -> None:
+def reconstruct(
+    model: Model,
+    data: Data,
+    /,
+    *,
+    score: Score = None,
+    audio: Audio = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
     """Show what MODEL makes of each item of DATA, through its code and back.
 
     A grid of pictures has the originals above their reconstructions.
@@ -129,6 +143,10 @@ def reconstruct(model: Model, data: Data, /, *, out: Out = None, json: Json = Fa
     """
     expect_writable(out)
     fitted = load(model)
+    _expect_music(fitted, score, audio)
+    if fitted.kind == "music":
+        deliver_music(fitted.reconstruct(data), out, (score, audio), json=json)
+        return
     if fitted.kind == "image":
         pictures = fitted.codec_.received(data)
         first = fitted.codec_.decode(fitted.codec_.levelled(pictures.x))
@@ -152,12 +170,10 @@ def encode(model: Model, data: Data, /, *, out: Out = None, json: Json = False) 
     """
     import pyarrow as pa
 
-    from variate.image.networks.codes import Codes
-
     expect_writable(out)
     fitted = load(model)
-    items = fitted.codec_.received(data) if fitted.kind == "image" else data
-    if fitted.kind == "image" and isinstance(fitted.network, Codes):
+    items: Any = fitted.codec_.received(data) if fitted.kind in ("image", "music") else data
+    if fitted.kind == "image" and _is_discrete(fitted):
         discrete = fitted.codes(items)
         flat = discrete.reshape(len(discrete), -1)
         codes = {f"code{p + 1}": flat[:, p] for p in range(flat.shape[1])}
@@ -165,6 +181,8 @@ def encode(model: Model, data: Data, /, *, out: Out = None, json: Json = False) 
         mean, scale = fitted.encode(items)
         codes = {f"z{d + 1}": mean[:, d] for d in range(mean.shape[1])}
         codes |= {f"scale{d + 1}": scale[:, d] for d in range(scale.shape[1])}
+    if fitted.kind == "music":
+        codes = {"music": items.labels()} | codes
     table = named(items, codes) if fitted.kind == "image" else pa.table(codes)
     deliver(table, out, json=json)
 
@@ -190,7 +208,7 @@ def score(
 
     expect_writable(out)
     fitted = load(model)
-    if fitted.kind in ("series", "image", "text"):
+    if fitted.kind in ("series", "image", "text", "music"):
         deliver(fitted.score_table(data, draws=draws), out, json=json)
         return
     table = files.read(data)
@@ -216,6 +234,8 @@ def vary(
     keep: Annotated[
         int | None, Parameter(help="Of pictures' hierarchies: the top groups that stay.")
     ] = None,
+    score: Score = None,
+    audio: Audio = None,
     out: Out = None,
     seed: Seed = None,
     json: Json = False,
@@ -230,10 +250,14 @@ def vary(
     fitted = load(model)
     if keep is not None:
         expect_kind(fitted, "image", "--keep")
+    _expect_music(fitted, score, audio)
     rows = item_of(fitted, data, item) if item is not None else data
     with files.naming(data):
         given = {} if keep is None else {"keep": keep}
         varied = fitted.vary(rows, n, strength=strength, seed=seed, **given)
+    if fitted.kind == "music":
+        deliver_music(varied, out, (score, audio), json=json)
+        return
     if fitted.kind == "image":
         deliver_pictures(fitted, varied, out, columns=n, json=json)
         return
@@ -255,6 +279,8 @@ def interpolate(
     animate: Annotated[
         bool, Parameter(negative=(), help="Pictures: write .webp as an animation.")
     ] = False,
+    score: Score = None,
+    audio: Audio = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -267,9 +293,13 @@ def interpolate(
 
     expect_writable(out)
     fitted = load(model)
+    _expect_music(fitted, score, audio)
     ends = item_of(fitted, data, start), item_of(fitted, data, end)
     with files.naming(data):
         way = fitted.interpolate(*ends, steps=steps)
+    if fitted.kind == "music":
+        deliver_music(way, out, (score, audio), json=json)
+        return
     if fitted.kind == "image":
         deliver_pictures(fitted, way, out, columns=steps, animate=animate, json=json)
         return
@@ -277,3 +307,26 @@ def interpolate(
         deliver_sentences(way, out, json=json)
         return
     deliver(way, out, json=json)
+
+
+def _is_discrete(fitted: Any) -> bool:
+    """Whether the codes of a model of pictures are discrete."""
+    from variate.image.networks.codes import Codes
+
+    return isinstance(fitted.network, Codes)
+
+
+def _expect_music(fitted: Any, score: str | None, audio: str | None) -> None:
+    for name, value in (("--score", score), ("--audio", audio)):
+        if value is not None:
+            expect_kind(fitted, "music", name)
+
+
+def _expect_kinds(fitted: Any, options: dict[str, Any]) -> None:
+    """Refuse options of `sample` that a model's kind does not have."""
+    if options["--rows"] is not None:
+        expect_kind(fitted, "table", "--rows")
+    if options["--given"] and fitted.kind not in {"text", "music"}:
+        expect_kind(fitted, "table", "--given")
+    if options["--top-p"] is not None:
+        expect_kind(fitted, "text", "--top-p")

@@ -1,0 +1,119 @@
+"""Music on the command line: written as MIDI, scores and sound; rewritten, accompanied.
+
+This module does not know any mathematics.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from variate.console import report, say
+from variate.errors import OptionError
+
+__all__ = [
+    "Audio",
+    "Score",
+    "Written",
+    "alarms_of",
+    "deliver_music",
+    "numbers",
+    "rewrite",
+    "stretch_of",
+]
+
+Score = Annotated[
+    Literal["svg", "png"] | None, Parameter(help="Of music: engrave each piece as well.")
+]
+Audio = Annotated[
+    Literal["wav", "ogg", "flac"] | None, Parameter(help="Of music: render each piece as well.")
+]
+Written = tuple[str | None, str | None]  # --score and --audio
+
+
+def deliver_music(pieces: Sequence[Any], out: Path | None, written: Written, *, json: bool) -> None:
+    """Write pieces where `--out` says.
+
+    Args:
+        pieces: The pieces.
+        out: A folder that is new or empty, or an .mid file.
+        written: The endings of scores and of sound, or None.
+        json: Whether what is said of it is JSON.
+
+    Raises:
+        OptionError: There is no `--out`.
+    """
+    from variate.music import write
+
+    if out is None:
+        raise OptionError("music needs --out: a new folder, or an .mid file for all pieces.")
+    score, audio = written
+    files = write(pieces, out, score=score, audio=audio)
+    say(f"wrote {out}")
+    report({"pieces": len(pieces), "files": len(files), "out": str(out)}, json=json)
+
+
+def rewrite(
+    fitted: Any,
+    data: Path,
+    parts: tuple[str | None, str | None],
+    *,
+    draws: int | None,
+    seed: int | None,
+) -> list[Any]:
+    """Pieces with the bars and voices of `--bars` and `--voices` written anew.
+
+    Args:
+        fitted: The model.
+        data: The music.
+        parts: Bars and voices, as `numbers` reads them.
+        draws: None for the likeliest of each piece, else so many drawn ones.
+        seed: Makes the draws repeatable.
+    """
+    bars, voices = (numbers(part) for part in parts)
+    made = fitted.impute(data, bars=bars, voices=voices, draws=draws or 1, seed=seed)
+    if draws is None:
+        return list(made.filled)
+    return [piece for drawn in zip(*made.draws, strict=True) for piece in drawn]
+
+
+def alarms_of(fitted: Any, data: Path, *, fdr: float, draws: int | None) -> Any:
+    """The alarms among bars of music, as a table that names them."""
+    import pyarrow as pa
+
+    windows = fitted.codec_.received(data)
+    found = fitted.detect(windows, fdr=fdr, draws=draws)
+    columns = {name: list(getattr(found, name)) for name in ("score", "p_value", "anomaly")}
+    return pa.table({"music": windows.labels(), **columns, "reasons": found.reasons})
+
+
+def stretch_of(fitted: Any, data: Path, index: int) -> Any:
+    """One item of music, by its number.
+
+    Raises:
+        OptionError: There is none of that number.
+    """
+    windows = fitted.codec_.received(data)
+    if not 0 <= index < len(windows):
+        raise OptionError(
+            f"{data} has the items 0 to {len(windows) - 1}; there is no item {index}."
+        )
+    return windows.part([index])
+
+
+def numbers(text: str | None) -> list[int] | None:
+    """Numbers such as `3`, `2-4` or `1,3`.
+
+    Raises:
+        OptionError: It is something else.
+    """
+    if text is None:
+        return None
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise OptionError(f"{text!r} must be numbers, such as 3, 2-4 or 1,3.")
+        found += range(int(first), int(last or first) + 1)
+    return found

@@ -1,0 +1,400 @@
+"""MusicVAE: melodies and music of several voices, on the grid of sixteenths.
+
+The generative model, for an item x of a metre and V voices over T steps and a code z:
+
+    z ~ p(z)      x ~ p(x|z) = p(x_0|z) Π_t Π_v p(x_tv | x_<t, x_t1 … x_t(v-1), z)
+
+each voice given those above it, so that the law of a chord is joint over its notes; all symbols
+that the grammar forbids have probability zero. log p(x) is in nats per item.
+
+This module does not know files' formats (see `reading`), nor how training works.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from variate import verbs
+from variate.codec import Codec
+from variate.errors import OptionError
+from variate.estimator import Estimator
+from variate.inference import Objective
+from variate.models import VAE, priors
+from variate.music.adapting import adapted
+from variate.music.attributes import attributes
+from variate.music.chain import Chain
+from variate.music.codec import MOST_BARS, MusicCodec
+from variate.music.continuing import lengthened
+from variate.music.examination import examined
+from variate.music.infilling import infilled
+from variate.music.intake import made_ready
+from variate.music.items import MusicItems
+from variate.music.layout import expect_parts, spans_of
+from variate.music.network import Sizes, assembled
+from variate.music.pieces import Piece
+from variate.music.presets import Preset, Sampling, dimensions, free_nats
+from variate.music.records import Rewritten
+from variate.music.rewriting import mask_of, only_first_voice
+from variate.music.sliders import Sliders
+from variate.music.targets import drawn_given, parsed
+from variate.objectives import GroupFreeBits, WarmUp
+from variate.options import above_zero, whole
+from variate.preparation import Prepared
+from variate.records import Evaluation
+from variate.report import Section
+from variate.steering import difference, expect_code
+
+__all__ = ["MusicVAE"]
+
+STEPS = 3_000  # of training, by default
+BATCH = 128
+LAID_OUT = 1_024  # windows whose attributes are laid over the codes
+
+
+class MusicVAE(Estimator):
+    """A variational autoencoder of music.
+
+    Args:
+        bars: Of an item; more than two have a code for each two bars, or for each bar if odd.
+        voices: 1 for melodies, 4 for chorales …; None chooses from the files.
+        preset: What it is to be good at: `vt.music.Sampling()` (None), or `vt.music.Fidelity()` for
+            codes that give back what went in.
+        transpose: The fewest and the most semitones that music is moved by in training.
+        width: Of the symbols' vectors.
+        hidden: Of the networks' states.
+        dropout: The share of the networks' numbers that training drops.
+        latent: Latent dimensions; None chooses by the preset and the size of an item.
+        beta: The weight of the KL term, warmed up over the first third; 1 is the ELBO.
+        objective: What is maximised instead.
+        posterior: q(z|x); None is diagonal.
+        prior: p(z); None is standard normal in training, then a mixture fitted to the codes; of
+            several parts each given those before it, learned.
+        epochs: The budget in passes over the windows; None and no minutes: 3,000 steps.
+        minutes: The budget in minutes of wall time.
+        batch_size: Windows per step; None is 128.
+        learning_rate: The peak of the schedule.
+        seed: Of everything random in training.
+        device: "cpu", "cuda" …; None takes a GPU when there is one.
+        precision: "float32", "bfloat16" or "auto".
+        verbose: Show progress on standard error.
+
+    Attributes:
+        model_: The `vt.VAE`.
+        codec_: The bars, the voices, the metres and the range.
+        extraction_: What became of the files: `print(model.extraction_)`.
+        facts_: What it was trained on, and the figures on held-out pieces, in nats per item.
+        history_: The validations, in order.
+        latent_: The number of latent dimensions.
+
+    Examples:
+        >>> from variate.music import MusicVAE, Note, Piece
+        >>> scale = [Note(i / 2, 0.5, 60 + p) for i, p in enumerate([0, 2, 4, 5, 7, 9, 11, 12])]
+        >>> pieces = [Piece((tuple(scale[i:] + scale[:i]),), bars=1) for i in range(8)]
+        >>> model = MusicVAE(bars=1, hidden=16, width=8, latent=2, epochs=1).fit([pieces[0]])
+        >>> len(model.sample(3, seed=0))
+        3
+    """
+
+    kind = "music"
+    codec = MusicCodec
+    codec_: MusicCodec
+
+    def __init__(  # noqa: PLR0913 - the signature is the configuration
+        self,
+        *,
+        bars: int = 2,
+        voices: int | None = None,
+        preset: Any = None,
+        transpose: tuple[int, int] = (-5, 6),
+        width: int = 48,
+        hidden: int = 128,
+        dropout: float = 0.1,
+        latent: int | None = None,
+        beta: float = 1.0,
+        objective: Any = None,
+        posterior: Any = None,
+        prior: Any = None,
+        epochs: int | None = None,
+        minutes: float | None = None,
+        batch_size: int | None = None,
+        learning_rate: float = 2e-3,
+        seed: int = 0,
+        device: str | None = None,
+        precision: str = "float32",
+        verbose: bool = False,
+    ) -> None:
+        self.bars = bars
+        self.voices = voices
+        self.preset = preset
+        self.transpose = transpose
+        self.width = width
+        self.hidden = hidden
+        self.dropout = dropout
+        self.latent = latent
+        self.beta = beta
+        self.objective = objective
+        self.posterior = posterior
+        self.prior = prior
+        self.epochs = epochs
+        self.minutes = minutes
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.seed = seed
+        self.device = device
+        self.precision = precision
+        self.verbose = verbose
+
+    # -- what a kind writes ---------------------------------------------------------------------
+
+    def _check_options(self) -> None:
+        super()._check_options()
+        for name in ("bars", "voices", "width", "hidden"):
+            whole(name, getattr(self, name))
+        if self.bars > MOST_BARS:
+            raise OptionError(f"bars must be at most {MOST_BARS}, got {self.bars}.")
+        if self.preset is not None and not isinstance(self.preset, Preset):
+            raise OptionError(
+                "preset must be vt.music.Sampling() or vt.music.Fidelity(), got "
+                f"{self.preset!r:.60}."
+            )
+        down, up = self.transpose
+        if not -24 <= down <= 0 <= up <= 24:
+            raise OptionError(
+                "transpose must be the fewest and the most semitones, -24 to 0 and 0 to 24, got "
+                f"{self.transpose!r}; (0, 0) leaves music where it is."
+            )
+
+    @property
+    def _preset(self) -> Preset:
+        return self.preset or Sampling()
+
+    def _prepare(self, X: Any, scratch: Path) -> Prepared:  # noqa: ARG002 - in memory
+        codec = MusicCodec(self.bars, self.voices, (self.transpose[0], self.transpose[1]))
+        prepared = made_ready(codec, X, self.seed, show=self.verbose)
+        self.extraction_ = codec.extraction
+        return prepared
+
+    def _rows(self, X: Any) -> Tensor:
+        return self.codec_.encode(X)
+
+    def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
+        assert isinstance(codec, MusicCodec)
+        sizes = Sizes(self._latent(codec), self.width, self.hidden)
+        hiding = self._preset.word_dropout
+        return assembled(codec, sizes, self.dropout, hiding, posterior, prior)
+
+    def _objective(self) -> Objective:
+        if self.objective is not None:
+            return self.objective
+        free = free_nats(self._preset, self.codec_.bars, self.codec_.voices or 1)
+        return GroupFreeBits(free, beta=WarmUp(self.beta, 1 / 3))
+
+    def _habits(self, rows: int) -> dict[str, Any]:
+        batch = min(self.batch_size or BATCH, rows)
+        chosen = super()._habits(rows) | {"batch_size": batch}
+        if self.epochs is None and self.minutes is None:
+            chosen["epochs"] = STEPS * batch / rows
+        return chosen
+
+    def _blank(self, codec: Codec) -> Tensor:
+        assert isinstance(codec, MusicCodec)
+        return codec.blank()
+
+    def _point(self, likelihood: Distribution) -> Tensor:
+        return likelihood.mode
+
+    def _default_prior(self, latent: int) -> nn.Module:
+        spans = spans_of(self.bars)
+        return Chain(spans, latent // spans) if spans > 1 else priors.Aggregate(latent)
+
+    def _latent(self, codec: Codec) -> int:
+        return expect_parts(super()._latent(codec), self.bars)
+
+    def _default_latent(self, codec: Codec) -> int:
+        assert isinstance(codec, MusicCodec)
+        return dimensions(self._preset, codec.bars, codec.voices or 1)
+
+    def _settle(self, prepared: Prepared) -> None:
+        some = prepared.example[:LAID_OUT]
+        mean, _ = verbs.encode(self.model_, some)
+        told = attributes(self.codec_.decode(some))
+        self.facts_["sliders"] = Sliders.fit(mean.numpy(), told).state()
+
+    def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
+        return examined(self, x, None, seed)
+
+    def _draw_given(self, n: int, given: Any, temperature: float, seed: int | None) -> Tensor:
+        return drawn_given(self.model_, self.codec_, self.sliders_, n, given,
+                           temperature=temperature, seed=seed)  # fmt: skip
+
+    def _items(self, X: Any) -> MusicItems:
+        return MusicItems(self, X)
+
+    # -- the verbs of music ---------------------------------------------------------------------
+
+    @property
+    def sliders_(self) -> Sliders:
+        """How attributes lie over the codes."""
+        return Sliders.from_state(self.facts_["sliders"])
+
+    def conditions(self, given: Sequence[str]) -> dict[str, Any]:
+        """What `sample` takes as `given`, from the command line's NAME=VALUE.
+
+        Raises:
+            OptionError: One is none.
+        """
+        return parsed(given)
+
+    def evaluate(self, X: Any, *, draws: int = 64, seed: int = 0, train: Any = None) -> Evaluation:
+        """Measure the model on music that it has not seen; docs/music.md defines the figures.
+
+        Args:
+            X: The music.
+            draws: Posterior draws per item for the bounds.
+            seed: Of the draws.
+            train: The music it was trained on: measures how many drawn items are copies.
+        """
+        check_is_fitted(self)
+        x = self._rows(X)
+        own = examined(self, x, None if train is None else self._rows(train), seed)
+        return self._evaluation(x, own, draws=draws, seed=seed)
+
+    def score_table(self, X: Any, *, draws: int = 64) -> Any:
+        """`score_samples` as a pyarrow table: the piece with its bars, and the score.
+
+        Args:
+            X: The music.
+            draws: Of the code.
+        """
+        check_is_fitted(self)
+        windows = self.codec_.received(X)
+        scores = self.score_samples(windows, draws=draws)
+        return pa.table({"music": windows.labels(), "log_likelihood": scores})
+
+    def impute(
+        self,
+        X: Any,
+        *,
+        bars: Sequence[int] | None = None,
+        voices: Sequence[int] | None = None,
+        draws: int = 1,
+        temperature: float = 1.0,
+        seed: int | None = None,
+    ) -> Rewritten:
+        """Write some bars or voices anew, given the others: `impute(X, bars=[3])`.
+
+        Args:
+            X: The music.
+            bars: Of each item, counted from 1; None for all (then `voices` is given).
+            voices: Counted from 1, the highest first; None for all.
+            draws: Pieces to draw of each, beside the likeliest.
+            temperature: Below 1: more typical ones.
+            seed: Makes the draws repeatable.
+
+        Raises:
+            OptionError: There is no such bar or voice.
+        """
+        check_is_fitted(self)
+        x = self._rows(X)
+        return self._rewritten(x, mask_of(self.codec_, x, bars, voices), draws, temperature, seed)
+
+    def accompany(
+        self, X: Any, *, draws: int = 1, temperature: float = 1.0, seed: int | None = None
+    ) -> Rewritten:
+        """Write the other voices to given tunes.
+
+        Args:
+            X: Music of one voice, or of which the first one counts.
+            draws: Pieces to draw of each, beside the likeliest.
+            temperature: Below 1: more typical ones.
+            seed: Makes the draws repeatable.
+
+        Raises:
+            OptionError: The model has one voice.
+        """
+        check_is_fitted(self)
+        count = self.codec_.voices or 1
+        if count == 1:
+            raise OptionError("a model of one voice accompanies nothing; fit music of several.")
+        x = only_first_voice(self.codec_, X)
+        mask = mask_of(self.codec_, x, None, range(2, count + 1))
+        return self._rewritten(x, mask, draws, temperature, seed)
+
+    def continued(
+        self, piece: Piece, bars: int, *, temperature: float = 1.0, seed: int | None = None
+    ) -> Piece:
+        """A piece with so many more bars, each written given those before it.
+
+        Args:
+            piece: At least a bar of music.
+            bars: How many more.
+            temperature: Below 1: more typical ones.
+            seed: Makes the draws repeatable.
+
+        Raises:
+            OptionError: The model has items of one bar, which nothing goes before.
+        """
+        check_is_fitted(self)
+        whole("bars", bars)
+        return lengthened(self, piece, bars, temperature=temperature, seed=seed)
+
+    def _rewritten(
+        self, x: Tensor, mask: Tensor, draws: int, temperature: float, seed: int | None
+    ) -> Rewritten:
+        whole("draws", draws)
+        above_zero("temperature", temperature)
+        made = infilled(self.model_, x, mask, voices=self.codec_.voices or 1, draws=draws,
+                        seed=seed, temperature=temperature)  # fmt: skip
+        decode = self.codec_.decode
+        return Rewritten(decode(made.likeliest), [decode(drawn) for drawn in made.draws])
+
+    def direction(self, X: Any, labels: Any = None) -> NDArray[np.float64]:
+        """A direction in the latent space, `[D]`; see `move`.
+
+        Args:
+            X: An attribute ("density", …), which a step of 1 raises by its standard deviation; or
+                music.
+            labels: Of music: truth values, one for each item; the direction leads from the middle
+                of those without to the middle of those with.
+
+        Raises:
+            OptionError: There is no such attribute.
+            DataError: The labels are no truth values, or all the same.
+        """
+        check_is_fitted(self)
+        if isinstance(X, str) and labels is None:
+            return self.sliders_.direction(X)
+        return difference(self.encode(X).mean, labels)
+
+    def move(self, X: Any, direction: Any, strength: float = 1.0) -> list[Piece]:
+        """Music with its codes moved.
+
+        Args:
+            X: The music.
+            direction: `[D]`, from `direction`.
+            strength: How far.
+        """
+        codes = self.encode(X).mean
+        moved: list[Piece] = self.decode(codes + strength * expect_code(direction, self.latent_))
+        return moved
+
+    def adapt(self, X: Any, *, spread: float = 0.5) -> Self:
+        """A model whose new music is like a few pieces: its prior is fitted to their codes.
+
+        Args:
+            X: The pieces; a handful of windows is enough.
+            spread: 0 draws around their codes closely, 1 as widely as the codes are from each
+                other.
+
+        Returns:
+            Another model; this one stays as it is.
+        """
+        check_is_fitted(self)
+        return adapted(self, X, spread=spread)

@@ -1,0 +1,121 @@
+"""What a model of music makes of music that it has not seen: figures, and a report's sections.
+
+The figures are defined in `measures`. This module does not know how a report is laid out.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from variate import verbs
+from variate.evaluation import log_evidence
+from variate.music import measures
+from variate.music.attributes import ATTRIBUTES, attributes
+from variate.music.pictures import curves, rolls
+from variate.report import Section
+
+__all__ = ["examined"]
+
+MEASURED = 200  # reconstructions
+DRAWN = 200
+SHOWN = 12
+SCORED = 64
+DRAWS = 16
+
+BASELINE = "an item of holds"
+
+
+def examined(
+    estimator: Any, x: Tensor, train: Tensor | None, seed: int
+) -> tuple[dict[str, Any], list[Section]]:
+    """Figures of items x `[N, 1 + T V]`, and the sections that show them.
+
+    Args:
+        estimator: A `MusicVAE`, fitted.
+        x: The items.
+        train: Those of training, or None.
+        seed: Of the draws.
+    """
+    model, codec = estimator.model_, estimator.codec_
+    some = x[:: max(1, len(x) // MEASURED)][:MEASURED]
+    figures: dict[str, Any] = dict(measures.reconstructions(model, codec, some, seed))
+    if estimator._has_density():
+        few = some[:SCORED].to(verbs.device_of(model))
+        bound = log_evidence(model, few, draws=DRAWS, seed=seed).cpu()
+        figures["nll_per_step"] = float((-bound / codec.steps_of(some[:SCORED])).mean())
+    drawn = verbs.sample(model, DRAWN, temperature=1.0, seed=seed)
+    pieces, real = codec.decode(drawn), codec.decode(some)
+    figures |= measures.likeness(pieces, real)
+    if train is not None:
+        figures["copied"] = measures.copied(codec, drawn, train)
+        figures["data_copied"] = measures.copied(codec, some, train)
+    sections = [_drawn(pieces[:SHOWN], figures), _again(estimator, some, figures)]
+    if len(some) > 1:
+        forward, distances = measures.between(model, codec, some)
+        figures["interpolation_monotone"] = forward
+        sections.append(_ways(estimator, some, forward, distances))
+    sections.append(_attributes(pieces, real))
+    return figures, sections
+
+
+def _drawn(pieces: Any, figures: dict[str, Any]) -> Section:
+    copied = figures.get("copied")
+    more = "" if copied is None else (
+        f" {copied:.1%} of the drawn items are in the training data, at some pitch; of real ones "
+        f"that training has not seen {figures['data_copied']:.1%} are."
+    )  # fmt: skip
+    return Section(
+        "Drawn music",
+        f"The law of notes in a bar overlaps with the data's by {figures['overlap_onsets']:.0%}, "
+        f"that of degrees above the tonic by {figures['overlap_pitch_classes']:.0%}.{more}",
+        pictures=(rolls(pieces, "Draws from the model, as piano-rolls."),),
+    )
+
+
+def _again(estimator: Any, x: Tensor, figures: dict[str, Any]) -> Section:
+    codec = estimator.codec_
+    mean, _ = verbs.encode(estimator.model_, x[:4])
+    again = codec.decode(verbs.decode(estimator.model_, mean, estimator._point))
+    rows = [
+        {
+            "symbols that are right": "given the true past",
+            "share": figures["accuracy_teacher_forced"],
+        },
+        {"symbols that are right": "from the code, greedily", "share": figures["accuracy_free"]},
+        {
+            "symbols that are right": "from the code, drawn",
+            "share": figures["accuracy_free_sampled"],
+        },
+        {"symbols that are right": BASELINE, "share": figures["accuracy_all_hold"]},
+    ]
+    return Section(
+        "Reconstructions",
+        f"Of music that training has not seen: {figures['exact']:.1%} come back whole; the F1 of "
+        f"notes is {figures['note_f1']:.3f}.",
+        table=rows,
+        pictures=(rolls([*codec.decode(x[:4]), *again], "Below each item what comes back."),),
+    )
+
+
+def _ways(estimator: Any, x: Tensor, forward: float, distances: Any) -> Section:
+    codec = estimator.codec_
+    pieces = codec.decode(x[:2])
+    way = estimator.interpolate([pieces[0]], [pieces[1]], steps=8)
+    return Section(
+        "Between items",
+        f"{forward:.0%} of the steps between two items lead away from the one, towards the other.",
+        pictures=(
+            rolls(way, "From one item to another."),
+            curves(distances, "Mean distances to both ends."),
+        ),
+    )
+
+
+def _attributes(drawn: Any, real: Any) -> Section:
+    made, true = attributes(drawn), attributes(real)
+    rows = [
+        {"attribute": name, "of drawn music": float(made[name].mean()),
+         "of the data": float(true[name].mean()), "spread in the data": float(true[name].std())}
+        for name in ATTRIBUTES
+    ]  # fmt: skip
+    return Section("Attributes", table=rows)

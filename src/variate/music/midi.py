@@ -1,0 +1,125 @@
+"""MIDI files <-> tracks of notes, by symusic.
+
+What a file says is kept as it is: notes of tracks, where the metre changes, the first tempo. Drum
+tracks (channel 10) hold no pitches and are left out, and counted. A note without length is a stroke
+that nobody let go of: it is given the shortest one, a sixteenth, and counted.
+
+This module does not know grids or windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from variate.errors import DataError, MissingExtraError
+from variate.music.pieces import Note, Piece
+from variate.output import replacing
+
+__all__ = ["Tracks", "read_midi", "write_midi"]
+
+LARGEST = 16 << 20  # bytes of a file
+SHORTEST = 0.25  # quarters, of a note that has no length
+PROGRAMS = {1: (73,), 4: (52, 52, 52, 52)}  # General MIDI: a flute; a choir
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """What a file says.
+
+    Attributes:
+        voices: The notes of each track that has any, drums left out, in the file's order.
+        meters: Where a metre begins, in quarters, and which; the first at 0.
+        tempo: Quarters in a minute, at the beginning.
+        tempos: How often the tempo is set.
+        drums: Tracks of drums that were left out.
+        without_length: Notes that had no length.
+        length: Quarters, if it goes on in silence after the last note; 0 if not.
+        ordered: Whether the highest voice comes first already.
+    """
+
+    voices: tuple[tuple[Note, ...], ...]
+    meters: tuple[tuple[float, tuple[int, int]], ...]
+    tempo: float = 120.0
+    tempos: int = 1
+    drums: int = 0
+    without_length: int = 0
+    length: float = 0.0
+    ordered: bool = False
+
+
+def read_midi(path: Path) -> Tracks:
+    """What a MIDI file says.
+
+    Raises:
+        DataError: It cannot be read; the message is the reason, without the file's name.
+    """
+    symusic = _symusic()
+    if path.stat().st_size > LARGEST:
+        raise DataError(f"larger than {LARGEST >> 20} MB, which no score of notes is")
+    with open(path, "rb") as file:
+        if file.read(4) not in (b"MThd", b"RIFF"):
+            raise DataError("not a MIDI file (it does not begin with MThd)")
+    try:
+        score = symusic.Score(path)
+    except (RuntimeError, ValueError, OSError):
+        raise DataError("damaged: it is cut short, or no MIDI") from None
+    ticks = float(score.ticks_per_quarter)
+    if ticks <= 0:
+        raise DataError("no ticks to a quarter: its time is not told in notes")
+    with_notes = [track for track in score.tracks if len(track.notes)]
+    pitched = [track for track in with_notes if not track.is_drum]
+    without = 0
+    voices = []
+    for track in pitched:
+        voice = []
+        for note in track.notes:
+            without += note.duration <= 0
+            length = note.duration / ticks if note.duration > 0 else SHORTEST
+            voice.append(Note(note.time / ticks, length, int(note.pitch)))
+        voices.append(tuple(sorted(voice)))
+    meters = [(m.time / ticks, (int(m.numerator), int(m.denominator)))
+              for m in score.time_signatures]  # fmt: skip
+    if not meters or meters[0][0] > 0:
+        meters.insert(0, (0.0, (4, 4)))  # what the format says of a file that says nothing
+    tempos = [float(tempo.qpm) for tempo in score.tempos]
+    return Tracks(
+        tuple(voices),
+        tuple(meters),
+        tempo=min(400.0, max(20.0, tempos[0])) if tempos else 120.0,
+        tempos=len(tempos),
+        drums=len(with_notes) - len(pitched),
+        without_length=without,
+    )
+
+
+def write_midi(piece: Piece, path: str | Path) -> Path:
+    """A piece as a MIDI file, a track for each voice.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    symusic = _symusic()
+    ticks = 480
+    score = symusic.Score(ticks)
+    score.time_signatures.append(symusic.TimeSignature(0, *piece.meter))
+    score.tempos.append(symusic.Tempo(0, piece.tempo))
+    programs = PROGRAMS.get(len(piece.voices), (0,) * len(piece.voices))
+    for number, (voice, program) in enumerate(zip(piece.voices, programs, strict=True), start=1):
+        track = symusic.Track(f"voice {number}", program, False)  # noqa: FBT003 - no drum
+        for note in voice:
+            onset, length = round(note.onset * ticks), max(1, round(note.duration * ticks))
+            track.notes.append(symusic.Note(onset, length, note.pitch, 80))
+        score.tracks.append(track)
+    with replacing(path) as file:
+        file.write(score.dumps_midi())
+    return Path(path)
+
+
+def _symusic() -> Any:
+    try:
+        import symusic
+    except ImportError:
+        raise MissingExtraError("reading and writing MIDI", "symusic", "music") from None
+    return symusic

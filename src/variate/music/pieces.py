@@ -1,0 +1,84 @@
+"""Pieces of music: notes in voices, in a metre.
+
+Times are in quarter notes from the beginning. A voice sounds one note at a time; what a piece
+holds of a chord is in other voices. This module does not know files, grids or models.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+__all__ = ["METERS", "Note", "Piece", "bar_of", "bar_steps", "monophonic"]
+
+METERS = ((4, 4), (3, 4), (6, 8), (2, 4))  # those that models know, in the order of their codes
+STEPS_PER_QUARTER = 4
+
+
+class Note(NamedTuple):
+    """One note.
+
+    Attributes:
+        onset: Where it begins, in quarters.
+        duration: How long it is, in quarters.
+        pitch: Of MIDI: 60 is the middle C.
+    """
+
+    onset: float
+    duration: float
+    pitch: int
+
+    @property
+    def end(self) -> float:
+        """Where it ends, in quarters."""
+        return self.onset + self.duration
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Music in one metre: what models take and give.
+
+    Attributes:
+        voices: The notes of each voice, in order; the highest voice first.
+        meter: Beats of a bar and what a beat is, such as (6, 8).
+        tempo: Quarters in a minute, for those who play it.
+        name: Where it comes from.
+        bars: How many it has; 0 for as many as the notes need.
+    """
+
+    voices: tuple[tuple[Note, ...], ...]
+    meter: tuple[int, int] = (4, 4)
+    tempo: float = 120.0
+    name: str = ""
+    bars: int = 0
+
+    @property
+    def quarters(self) -> float:
+        """How long it is, silence up to the last bar line included."""
+        last = max((note.end for voice in self.voices for note in voice), default=0.0)
+        bar = bar_of(self.meter)
+        return max(self.bars, -(-round(last, 6) // bar)) * bar
+
+    @property
+    def notes(self) -> list[Note]:
+        """The notes of all voices, by onset, the highest first."""
+        return sorted((n for voice in self.voices for n in voice), key=lambda n: (n[0], -n[2]))
+
+
+def bar_of(meter: tuple[int, int]) -> float:
+    """Quarters of a bar."""
+    return meter[0] * 4 / meter[1]
+
+
+def bar_steps(meter: tuple[int, int]) -> int:
+    """Sixteenths of a bar."""
+    return round(bar_of(meter) * STEPS_PER_QUARTER)
+
+
+def monophonic(notes: Iterable[Note], slack: float = 0.125) -> bool:
+    """Whether no note begins while another sounds, but for `slack` quarters."""
+    ordered = sorted(notes)
+    return all(
+        after.onset >= before.end - min(slack, before.duration / 2)
+        for before, after in pairwise(ordered)
+    )

@@ -1,0 +1,133 @@
+"""New music that is as asked: attributes near their targets, in a metre that is given.
+
+See `sliders` for how codes are moved; of each code several items are written, and the one nearest
+to the targets is kept. A metre is the first symbol of an item, and is given by writing it.
+
+This module does not know how attributes are measured.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from variate.distributions import temper
+from variate.errors import OptionError
+from variate.models import VAE
+from variate.music.attributes import attributes, expect_attribute
+from variate.music.codec import MusicCodec
+from variate.music.sliders import Sliders
+from variate.randomness import isolated
+from variate.verbs import device_of
+
+__all__ = ["drawn_given", "parsed"]
+
+TRIES = 8  # items that are written for each that is kept
+ROWS = 128
+
+
+def parsed(given: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE as targets: numbers of attributes, and `meter=3/4`.
+
+    Raises:
+        OptionError: One is none.
+    """
+    found: dict[str, Any] = {}
+    for pair in given:
+        name, sign, value = pair.partition("=")
+        try:
+            found[name] = value if name == "meter" else float(value)
+        except ValueError:
+            sign = ""
+        if not sign or not name:
+            raise OptionError(
+                f"--given takes ATTRIBUTE=NUMBER or meter=3/4 for a model of music, got {pair!r}."
+            )
+    return found
+
+
+@torch.no_grad()
+def drawn_given(
+    model: VAE,
+    codec: MusicCodec,
+    sliders: Sliders,
+    n: int,
+    given: Any,
+    *,
+    temperature: float,
+    seed: int | None,
+) -> Tensor:
+    """N items x that are as given.
+
+    Args:
+        model: The model.
+        codec: Of its items.
+        sliders: How attributes lie over its codes.
+        n: How many.
+        given: Targets by name, and perhaps `meter`.
+        temperature: Below 1: more typical items.
+        seed: Makes the draws repeatable.
+
+    Raises:
+        OptionError: A target is none.
+    """
+    targets, meter = _targets(given, codec)
+    tries = TRIES if targets else 1
+    kept = []
+    with isolated(seed, device_of(model)):
+        prior = temper(model.prior(), temperature)
+        for start in range(0, n, ROWS):
+            z = prior.sample(torch.Size((min(ROWS, n - start),)))
+            if targets:
+                noise = torch.randn(len(z), len(targets)).double().numpy()
+                moved = sliders.moved(z.double().cpu().numpy(), targets, noise)
+                z = torch.from_numpy(moved).to(z)
+            law: Any = temper(model.decoder(z.repeat_interleave(tries, 0)[None]), temperature)
+            if meter is None:
+                x = law.sample()[0].cpu()
+            else:
+                first = torch.full((1, len(z) * tries, 1), meter, device=z.device)
+                x = law.continued(first)[0].cpu()
+            kept.append(_nearest(x, codec, sliders, targets, tries))
+    return torch.cat(kept)
+
+
+def _nearest(
+    x: Tensor, codec: MusicCodec, sliders: Sliders, targets: dict[str, float], tries: int
+) -> Tensor:
+    """Of each `tries` items the one nearest to the targets."""
+    if tries == 1:
+        return x
+    distance = sliders.distance(attributes(codec.decode(x)), targets).reshape(-1, tries)
+    best = torch.from_numpy(distance.argmin(1))
+    return x.unflatten(0, (-1, tries))[torch.arange(len(best)), best]
+
+
+def _targets(given: Any, codec: MusicCodec) -> tuple[dict[str, float], int | None]:
+    """The targets of attributes, and the symbol of the metre."""
+    if not isinstance(given, dict) or not given:
+        raise OptionError(
+            f"given must name attributes and targets, such as {{'density': 8}}, got {given!r:.60}."
+        )
+    targets, symbol = {}, None
+    for name, value in given.items():
+        if name == "meter":
+            symbol = codec.first_meter + _meter(value, codec)
+            continue
+        number = float(value) if isinstance(value, int | float | np.number) else np.nan
+        if not np.isfinite(number):
+            raise OptionError(f"the target of {name} must be a number, got {value!r}.")
+        targets[expect_attribute(name)] = number
+    return targets, symbol
+
+
+def _meter(value: Any, codec: MusicCodec) -> int:
+    parts = value.split("/") if isinstance(value, str) else value
+    try:
+        wanted = tuple(int(part) for part in parts)
+        return codec.meters.index(wanted)
+    except (TypeError, ValueError):
+        known = ", ".join(f"{a}/{b}" for a, b in codec.meters)
+        raise OptionError(f"meter must be one of {known}, got {value!r}.") from None

@@ -1,0 +1,98 @@
+"""Pieces out: a folder of MIDI files, with scores and sound beside them if that is asked for.
+
+    00000.mid  00000.svg  00000.ogg  00001.mid …        a folder, new or empty
+    piece.mid                                            one file: the pieces one after the other
+
+This module does not know models.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from variate.errors import OutputError
+from variate.music.engraving import engrave
+from variate.music.midi import write_midi
+from variate.music.pieces import Note, Piece
+from variate.music.sound import write_audio
+
+__all__ = ["joined", "write"]
+
+GAP = 1  # bars of silence between pieces in one file
+
+
+def write(
+    pieces: Sequence[Piece],
+    path: str | Path,
+    *,
+    score: str | None = None,
+    audio: str | None = None,
+    names: Sequence[str] | None = None,
+) -> list[Path]:
+    """Write pieces.
+
+    Args:
+        pieces: The pieces.
+        path: A folder that is new or empty, or an .mid file for all of them, one after the other.
+        score: "svg" or "png", to engrave each as well.
+        audio: "wav", "ogg" or "flac", to render each as well.
+        names: Of the files in the folder, without endings; None numbers them.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: The folder is not empty, or a file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() in (".mid", ".midi"):
+        return _all_of(joined(pieces), path, score, audio)
+    if path.suffix:
+        raise OutputError(
+            f"cannot write {path}: music is written to a new folder, or to a file ending in .mid."
+        )
+    try:
+        path.mkdir(exist_ok=True)
+        if any(path.iterdir()):
+            raise OutputError(
+                f"cannot write to the folder {path}: it is not empty; name a new one."
+            )
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"cannot make the folder {path}: {error.strerror}.") from error
+    written: list[Path] = []
+    for number, piece in enumerate(pieces):
+        name = f"{number:05d}" if names is None else names[number]
+        written += _all_of(piece, path / f"{name}.mid", score, audio)
+    return written
+
+
+def joined(pieces: Sequence[Piece]) -> Piece:
+    """Pieces of one metre one after the other, with a bar of silence between them.
+
+    Raises:
+        OutputError: Their metres or their voices differ.
+    """
+    if len({piece.meter for piece in pieces}) != 1 or len({len(p.voices) for p in pieces}) != 1:
+        raise OutputError(
+            "pieces of several metres do not go into one MIDI file; name a folder, or draw pieces "
+            "of one metre."
+        )
+    first = pieces[0]
+    bar = first.meter[0] * 4 / first.meter[1]
+    voices: list[list[Note]] = [[] for _ in first.voices]
+    start = 0.0
+    for piece in pieces:
+        for voice, notes in zip(voices, piece.voices, strict=True):
+            voice += [note._replace(onset=note.onset + start) for note in notes]
+        start += piece.quarters + GAP * bar
+    return Piece(tuple(tuple(v) for v in voices), first.meter, first.tempo, first.name)
+
+
+def _all_of(piece: Piece, path: Path, score: str | None, audio: str | None) -> list[Path]:
+    written = [write_midi(piece, path)]
+    if score is not None:
+        written.append(engrave(piece, path.with_suffix(f".{score}")))
+    if audio is not None:
+        written.append(write_audio(piece, path.with_suffix(f".{audio}")))
+    return written

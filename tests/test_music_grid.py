@@ -1,0 +1,87 @@
+"""The grid of sixteenths: what lies on it comes back as it was."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from variate.music import Note, Piece
+from variate.music.grid import HOLD, PITCH, REST, cut, gridded, notes_of, sounding
+from variate.music.midi import read_midi, write_midi
+from variate.music.pieces import monophonic
+
+STEPS = 32
+
+
+@st.composite
+def voices(draw):
+    """Notes on the grid, one at a time, with gaps."""
+    edges = sorted(draw(st.sets(st.integers(0, STEPS), min_size=2, max_size=14)))
+    notes = []
+    for begin, end in zip(edges[::2], edges[1::2], strict=False):
+        notes.append(Note(begin / 4, (end - begin) / 4, draw(st.integers(0, 127))))
+    return tuple(notes)
+
+
+@settings(max_examples=200, deadline=None)
+@given(voices())
+def test_notes_on_the_grid_come_back(voice):
+    made = gridded(voice, STEPS)
+    assert notes_of(made.symbols) == voice
+    assert not made.off
+    assert not made.crowded
+
+
+@settings(max_examples=100, deadline=None)
+@given(voices())
+def test_symbols_that_are_made_come_back(voice):
+    symbols = gridded(voice, STEPS).symbols
+    assert (gridded(notes_of(symbols), STEPS).symbols == symbols).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(voices().filter(bool), min_size=1, max_size=4))
+def test_a_file_says_the_notes_that_were_written(several):
+    pytest.importorskip("symusic")
+    import tempfile
+    from pathlib import Path
+
+    piece = Piece(tuple(several), (3, 4), tempo=90.0, bars=3)
+    with tempfile.TemporaryDirectory() as folder:
+        found = read_midi(write_midi(piece, Path(folder) / "piece.mid"))
+    assert found.voices == piece.voices
+    assert found.meters == ((0.0, (3, 4)),)
+    assert found.tempo == pytest.approx(90.0, rel=1e-3)
+
+
+def test_repeated_notes_are_not_one_long_note():
+    twice = gridded([Note(0, 1, 60), Note(1, 1, 60)], 8).symbols
+    once = gridded([Note(0, 2, 60)], 8).symbols
+    assert twice.tolist() == [PITCH + 60, 0, 0, 0, PITCH + 60, 0, 0, 0]
+    assert once.tolist() == [PITCH + 60, 0, 0, 0, 0, 0, 0, 0]
+
+
+def test_what_is_off_the_grid_is_counted_and_what_is_crowded_is_told():
+    triplet = [Note(0, 1 / 3, 60), Note(1 / 3, 1 / 3, 62), Note(2 / 3, 1 / 3, 64)]
+    assert gridded(triplet, 4).off == {1, 3}
+    trill = [Note(0, 0.1, 60), Note(0.1, 0.4, 62)]
+    made = gridded(trill, 4)
+    assert made.crowded == {0}
+    assert made.symbols[0] == PITCH + 62
+
+
+def test_a_stretch_begins_with_what_sounds_there():
+    symbols = gridded([Note(0, 2, 60)], 12).symbols
+    assert cut(symbols, 4, 12).tolist() == [PITCH + 60, 0, 0, 0, REST, 0, 0, 0]
+    assert cut(symbols, 9, 12).tolist() == [REST, HOLD, HOLD]
+
+
+def test_what_sounds_at_each_step():
+    symbols = np.array([REST, HOLD, PITCH + 60, HOLD, REST], np.int16)
+    assert sounding(symbols).tolist() == [REST, REST, PITCH + 60, PITCH + 60, REST]
+
+
+def test_one_note_at_a_time_with_a_little_slack():
+    assert monophonic([Note(0, 1.1, 60), Note(1, 1, 62)])
+    assert not monophonic([Note(0, 1.5, 60), Note(1, 1, 62)])
+    assert not monophonic([Note(0, 1, 60), Note(0, 1, 64)])

@@ -1,0 +1,95 @@
+"""Scores and sound: what is written says the notes."""
+
+import re
+import wave
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tunes import hymns, tunes
+
+from variate.errors import OutputError
+from variate.music import Note, Piece, write
+from variate.music.engraving import engrave, musicxml, svg_of
+from variate.music.sound import RATE, synthesised, write_audio
+from variate.music.writing import joined
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([(4, 4), (3, 4), (6, 8), (2, 4)]))
+def test_each_bar_of_a_score_is_full(seed, meter):
+    random = np.random.default_rng(seed)
+    edges = np.sort(random.choice(32, 10, replace=False)) / 4
+    voice = tuple(Note(a, b - a, int(random.integers(50, 80)))
+                  for a, b in zip(edges[::2], edges[1::2], strict=True))  # fmt: skip
+    text = musicxml([Piece((voice,), meter)])
+    for bar in re.findall(r"<measure.*?</measure>", text):
+        lengths = [int(d) for d in re.findall(r"<duration>(\d+)", bar)]
+        assert sum(lengths) == meter[0] * 16 // meter[1]
+    assert text.count('type="start"') == text.count('type="stop"')
+
+
+def test_beams_begin_and_end():
+    text = musicxml(tunes(3, bars=2, meter=(6, 8)))
+    assert text.count('number="1">begin') == text.count('number="1">end') > 0
+
+
+def test_signs_are_written_where_the_key_has_none():
+    scale = [60, 62, 64, 65, 67, 69, 71, 72]
+    text = musicxml([Piece((tuple(Note(i / 2, 0.5, p) for i, p in enumerate([*scale, 66, 65])),))])
+    assert text.count("<accidental>") == 2
+
+
+def test_scores_are_drawn(tmp_path):
+    pytest.importorskip("verovio")
+    drawn = svg_of(hymns(1))
+    assert drawn.count('class="notehead"') >= 30
+    assert engrave(tunes(1)[0], tmp_path / "a.svg").read_text().startswith("<svg")
+    with pytest.raises(OutputError, match=r"end in \.svg or \.png"):
+        engrave(tunes(1)[0], tmp_path / "a.pdf")
+
+
+def test_scores_as_png(tmp_path):
+    pytest.importorskip("verovio")
+    pytest.importorskip("cairosvg")
+    assert engrave(tunes(1)[0], tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_tone_has_its_pitch():
+    sound = synthesised(Piece(((Note(0, 4, 69),),), tempo=60.0))
+    spectrum = np.abs(np.fft.rfft(sound[:RATE]))
+    assert spectrum.argmax() == 440
+    assert np.abs(sound).max() <= 1
+
+
+def test_sound_is_as_long_as_the_music(tmp_path):
+    pytest.importorskip("symusic")
+    path = write_audio(tunes(1, bars=2)[0], tmp_path / "a.wav")
+    with wave.open(str(path)) as made:
+        assert 4.0 <= made.getnframes() / made.getframerate() < 8.0
+    with pytest.raises(OutputError, match=r"\.wav"):
+        write_audio(tunes(1)[0], tmp_path / "a.mp4")
+
+
+def test_compressed_sound(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    path = write_audio(tunes(1, bars=2)[0], tmp_path / "a.ogg")
+    assert soundfile.info(str(path)).duration >= 4.0
+
+
+def test_a_folder_is_new_or_empty(tmp_path):
+    pytest.importorskip("symusic")
+    written = write(tunes(2), tmp_path / "a")
+    assert [p.name for p in written] == ["00000.mid", "00001.mid"]
+    with pytest.raises(OutputError, match="not empty"):
+        write(tunes(2), tmp_path / "a")
+    with pytest.raises(OutputError, match=r"a\.txt"):
+        write(tunes(2), tmp_path / "a.txt")
+
+
+def test_pieces_in_one_file_follow_each_other():
+    one = joined(tunes(2, bars=2))
+    assert one.quarters == 8 + 4 + 8
+    with pytest.raises(OutputError, match="several metres"):
+        joined(tunes(1) + tunes(1, meter=(3, 4)))

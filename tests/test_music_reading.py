@@ -1,0 +1,251 @@
+"""Files of music: what is kept, what is left out, and what is said of it."""
+
+import warnings
+
+import numpy as np
+import pytest
+from tunes import hymns, tunes
+
+from variate import kinds
+from variate.errors import DataError, DataWarning
+from variate.music import Note, Piece, write
+from variate.music.extraction import MOST_BARS, Wanted
+from variate.music.reading import read
+from variate.music.recognition import is_music
+from variate.music.splitting import split_by_piece
+from variate.music.windows import Windows
+
+symusic = pytest.importorskip("symusic")
+
+
+def midi(path, notes, *, meters=((0, 4, 4),), tempos=(120,), drums=False, tracks=1):
+    """A file of notes (onset, length, pitch) in quarters."""
+    score = symusic.Score(480)
+    for at, a, b in meters:
+        score.time_signatures.append(symusic.TimeSignature(int(at * 480), a, b))
+    for i, tempo in enumerate(tempos):
+        score.tempos.append(symusic.Tempo(i * 1920, tempo))
+    for _ in range(tracks):
+        track = symusic.Track("", 0, drums)
+        for onset, length, pitch in notes:
+            track.notes.append(symusic.Note(int(onset * 480), int(length * 480), pitch, 80))
+        score.tracks.append(track)
+    path.write_bytes(score.dumps_midi())
+    return path
+
+
+EIGHT = [(i, 1, 60 + i) for i in range(8)]
+
+
+def test_a_folder_of_tunes(tmp_path):
+    write(tunes(5), tmp_path / "tunes")
+    windows, report = read(tmp_path / "tunes", Wanted(bars=2))
+    assert windows.symbols.shape == (len(windows), 32, 1)
+    assert report.files == 5
+    assert report.kept == len(windows) <= 15
+    assert report.off == 0
+    assert "5 of 5 files are read" in str(report)
+    assert windows.labels()[0] == "00000.mid:1-2"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "does not begin with MThd"),
+        (b"MThd" + bytes(20), "it has no notes|damaged|no ticks"),
+        (b"\x00\xff" * 400, "does not begin with MThd"),
+    ],
+)
+def test_a_corrupted_file_is_an_error_that_says_so(tmp_path, content, why):
+    path = tmp_path / "bad.mid"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=why) as raised:
+        read(path, Wanted())
+    assert "bad.mid" in str(raised.value)
+
+
+def test_a_file_that_is_cut_short(tmp_path):
+    whole = midi(tmp_path / "whole.mid", EIGHT).read_bytes()
+    (tmp_path / "cut.mid").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"cut\.mid"):
+        read(tmp_path / "cut.mid", Wanted())
+
+
+def test_drums_only_and_nothing_at_all(tmp_path):
+    with pytest.raises(DataError, match="drums only"):
+        read(midi(tmp_path / "drums.mid", EIGHT, drums=True), Wanted())
+    with pytest.raises(DataError, match="no notes"):
+        read(midi(tmp_path / "empty.mid", []), Wanted())
+
+
+def test_one_good_file_among_a_hundred_bad_ones(tmp_path):
+    for i in range(99):
+        (tmp_path / f"bad{i:02d}.mid").write_bytes(b"no music")
+    midi(tmp_path / "good.mid", EIGHT)
+    with pytest.warns(DataWarning, match=r"99 of 100 files are left out: bad00\.mid"):
+        windows, report = read(tmp_path, Wanted())
+    assert len(windows) == 1
+    assert report.facts()["files_refused"] == 99
+    assert "refused: 99 files, not a MIDI file" in str(report)
+    assert "and 94 more" in str(report)
+
+
+def test_changes_of_tempo_are_left_out_and_told(tmp_path):
+    windows, report = read(midi(tmp_path / "a.mid", EIGHT, tempos=(120, 90, 200)), Wanted())
+    assert len(windows) == 1
+    assert "2 changes of tempo" in str(report)
+
+
+def test_windows_do_not_reach_over_a_change_of_metre(tmp_path):
+    notes = [(i, 1, 60 + i % 5 + i // 7) for i in range(8 + 9)]
+    path = midi(tmp_path / "a.mid", notes, meters=((0, 4, 4), (8, 3, 4)))
+    windows, report = read(path, Wanted())
+    assert report.meters == {"4/4": 1, "3/4": 2}
+    assert windows.starts.tolist() == [0, 2, 3]
+    assert (windows.symbols[1, 24:] == 0).all()
+    assert "changes of metre" in str(report)
+
+
+def test_a_metre_that_is_not_known_is_told(tmp_path):
+    with pytest.raises(DataError, match="their metre is 5/4"):
+        read(
+            midi(tmp_path / "a.mid", [(i, 1, 60 + i) for i in range(20)], meters=((0, 5, 4),)),
+            Wanted(),
+        )
+
+
+def test_a_piece_of_ten_hours_is_cut(tmp_path):
+    long = [(4.0 * i, 2.0, 40 + i * 7 % 41) for i in range(18_000)]
+    windows, report = read(midi(tmp_path / "long.mid", long), Wanted(clean=False, stride=2))
+    assert len(windows) == MOST_BARS // 2
+    assert "cut after" in str(report)
+
+
+def test_a_note_far_out_does_not_ask_for_memory(tmp_path):
+    path = midi(tmp_path / "far.mid", [*EIGHT, (400_000, 1, 60)])
+    windows, report = read(path, Wanted())
+    assert len(windows) == 1
+    assert report.rejected["nearly silent"] > 0
+
+
+def test_notes_without_length_are_made_a_sixteenth(tmp_path):
+    windows, report = read(midi(tmp_path / "a.mid", [(i, 0, 60 + i) for i in range(8)]), Wanted())
+    assert "8 notes without length" in str(report)
+    assert (windows.symbols[0, :4, 0] == [62, 1, 0, 0]).all()
+
+
+def test_chords_give_their_highest_notes(tmp_path):
+    notes = [(i, 1, p + i % 3) for i in range(8) for p in (48, 52, 67)]
+    windows, report = read(midi(tmp_path / "a.mid", notes), Wanted())
+    assert "highest notes of chords" in str(report)
+    assert windows.symbols.max() == 2 + 69
+
+
+def test_what_is_there_already_is_left_out_at_any_pitch():
+    first = tunes(1, bars=2)[0]
+    higher = Piece((tuple(n._replace(pitch=n.pitch + 3) for n in first.voices[0]),), name="higher")
+    assert len(read([first, higher], Wanted())[0]) == 1
+    assert len(read([first, higher], Wanted(transposed=False))[0]) == 2
+    assert len(read([first, first], Wanted(clean=False))[0]) == 2
+
+
+def test_voices_are_chosen_by_the_files():
+    assert read(hymns(4), Wanted(), choose=True)[0].voices == 4
+    assert read(tunes(4), Wanted(), choose=True)[0].voices == 1
+    with pytest.raises(DataError, match="it has 1 tracks, not 4 voices"):
+        read(tunes(2), Wanted(voices=4))
+
+
+def test_tracks_of_a_file_are_put_in_order(tmp_path):
+    high, low = tunes(2, bars=2)
+    low = tuple(note._replace(pitch=note.pitch - 24) for note in low.voices[0])
+    piece = Piece((low, high.voices[0]))
+    write([piece], tmp_path / "a.mid")
+    windows, _ = read(tmp_path / "a.mid", Wanted(voices=2))
+    pitched = np.where(windows.symbols >= 2, windows.symbols, 0)
+    assert pitched[..., 0].max() > pitched[..., 1].max()
+
+
+def test_nothing_that_is_a_score(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        read(tmp_path / "no", Wanted())
+    with pytest.raises(DataError, match="it is empty"):
+        read(tmp_path, Wanted())
+    (tmp_path / "a.txt").write_text("la la la")
+    with pytest.raises(DataError, match=r"files that end in \.txt"):
+        read(tmp_path, Wanted())
+    with pytest.raises(DataError, match="got a int"):
+        read([3], Wanted())
+    with pytest.raises(DataError, match="durations above 0"):
+        read([Piece(((Note(0, -1, 60),),))], Wanted())
+
+
+def test_windows_are_kept_and_come_back(tmp_path):
+    windows, _ = read(tunes(3), Wanted())
+    again = Windows.load(windows.save(tmp_path / "w.npz"))
+    assert (again.symbols == windows.symbols).all()
+    assert again.labels() == windows.labels()
+    (tmp_path / "bad.npz").write_bytes(b"PK no")
+    with pytest.raises(DataError, match="holds no windows"):
+        Windows.load(tmp_path / "bad.npz")
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    with pytest.raises(DataError, match="holds no windows"):
+        Windows.load(tmp_path / "other.npz")
+
+
+def test_the_kind_is_found_out(tmp_path):
+    write(tunes(2), tmp_path / "tunes")
+    assert is_music(tmp_path / "tunes")
+    assert kinds.kind_of(tmp_path / "tunes") == "music"
+    assert kinds.kind_of(tunes(1)) == "music"
+    windows, _ = read(tunes(1), Wanted())
+    assert is_music(windows.save(tmp_path / "w.npz"))
+    np.savez(tmp_path / "x.npz", x=np.zeros((3, 8, 8), np.uint8))
+    assert not is_music(tmp_path / "x.npz")
+
+
+def test_no_piece_is_on_two_sides_of_the_split():
+    pieces = np.repeat(np.arange(40), 7)
+    parts = split_by_piece(pieces, 33, seed=0)
+    sides = [set(pieces[part.numpy()].tolist()) for part in parts]
+    assert all(sides)
+    assert sum(map(len, sides)) == len(set().union(*sides))
+    assert split_by_piece(np.zeros(9, int), 33, seed=0)[1] is None
+    assert min(map(len, split_by_piece(np.arange(12), 33, seed=0))) == 2
+
+
+ABC = """X:1
+T:made up
+M:3/4
+L:1/4
+K:G
+D|GAB|c2A|BAG|A2D|GAB|c2A|BAF|G2|]
+"""
+XML = """<?xml version="1.0"?><score-partwise version="3.1"><part-list><score-part id="P1">
+<part-name/></score-part></part-list><part id="P1">{}</part></score-partwise>"""
+
+
+def test_abc_with_an_upbeat(tmp_path):
+    pytest.importorskip("music21")
+    (tmp_path / "tune.abc").write_text(ABC)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        windows, report = read(tmp_path / "tune.abc", Wanted(clean=False, stride=2))
+    assert report.meters["3/4"] == len(windows)
+    first = windows.symbols[0, :24, 0]
+    assert first[0] == 1  # the upbeat lies at the end of a bar of its own
+    assert first[8] == 2 + 62
+    assert first[12] == 2 + 67
+
+
+def test_musicxml(tmp_path):
+    pytest.importorskip("music21")
+    from variate.music.engraving import musicxml
+
+    piece = tunes(1, bars=2)[0]
+    (tmp_path / "tune.musicxml").write_text(musicxml([piece]))
+    (tmp_path / "bad.musicxml").write_text("<score>")
+    with pytest.warns(DataWarning, match="not a score that can be read"):
+        windows, _ = read(tmp_path, Wanted(clean=False, stride=2))
+    expected, _ = read([piece], Wanted(clean=False, stride=2))
+    assert (windows.symbols == expected.symbols).all()
