@@ -272,6 +272,7 @@ def test_files_are_fitted(tmp_path):
     assert isinstance(vt.fit(txt, epochs=1, **SMALL), TextVAE)
 
 
+@pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning")
 def test_half_precision_and_other_objectives():
     for options in ({"precision": "bfloat16"}, {"objective": vt.objectives.FreeBits(0.2)},
                     {"prior": vt.priors.Mixture(8, 4)}, {"prior": vt.priors.Vamp(8, 4)},
