@@ -115,7 +115,7 @@ def _of_pictures(
 @app.command
 def demo(
     kind: Annotated[
-        Literal["table", "image", "text", "music"], Parameter(help="The kind of data.")
+        Literal["table", "image", "text", "music", "series"], Parameter(help="The kind of data.")
     ] = "table",
     /,
     *,
