@@ -53,7 +53,8 @@ def main() -> None:
     options.prepared.mkdir(parents=True, exist_ok=True)
     described = {
         name: str(value) if isinstance(value, Path) else value
-        for name, value in vars(options).items() if name not in ("out", "data")
+        for name, value in vars(options).items()
+        if name not in ("out", "data", "prepared", "pictures")
     }  # fmt: skip
     record = Record("music", described)
     record.head()
