@@ -95,9 +95,9 @@ class MusicVAE(Estimator):
 
     Examples:
         >>> from variate.music import MusicVAE, Note, Piece
-        >>> scale = [Note(i / 2, 0.5, 60 + p) for i, p in enumerate([0, 2, 4, 5, 7, 9, 11, 12])]
-        >>> pieces = [Piece((tuple(scale[i:] + scale[:i]),), bars=1) for i in range(8)]
-        >>> model = MusicVAE(bars=1, hidden=16, width=8, latent=2, epochs=1).fit([pieces[0]])
+        >>> def tune(i):
+        ...     return Piece((tuple(Note(t / 2, 0.5, 60 + t * i % 9) for t in range(8)),), bars=1)
+        >>> model = MusicVAE(bars=1, hidden=16, latent=2, epochs=1).fit([*map(tune, range(8))])
         >>> len(model.sample(3, seed=0))
         3
     """
