@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from variate.errors import OptionError
 
-__all__ = ["Constant", "Cyclical", "Fade", "Schedule", "WarmUp", "at", "coefficient", "finite"]
+__all__ = ["Constant", "Cyclical", "Fade", "Schedule", "WarmUp", "coefficient", "finite"]
 
 Schedule = Callable[[float], float]
 
@@ -139,8 +139,3 @@ def coefficient(name: str, value: float | Schedule) -> float | Schedule:
         OptionError: A number that is negative or not finite.
     """
     return value if callable(value) else finite(name, value, 0.0)
-
-
-def at(coefficient: float | Schedule, progress: float) -> float:
-    """The value of a number or schedule when the share `progress` of the budget is spent."""
-    return coefficient(progress) if callable(coefficient) else coefficient
