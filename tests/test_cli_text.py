@@ -129,3 +129,19 @@ def test_bad_files_are_told_in_a_sentence(run, model, tmp_path):
             assert status != 0
             assert told in error
             assert "Traceback" not in error
+
+
+REFUSED = {
+    "gaps": (("impute", "DATA"), "no gaps"),
+    "animation": (("interpolate", "DATA", "--from", 0, "--to", 1, "--animate"), "kind 'image'"),
+    "scores": (("sample", "--score", "svg"), "kind 'music'"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_for_other_kinds_is_refused(run, model, folder, name):
+    (verb, *words), reason = REFUSED[name]
+    words = [folder / "new.txt" if word == "DATA" else word for word in words]
+    status, _, said = run(verb, model, *words)
+    assert status == 2
+    assert reason in said

@@ -33,12 +33,12 @@ def fit(data: Any, *, kind: str | None = None, **arguments: Any) -> Any:
 
     Args:
         data: A frame (pandas, polars, pyarrow), an array `[N, C]` (a table) or `[N, H, W]` and
-            `[N, H, W, C]` (pictures), a list of str (text), or the path of a table, of pictures or
-            of text.
-        kind: "table", "image", "text", "series" or "anomaly"; None finds out whether it is a table,
-            pictures or text (the others are never guessed: say so).
+            `[N, H, W, C]` (pictures), a list of str (text), or the path of a table, of pictures,
+            of text or of music.
+        kind: "table", "image", "text", "music", "series" or "anomaly"; None finds out whether it is
+            a table, pictures, text or music (the others are never guessed: say so).
         **arguments: The constructor's, such as `minutes=3` (see `TableVAE`, `ImageVAE`, `TextVAE`,
-            `SeriesVAE` and `AnomalyDetector`).
+            `MusicVAE`, `SeriesVAE` and `AnomalyDetector`).
 
     Returns:
         The fitted estimator.
@@ -104,7 +104,7 @@ def _class_at(place: tuple[str, str]) -> Any:
 
 
 def kind_of(data: Any) -> str:
-    """The kind of data: "image" or "text" if it looks so, else "table"; no series is guessed.
+    """The kind of data: pictures, text or music if it looks so, else a table; never a series.
 
     Raises:
         DataError: A path whose ending says nothing, or that is not there.
@@ -130,6 +130,7 @@ def kind_of(data: Any) -> str:
     raise DataError(
         f"{path}: this does not say what kind of data it is. Tables end in "
         f"{', '.join(files.SUFFIXES)}; pictures are a folder of them, or an .npy or .npz file "
-        "with an array of three or four axes; text ends in {', '.join(texts.SUFFIXES)}. Neither "
-        "series nor a column of text is guessed: say kind='series' or kind='text' (--kind)."
+        f"with an array of three or four axes; text ends in {', '.join(texts.SUFFIXES)}; music is "
+        "a folder or file of scores. Neither series nor a column of text is guessed: say "
+        "kind='series' or kind='text' (--kind)."
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from variate.cli.app import Data, Json, Model, Out, Seed, app, load
+from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, load
 from variate.cli.music import Audio, Score, deliver_music, rewrite
 from variate.cli.pictures import deliver_pictures, mask_of
 from variate.console import deliver, expect_writable, say
@@ -63,6 +63,10 @@ def impute(  # noqa: PLR0913 - what belongs to each kind
     if not 0 < level < 1:
         raise OptionError(f"--level must lie between 0 and 1, got {level}.")
     fitted = load(model)
+    _expect_options(fitted, {
+        "--intervals": intervals, "--mask": mask, "--bars": bars, "--voices": voices,
+        "--score": score, "--audio": audio,
+    })  # fmt: skip
     if fitted.kind == "image":
         _pictures(fitted, data, mask, draws, seed, out, json=json)
         return
@@ -70,8 +74,6 @@ def impute(  # noqa: PLR0913 - what belongs to each kind
         pieces = rewrite(fitted, data, (bars, voices), draws=draws, seed=seed)
         deliver_music(pieces, out, (score, audio), json=json)
         return
-    if mask is not None:
-        raise OptionError("--mask is for models of pictures; the gaps of other data are gaps.")
     table = files.read(data)
     if draws is not None and NUMBER in table.column_names:
         raise OptionError(f"{data} has a column {NUMBER!r} already; rename it.")
@@ -83,6 +85,21 @@ def impute(  # noqa: PLR0913 - what belongs to each kind
         files.write(made.interval(level), intervals)
         say(f"wrote {intervals}")
     deliver(made.filled if draws is None else _stacked(made), out, json=json)
+
+
+def _expect_options(fitted: Any, options: dict[str, Any]) -> None:
+    """Refuse what a model's kind does not fill, or fills otherwise."""
+    if fitted.kind == "text":
+        raise OptionError("sentences have no gaps that are filled; see variate vary.")
+    given = {name for name, value in options.items() if value is not None}
+    of_kind = {"--mask": "image", "--bars": "music", "--voices": "music", "--score": "music",
+               "--audio": "music"}  # fmt: skip
+    for name in sorted(given & set(of_kind)):
+        expect_kind(fitted, of_kind[name], name)
+    if "--intervals" in given and fitted.kind in ("image", "music"):
+        raise OptionError(
+            f"--intervals are of cells of tables and series; this model is {fitted.kind!r}."
+        )
 
 
 def _pictures(

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from cyclopts import Parameter
 
-from variate.cli.app import Data, Json, Model, Out, app, item_of, load
+from variate.cli.app import Data, Json, Model, Out, app, expect_kind, item_of, load
 from variate.cli.labelling import labels_of
 from variate.cli.pictures import deliver_pictures
 from variate.console import deliver, expect_writable, report, say
@@ -97,6 +97,8 @@ def move(
     expect_writable(out)
     fitted = load(model)
     _expect_steering(fitted, "move")
+    if animate:
+        expect_kind(fitted, "image", "--animate")
     way = _read(direction, fitted)
     items = _items(fitted, data) if item is None else item_of(fitted, data, item)
     codes = fitted.encode(items).mean

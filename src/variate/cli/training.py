@@ -30,7 +30,9 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     data: Data,
     /,
     *,
-    kind: Annotated[str | None, Parameter(help="table, image, text, series or anomaly.")] = None,
+    kind: Annotated[
+        str | None, Parameter(help="table, image, text, music, series or anomaly.")
+    ] = None,
     out: Annotated[Path | None, Parameter(help="The model file; None: named after DATA.")] = None,
     minutes: Annotated[float | None, Parameter(help="The budget in minutes.")] = None,
     epochs: Annotated[int | None, Parameter(help="The budget in passes over the rows.")] = None,

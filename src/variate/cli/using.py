@@ -294,6 +294,8 @@ def interpolate(
     expect_writable(out)
     fitted = load(model)
     _expect_music(fitted, score, audio)
+    if animate:
+        expect_kind(fitted, "image", "--animate")
     ends = item_of(fitted, data, start), item_of(fitted, data, end)
     with files.naming(data):
         way = fitted.interpolate(*ends, steps=steps)

@@ -130,7 +130,7 @@ class TextCodec(Codec):
             size = len(self.tokens.encode([texts.items[number]])[0])
             raise SchemaError(
                 f"{texts.place(number)}: the sentence {_shown(texts.items[number])} has {size} "
-                f"tokens, and this model's have at most {self.length - 1}; shorten or split it "
+                f"tokens, and this model's have at most {self.most}; shorten or split it "
                 f"({int((~fits).sum())} of {len(fits)} are too long), or fit a model with "
                 f"length={size}."
             )
