@@ -41,7 +41,8 @@ class Infilled(NamedTuple):
     """Items with what was missing written.
 
     Attributes:
-        likeliest: The particle of the largest log p(x, z) / q(z|x), `[N, T']`.
+        likeliest: The particle of the largest weight, `[N, T']`: weights count since the particles
+            were last drawn anew, so it need not be the one of the largest p(x, z) / q(z|x).
         draws: `[K, N, T']`.
     """
 

@@ -7,8 +7,7 @@ With s the share and p the progress,
 
 A decoder that has yet to learn which symbols are frequent finds z of no use, and by the time that
 it is of use the encoder has been pushed onto the prior. After a while as a language model z is the
-only thing left to gain from, at far less cost (measured on the Penn Treebank: the gap to the
-language model fell from 12 to 4 nats per sentence at the same small budget).
+only thing left to gain from.
 
 `language_model` alone is the same with s = 1, for the model to be compared with.
 
