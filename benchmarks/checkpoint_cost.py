@@ -67,10 +67,10 @@ def measure(
     writing: Runs = []
     minutes = options.seconds / 60
     for _ in range(options.rounds):
-        without.append(ours.run(job, hidden, minutes=minutes))
+        without.append(ours.run(job, hidden=hidden, minutes=minutes))
         file = folder / "run.checkpoint"
         writing.append(
-            ours.run(job, hidden, minutes=minutes, checkpoint=file, checkpoint_seconds=0.0)
+            ours.run(job, hidden=hidden, minutes=minutes, checkpoint=file, checkpoint_seconds=0.0)
         )
         file.unlink(missing_ok=True)
     return without, writing

@@ -1,11 +1,13 @@
 """How fast variate's training loop is, against loops written by hand and against peers.
 
-All train the same network (784-512-256-z16, Bernoulli, 1.08 million parameters) on the same binary
-images in batches of the same size, in processes of their own that take turns, round after round.
+All train the same network (`MLP`: 784-512-256-z16, Bernoulli, 1.08 million parameters; `conv`: two
+convolutions to 64 maps, 256, z16, and the way back) on the same binary images in batches of the
+same size, in processes of their own that take turns, round after round.
 
     variate, steps    everything on as by default, validations left out: the promise is on this
     variate, whole    the same runs with the validations, of a thirtieth as many images: four in a
                       run of one epoch, the most that the loop makes in proportion to its steps
+    variate, bf16     the whole runs with the networks' products in bfloat16
     minimal           hand-written: batches by index, fused Adam, nothing else; the measure (1.0)
     minimal, Adam     the same with Adam as it comes
     examples          the loop of pytorch/examples/vae: DataLoader, .item(), a test per epoch
@@ -19,18 +21,21 @@ import argparse
 import sys
 import tempfile
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from harness.arguments import integers, parser
 from harness.images import binary_images
+from harness.network import LAYERS
 from harness.ours import without_validations
 from harness.record import Record, ratios, show, summary
 from harness.workers import Worker, images_file
 
 OWN = {
     "variate": "harness.ours:run",
+    "variate, bf16": "harness.ours:run_bfloat16",
     "minimal": "harness.loops:minimal",
     "minimal, Adam": "harness.loops:minimal_default_adam",
     "examples": "harness.loops:examples",
@@ -40,6 +45,13 @@ PEERS = {
     "lightning": "harness.lightning_peer:trainer",
 }
 TIMES = ("wall", "cpu")
+# What is asked for beside pythae in CPU time: by network, batch and loop.
+TARGETS = {
+    ("MLP", 100, "variate, whole"): 1.7,
+    ("MLP", 512, "variate, bf16"): 2.8,
+    ("conv", 100, "variate, bf16"): 1.6,
+    ("conv", 512, "variate, bf16"): 1.6,
+}
 
 
 def main() -> None:
@@ -55,19 +67,19 @@ def main() -> None:
             for loop, code in loops.items()
         }
         record.options["torch"] = {loop: worker.torch for loop, worker in workers.items()}
-        for threads in options.threads:
-            for batch in options.batches:
-                runs = measure(workers, options, batch, threads)
-                whole = runs.pop("variate")
-                steps = [without_validations(run) for run in whole]
-                both = {"variate, steps": steps, "variate, whole": whole}
-                report(record, both | runs, batch, threads)
+        for network, threads, batch in product(options.networks, options.threads, options.batches):
+            runs = measure(workers, options, network, batch, threads)
+            whole = runs.pop("variate")
+            steps = [without_validations(run) for run in whole]
+            both = {"variate, steps": steps, "variate, whole": whole}
+            report(record, both | runs, network, batch, threads)
     record.write(options)
 
 
 def arguments() -> argparse.Namespace:
     made = parser(__doc__.partition("\n\n")[0], images=True)
     made.add_argument("--peer-python", type=Path, help="python of the peers' environment")
+    made.add_argument("--networks", nargs="+", choices=tuple(LAYERS), default=tuple(LAYERS))
     made.add_argument("--batches", type=integers, default=(100, 512), help="batch sizes")
     made.add_argument("--threads", type=integers, default=(1, 2), help="numbers of threads")
     made.add_argument("--rows", type=int, default=60_000, help="training images")
@@ -80,7 +92,7 @@ def arguments() -> argparse.Namespace:
 
 
 def describe(options: argparse.Namespace, data: str) -> dict[str, Any]:
-    names = ("batches", "threads", "rows", "epochs", "rounds")
+    names = ("networks", "batches", "threads", "rows", "epochs", "rounds")
     return {"data": data} | {name: getattr(options, name) for name in names}
 
 
@@ -94,7 +106,11 @@ def interpreters(peer: Path | None) -> dict[str, dict[str, str]]:
 
 
 def measure(
-    workers: dict[str, Worker], options: argparse.Namespace, batch: int, threads: int
+    workers: dict[str, Worker],
+    options: argparse.Namespace,
+    network: str,
+    batch: int,
+    threads: int,
 ) -> dict[str, list[dict[str, Any]]]:
     """The runs of every loop, in rounds: each loop once per round, in a rotated order."""
     runs: dict[str, list[dict[str, Any]]] = {loop: [] for loop in workers}
@@ -102,8 +118,9 @@ def measure(
     for turn in range(options.rounds + 1):
         for loop in loops[turn % len(loops) :] + loops[: turn % len(loops)]:
             told = workers[loop].run(
-                batch=batch, epochs=options.epochs, rows=options.rows, seed=turn, threads=threads
-            )
+                batch=batch, epochs=options.epochs, rows=options.rows, seed=turn, threads=threads,
+                network=network,
+            )  # fmt: skip
             if turn > 0:
                 runs[loop].append(told)
     parameters = {loop: told[0]["parameters"] for loop, told in runs.items()}
@@ -119,7 +136,9 @@ def speeds(runs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, list[fl
     }
 
 
-def report(record: Record, runs: dict[str, list[dict[str, Any]]], batch: int, threads: int) -> None:
+def report(
+    record: Record, runs: dict[str, list[dict[str, Any]]], network: str, batch: int, threads: int
+) -> None:
     found = speeds(runs)
     against = {
         loop: {t: ratios(speed[t], found["minimal"][t]) for t in TIMES}
@@ -133,20 +152,25 @@ def report(record: Record, runs: dict[str, list[dict[str, Any]]], batch: int, th
     ]  # fmt: skip
     plural = "thread" if threads == 1 else "threads"
     record.table(
-        f"batch {batch}, {threads} {plural}: median (min..max) of the rounds",
+        f"{network}, batch {batch}, {threads} {plural}: median (min..max) of the rounds",
         ["loop", "items/s", "items/CPU-s", "ratio wall", "ratio CPU", "ELBO"],
         rows,
     )
     for peer in ("examples", *PEERS):
-        if peer in found:
-            ours = ratios(found["variate, whole"]["cpu"], found[peer]["cpu"])
-            print(f"  variate, whole / {peer}: {show(ours)} in CPU time")
+        for loop in ("variate, whole", "variate, bf16"):
+            if peer in found:
+                ours = ratios(found[loop]["cpu"], found[peer]["cpu"])
+                print(f"  {loop} / {peer}: {show(ours)} in CPU time")
+                least = TARGETS.get((network, batch, loop))
+                if peer == "pythae" and least and threads == 1:
+                    what = f"{loop} / pythae, {network}, batch {batch}, CPU time"
+                    record.target(what, median(ours), least, least=True)
     for loop in ("variate, steps", "variate, whole"):
         for time in TIMES:
-            what = f"{loop} / minimal, batch {batch}, {threads} {plural}, {time} time"
+            what = f"{loop} / minimal, {network}, batch {batch}, {threads} {plural}, {time} time"
             record.target(what, median(against[loop][time]), 0.95, least=True)
     print()
-    record.results[f"batch {batch}, {threads} {plural}"] = {
+    record.results[f"{network}, batch {batch}, {threads} {plural}"] = {
         loop: {
             "items_per_second": summary(found[loop]["wall"]),
             "items_per_cpu_second": summary(found[loop]["cpu"]),

@@ -69,7 +69,7 @@ def trainer(job: Job) -> dict[str, Any]:
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.manual_seed(job.seed)
-    net = Net()
+    net = Net(job.network)
     experiment = _Experiment(net)
     with tempfile.TemporaryDirectory() as folder:
         pl.Trainer(

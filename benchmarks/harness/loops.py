@@ -33,6 +33,7 @@ class Job(NamedTuple):
         epochs: Passes over `train`; None for variate's loop under a budget of minutes.
         seed: Of weights, order and noise.
         device: Where the network is trained.
+        network: Which of `network.LAYERS`.
     """
 
     train: Tensor
@@ -41,6 +42,7 @@ class Job(NamedTuple):
     epochs: int | None
     seed: int
     device: str = "cpu"
+    network: str = "MLP"
 
 
 def outcome(net: Net, job: Job, items: int, taken: Taken) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def minimal_default_adam(job: Job) -> dict[str, Any]:
 
 def _minimal(job: Job, *, fused: bool | None) -> dict[str, Any]:
     torch.manual_seed(job.seed)
-    net = Net().to(job.device)
+    net = Net(job.network).to(job.device)
     optimizer = torch.optim.Adam(net.parameters(), lr=RATE, fused=fused)
     steps = len(job.train) // job.batch
     watch = Stopwatch()
@@ -88,7 +90,7 @@ def examples(job: Job) -> dict[str, Any]:
     Its pictures of samples are left out, and its printing goes nowhere.
     """
     torch.manual_seed(job.seed)
-    net = Net()
+    net = Net(job.network)
     optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
     loader = DataLoader(_labelled(job.train), batch_size=job.batch, shuffle=True)
     tests = DataLoader(_labelled(job.held_out), batch_size=job.batch, shuffle=False)

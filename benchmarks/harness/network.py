@@ -1,41 +1,92 @@
-"""The network that every loop trains: an MLP 784-512-256-z16-256-512-784 of a binary image.
+"""The networks that every loop trains, of a binary image `[784]`.
 
     q(z|x) = N(mu, diag(exp(log_variance)))        p(x|z) = Bernoulli(sigmoid(logits))
 
-It is written here in plain torch, so that the peers need nothing of variate; `ours.py` has the same
-network made of variate's parts. The work of one training step, in its matrix products: an affine
-map of i inputs and o outputs takes 2·i·o floating-point operations per item forward, as many again
-for the gradient of its weight, and as many for the gradient of its input, which the first layer
-does not need.
+    MLP     784-512-256-z16-256-512-784
+    conv    convolutions 4 x 4 of stride 2 to 32 and 64 maps, 256, z16, and the way back
+
+They are written here in plain torch, so that the peers need nothing of variate; `ours.py` has the
+same made of variate's parts. The work of one training step of the MLP, in its matrix products: an
+affine map of i inputs and o outputs takes 2·i·o floating-point operations per item forward, as many
+again for the gradient of its weight, and as many for the gradient of its input, which the first
+layer does not need.
 
 This module does not know how it is trained.
 """
 
+import math
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["HIDDEN", "LATENT", "PIXELS", "Net", "elbo", "flops_per_item", "loss", "products"]
+__all__ = [
+    "HIDDEN",
+    "LATENT",
+    "LAYERS",
+    "MAPS",
+    "PIXELS",
+    "Net",
+    "elbo",
+    "flops_per_item",
+    "loss",
+    "perceptron",
+    "products",
+]
 
-PIXELS, HIDDEN, LATENT = 784, (512, 256), 16
+SIDE, LATENT = 28, 16
+PIXELS, HIDDEN = SIDE * SIDE, (512, 256)
+MAPS, DENSE = (32, 64), 256
+SMALL = MAPS[1], SIDE // 4, SIDE // 4  # the last maps
+
+Layers = tuple[list[nn.Module], list[nn.Module]]
+
+
+def perceptron(hidden: tuple[int, int] = HIDDEN) -> Layers:
+    """The layers of the MLP, of these widths."""
+    first, second = hidden
+    return (
+        [nn.Linear(PIXELS, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU()],
+        [nn.Linear(LATENT, second), nn.ReLU(), nn.Linear(second, first), nn.ReLU()],
+    )
+
+
+def _convolutional() -> Layers:
+    first, second = MAPS
+    flat = math.prod(SMALL)
+    return (
+        [
+            nn.Unflatten(1, (1, SIDE, SIDE)),
+            nn.Conv2d(1, first, 4, 2, 1), nn.ReLU(), nn.Conv2d(first, second, 4, 2, 1), nn.ReLU(),
+            nn.Flatten(), nn.Linear(flat, DENSE), nn.ReLU(),
+        ],
+        [
+            nn.Linear(LATENT, DENSE), nn.ReLU(), nn.Linear(DENSE, flat), nn.ReLU(),
+            nn.Unflatten(1, SMALL), nn.ConvTranspose2d(second, first, 4, 2, 1), nn.ReLU(),
+        ],
+    )  # fmt: skip
+
+
+# The layers below the last of the encoder, and below the last of the decoder.
+LAYERS = {"MLP": perceptron, "conv": _convolutional}
 
 
 class Net(nn.Module):
-    """Encoder and decoder, in plain torch."""
+    """Encoder and decoder, in plain torch; the key of `LAYERS` says of which layers."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: str = "MLP") -> None:
         super().__init__()
-        first, second = HIDDEN
-        self.encoder = nn.Sequential(
-            nn.Linear(PIXELS, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(),
-            nn.Linear(second, 2 * LATENT),
-        )  # fmt: skip
-        self.decoder = nn.Sequential(
-            nn.Linear(LATENT, second), nn.ReLU(), nn.Linear(second, first), nn.ReLU(),
-            nn.Linear(first, PIXELS),
-        )  # fmt: skip
+        encoder, decoder = LAYERS[network]()
+        dense = network == "MLP"
+        heads = nn.Linear(HIDDEN[1] if dense else DENSE, 2 * LATENT)
+        pixels = (
+            [nn.Linear(HIDDEN[0], PIXELS)]
+            if dense
+            else [nn.ConvTranspose2d(MAPS[0], 1, 4, 2, 1), nn.Flatten()]
+        )
+        self.encoder = nn.Sequential(*encoder, heads)
+        self.decoder = nn.Sequential(*decoder, *pixels)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of q(z|x), each `[B, 16]`, for x `[B, 784]`."""

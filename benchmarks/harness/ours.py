@@ -11,10 +11,11 @@ This module does not know what it is compared with.
 from typing import Any
 
 import torch
-from torch import nn
+import torch.distributions as td
+from torch import Tensor, nn
 
 from harness.loops import Job
-from harness.network import HIDDEN, LATENT, PIXELS
+from harness.network import HIDDEN, LATENT, LAYERS, MAPS, PIXELS, perceptron
 from harness.timing import Stopwatch, Taken
 from variate.evaluation import elbo
 from variate.models import VAE
@@ -24,26 +25,40 @@ from variate.models.priors import StandardNormal
 from variate.objectives import ELBO
 from variate.training import Saved, Started, Step, Validated, train
 
-__all__ = ["model", "run", "without_validations"]
+__all__ = ["model", "run", "run_bfloat16", "without_validations"]
 
 
-def model(seed: int, hidden: tuple[int, int] = HIDDEN) -> VAE:
-    """The network of `network.py`, of variate's parts."""
+class _Convolutions(nn.Module):
+    """p(x|z) of convolutions: what a user writes whose network ends in logits."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(MAPS[0], 1, 4, 2, 1), nn.Flatten())
+
+    def forward(self, z: Tensor) -> td.Distribution:
+        """p(x|z) for z `[S, B, 16]`."""
+        logits = self.layers(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        return td.Independent(td.Bernoulli(logits=logits, validate_args=False), 1)
+
+
+def model(seed: int, network: str = "MLP", hidden: tuple[int, int] = HIDDEN) -> VAE:
+    """A network of `network.py`, of variate's parts; `hidden` are the widths of the MLP."""
     torch.manual_seed(seed)
-    first, second = hidden
+    encoder, decoder = perceptron(hidden) if network == "MLP" else LAYERS[network]()
     made = VAE(
-        nn.Sequential(
-            nn.Linear(PIXELS, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(),
-            DiagonalGaussian(LATENT),
-        ),
-        nn.Sequential(
-            nn.Linear(LATENT, second), nn.ReLU(), nn.Linear(second, first), nn.ReLU(),
-            Bernoulli((PIXELS,)),
-        ),
+        nn.Sequential(*encoder, DiagonalGaussian(LATENT)),
+        nn.Sequential(*decoder, Bernoulli((PIXELS,)))
+        if network == "MLP"
+        else _Convolutions(decoder),
         StandardNormal(LATENT),
-    )  # fmt: skip
+    )
     made(torch.zeros(1, PIXELS))  # gives the lazy layers their shapes
     return made
+
+
+def run_bfloat16(job: Job) -> dict[str, Any]:
+    """`run`, the products in bfloat16."""
+    return run(job, precision="bfloat16")
 
 
 def run(job: Job, hidden: tuple[int, int] = HIDDEN, **options: Any) -> dict[str, Any]:
@@ -53,7 +68,7 @@ def run(job: Job, hidden: tuple[int, int] = HIDDEN, **options: Any) -> dict[str,
     `total` those from the call of `train` to the end. `hidden` replaces the network's widths; the
     other options are `train`'s.
     """
-    vae = model(job.seed, hidden)
+    vae = model(job.seed, job.network, hidden)
     events = train(
         vae, ELBO(), job.train, validation=job.held_out, epochs=job.epochs, batch_size=job.batch,
         seed=job.seed, device="cpu", **options,

@@ -63,7 +63,7 @@ def base_trainer(job: Job) -> dict[str, Any]:
     """Train with pythae."""
     logging.disable(logging.CRITICAL)
     torch.manual_seed(job.seed)
-    net, watch = Net(), _Watch()
+    net, watch = Net(job.network), _Watch()
     model = VAE(
         VAEConfig(input_dim=(PIXELS,), latent_dim=LATENT, reconstruction_loss="bce"),
         encoder=_Encoder(net),

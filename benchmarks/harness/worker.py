@@ -2,8 +2,9 @@
 
     python -m harness.worker MODULE:FUNCTION DATA.npz
 
-For every line of JSON on standard input (batch, epochs, rows, seed, threads) it trains once and
-answers with a line on what was its standard output; whatever the loop itself prints goes nowhere.
+For every line of JSON on standard input (batch, epochs, rows, seed, network, threads) it trains
+once and answers with a line on what was its standard output; whatever the loop itself prints goes
+nowhere.
 Between two runs it waits without using the processor, so several workers can take turns.
 
 This module does not know variate; the loop that it is given may.
@@ -40,6 +41,7 @@ def main(loop: str, data: str) -> None:
             batch=asked.pop("batch"),
             epochs=asked.pop("epochs"),
             seed=asked.pop("seed"),
+            network=asked.pop("network", "MLP"),
         )
         print(json.dumps(run(job, **asked)), file=answers, flush=True)
 

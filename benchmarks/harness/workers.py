@@ -57,7 +57,7 @@ class Worker:
         self.torch: str = self._answer()["torch"]
 
     def run(self, **asked: Any) -> dict[str, Any]:
-        """One run: batch, epochs, rows, seed, threads -> what the loop reports."""
+        """One run: batch, epochs, rows, seed, threads, network -> what the loop reports."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
