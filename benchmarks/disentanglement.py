@@ -140,6 +140,7 @@ def report(record: Record, found: dict[str, list[dict[str, Any]]]) -> None:
         rows.append([method, *(cell(*over[key][:3]) for key in FIGURES.values())])
         known = LITERATURE[method]
         rows.append(["  dSprites", *(f"{known[n]:.2f}" if n in known else "" for n in FIGURES)])
+    record.results["runs"] = found  # of each seed, so that more can be joined to them
     seeds = len(next(iter(found.values())))
     record.table(f"\nmedian (quartiles) of {seeds} seed(s)", ["", *FIGURES], rows)
 
@@ -153,6 +154,7 @@ def arguments() -> argparse.Namespace:
     made = parser((__doc__ or "").partition("\n\n")[0])
     made.add_argument("--methods", type=words, default=tuple(METHODS), help="by commas")
     made.add_argument("--seeds", type=int, default=10, help="how many seeds")
+    made.add_argument("--first-seed", type=int, default=0, help="which is the first")
     made.add_argument("--images", type=int, default=1_000_000, help="seen in training, each model")
     made.add_argument("--batch", type=int, default=256, help="images per step")
     made.add_argument("--hidden", type=integers, default=(256, 128), help="widths of the encoder")
@@ -182,7 +184,7 @@ def words(text: str) -> tuple[str, ...]:
 def main() -> None:
     options = arguments()
     warnings.simplefilter("ignore", VariateWarning)
-    names = ("methods", "seeds", *TRAINING)
+    names = ("methods", "seeds", "first_seed", *TRAINING)
     record = Record("disentanglement", {name: getattr(options, name) for name in names})
     record.head()
     sprites = Sprites(Path(options.data), torch.device(options.device))
@@ -190,7 +192,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        for seed in range(options.seeds):
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
             for method in options.methods:
                 found[method].append(one(options, folder, sprites, method, seed))
     report(record, found)
