@@ -1,7 +1,6 @@
 r"""Stamped steps on a regular grid: how far apart steps are, and which are missing.
 
-With stamps t_0 ≤ t_1 ≤ … of a series and h the step, the commonest difference between neighbours,
-the i-th row is at the place
+With stamps t_0 ≤ t_1 ≤ … of a series and h the step (`steps`), the i-th row is at the place
 
     k_i = round((t_i - t_0) / h)
 
@@ -9,26 +8,24 @@ of a grid on which every place that no row has is a gap (NaN). Without stamps th
 Rows out of order are put in order, with a warning; two rows of the same time are an error, for
 which of them is right only the user knows.
 
-This module does not know what the channels mean, nor which time zone a stamp has.
+This module does not know what the channels mean, nor how a step is found.
 """
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from variate.errors import DataError, DataWarning, SchemaError
 from variate.series.reading import Recording
+from variate.series.steps import OFF, Step, step_of
 
-__all__ = ["Regular", "apart", "expect_step", "regular", "stamps_of", "step_of", "told"]
+__all__ = ["Regular", "expect_step", "regular", "steps_of", "told"]
 
 SPARSE = 50  # places of the grid for each row, beyond which the step must be wrong
-OFF = 0.1  # of a step, by which a stamp may be off without a word
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -61,26 +58,17 @@ class Regular:
         return found
 
 
-def step_of(series: Sequence[Recording]) -> float | None:
-    """The commonest difference between neighbouring stamps; None without stamps.
+def steps_of(series: Sequence[Recording], time_type: str) -> Step | None:
+    """How far apart the steps of some series are; None without stamps.
 
     Raises:
         DataError: No series has two different stamps.
     """
-    if series[0].stamps is None:
-        return None
-    steps = [np.diff(np.sort(part.stamps)) for part in series if part.stamps is not None]
-    apart = np.concatenate(steps)
-    apart = apart[apart > 0]
-    if not len(apart):
-        raise DataError("all rows have the same time: a series needs at least two steps.")
-    if apart.dtype.kind == "f":
-        apart = np.array([float(f"{value:.9g}") for value in apart])
-    values, counts = np.unique(apart, return_counts=True)
-    return float(values[counts.argmax()])
+    stamps = [part.stamps for part in series if part.stamps is not None]
+    return step_of(stamps, time_type) if stamps else None
 
 
-def regular(part: Recording, step: float | None, time_type: str = "") -> Regular:
+def regular(part: Recording, step: Step | None) -> Regular:
     """A series on the grid of the step.
 
     Raises:
@@ -94,12 +82,12 @@ def regular(part: Recording, step: float | None, time_type: str = "") -> Regular
         _warn(f"{_of(part)}the rows are not in order of time (row {row} is the first that is "
               "not): they were sorted.")  # fmt: skip
     stamps, rows = part.stamps[order], part.rows[order]
-    exact = (stamps - stamps[0]) / step
+    exact = step.places(stamps)
     place = np.round(exact).astype(np.int64)
-    _expect_apart(part, stamps, rows, place, apart(step, time_type))
+    _expect_apart(part, stamps, rows, place, str(step))
     if place[-1] + 1 > SPARSE * len(place) + 10_000:
         raise DataError(
-            f"{_of(part)}with the step {apart(step, time_type)}, the commonest difference, "
+            f"{_of(part)}with the step {step}, the commonest difference, "
             f"{place[-1] + 1:,} steps lie between the first stamp and the last, and only "
             f"{len(place):,} have a row. Check the time column, or cut the series at its long gaps "
             "(one name each, series=...)."
@@ -110,7 +98,7 @@ def regular(part: Recording, step: float | None, time_type: str = "") -> Regular
     return Regular(part.name, values, place, rows, stamps[0].item())
 
 
-def expect_step(found: float | None, known: float | None, time_type: str) -> None:
+def expect_step(found: Step | None, known: Step | None) -> None:
     """Refuse data whose steps are further apart, or closer, than those of training.
 
     Raises:
@@ -119,45 +107,17 @@ def expect_step(found: float | None, known: float | None, time_type: str) -> Non
     if (found is None) != (known is None):
         have, had = ("no times", "times") if found is None else ("times", "no times")
         raise SchemaError(f"the data has {have}, and the model was trained on data with {had}.")
-    if found is not None and known is not None and abs(found - known) > OFF * known:
+    if found is not None and known is not None and abs(found.size - known.size) > OFF * known.size:
         raise SchemaError(
-            f"the steps are {apart(found, time_type)} apart, and those of training were "
-            f"{apart(known, time_type)}. Resample the data, or fit a model to it."
+            f"the steps are {found} apart, and those of training were {known}. "
+            "Resample the data, or fit a model to it."
         )
-
-
-def stamps_of(origin: Any, step: float | None, places: Whole, time_type: str) -> pa.Array:
-    """The stamps of places on a grid, in the type of the time column."""
-    kind = _type_of(time_type)
-    if step is None or kind is None:
-        return pa.array(places)
-    if pa.types.is_floating(kind):
-        return pa.array(origin + places * step, kind)
-    ticks = origin + np.round(places * step).astype(np.int64)
-    if pa.types.is_integer(kind):
-        return pa.array(ticks, kind)
-    return pa.array(ticks, pa.timestamp("us", getattr(kind, "tz", None))).cast(kind, safe=False)
-
-
-def apart(step: float, time_type: str) -> str:
-    """How far apart steps are, for people."""
-    kind = _type_of(time_type)
-    if kind is None or not pa.types.is_temporal(kind):
-        return f"{step:g}"
-    return str(timedelta(microseconds=step))
 
 
 def told(stamp: Any) -> str:
     """A stamp for people."""
     text = str(stamp)
     return text.removesuffix(" 00:00:00") if len(text) > 10 else text
-
-
-def _type_of(text: str) -> pa.DataType | None:
-    if text.startswith("timestamp[") and "tz=" in text:
-        unit, zone = text[len("timestamp[") : -1].split(", tz=")
-        return pa.timestamp(unit, zone)
-    return pa.type_for_alias(text) if text else None
 
 
 def _expect_apart(

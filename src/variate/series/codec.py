@@ -19,10 +19,11 @@ from torch import Tensor
 
 from variate.codec import Codec
 from variate.errors import DataError, DataWarning, SchemaError
-from variate.series.clock import Regular, apart, expect_step, regular, stamps_of, step_of
+from variate.series.clock import Regular, expect_step, regular, steps_of
 from variate.series.period import window_length
 from variate.series.reading import Columns, Recordings, give_back, read
 from variate.series.scaling import Scaling, snapped
+from variate.series.steps import Step, step_from
 from variate.series.windows import cut, tiles
 
 __all__ = ["SeriesCodec"]
@@ -39,14 +40,14 @@ class SeriesCodec(Codec):
 
     Attributes:
         channels: Their names.
-        step: How far apart steps are, in the unit of the time column; None without one.
+        step: How far apart steps are; None without a time column.
         scaling: Of the channels.
         source: What the data came in.
     """
 
     channels: tuple[str, ...]
     whole: tuple[bool, ...]
-    step: float | None
+    step: Step | None
     scaling: Scaling
     source: str
     time_type: str
@@ -68,8 +69,8 @@ class SeriesCodec(Codec):
         if found.source not in ("array", "arrays"):
             self.columns = Columns(found.time, found.key, found.channels)
         self.time_type = found.time_type
-        self.step = step_of(found.series)
-        series = [regular(part, self.step, self.time_type) for part in found.series]
+        self.step = steps_of(found.series, self.time_type)
+        series = [regular(part, self.step) for part in found.series]
         self._expect_enough(found, series)
         values = [part.values for part in series]
         self.scaling = Scaling.of(np.concatenate(values))
@@ -96,10 +97,10 @@ class SeriesCodec(Codec):
                 f"{len(self.channels)}: {', '.join(self.channels)}."
             )
         if any(part.stamps is not None and len(part.stamps) > 1 for part in found.series):
-            expect_step(step_of(found.series), self.step, self.time_type)
+            expect_step(steps_of(found.series, found.time_type), self.step)
         elif self.step is not None and found.time is None:
-            expect_step(None, self.step, self.time_type)
-        parts = [regular(part, self.step, self.time_type) for part in found.series]
+            expect_step(None, self.step)
+        parts = [regular(part, self.step) for part in found.series]
         return [self._snapped(part, found.source) for part in parts]
 
     def encode(self, raw: Any) -> Tensor:
@@ -139,7 +140,7 @@ class SeriesCodec(Codec):
 
     def stamps(self, part: Regular, places: NDArray[np.int64]) -> pa.Array:
         """The stamps of places on a series' grid; the places themselves without a time column."""
-        return stamps_of(part.origin, self.step, places, self.time_type)
+        return pa.array(places) if self.step is None else self.step.stamps(part.origin, places)
 
     def state(self) -> dict[str, Any]:
         """What was learned, as JSON-able values."""
@@ -152,7 +153,7 @@ class SeriesCodec(Codec):
             "whole": list(self.whole),
             "source": self.source,
             "time_type": self.time_type,
-            "step": self.step,
+            "step": None if self.step is None else self.step.state(),
             "length": self.length,
             "scaling": self.scaling.state(),
         }
@@ -165,7 +166,8 @@ class SeriesCodec(Codec):
         codec = cls(columns, int(state["length"]))
         codec.channels, codec.whole = tuple(state["channels"]), tuple(state["whole"])
         codec.source, codec.time_type = state["source"], state["time_type"]
-        codec.step, codec.scaling = state["step"], Scaling.from_state(state["scaling"])
+        codec.step = step_from(state["step"], codec.time_type)
+        codec.scaling = Scaling.from_state(state["scaling"])
         return codec
 
     @property
@@ -179,7 +181,7 @@ class SeriesCodec(Codec):
         return "\n".join(lines)
 
     def _apart(self) -> str:
-        return "" if self.step is None else f", {apart(self.step, self.time_type)} apart"
+        return "" if self.step is None else f", {self.step} apart"
 
     def _snapped(self, part: Regular, source: str) -> Regular:
         values, strays = snapped(part.values, self.scaling)
