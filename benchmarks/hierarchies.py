@@ -48,7 +48,7 @@ class Shape(NamedTuple):
 SHAPES = {
     ("mnist", "cpu"): Shape((0, 2, 2), 32, 8),
     ("mnist", "cuda"): Shape((0, 5, 6), 64, 16),
-    ("cifar", "cpu"): Shape((1, 3, 3), 32, 8),
+    ("cifar", "cpu"): Shape((1, 3, 3), 64, 8),
     ("cifar", "cuda"): Shape((2, 5, 5), 128, 16),
 }
 TARGETS = {  # by the set and the device: the minutes (of one core, or of a GPU) and the figure
