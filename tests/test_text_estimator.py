@@ -9,6 +9,10 @@ import variate as vt
 from variate import TextVAE
 from variate.errors import DataError, DataWarning, OptionError, SchemaError
 from variate.text import Fidelity, Sampling
+from variate.text import codeless as beside
+from variate.text.codec import TextCodec
+from variate.text.intake import made_ready
+from variate.text.reading import Texts
 
 TEXT = sentences(1_000)
 TEST = TEXT[:60]
@@ -167,6 +171,27 @@ def test_a_language_model_of_the_same_size_is_trained_beside(model):
         model.evaluate(TEST, without_z=True)
 
 
+def test_the_language_model_learns_from_the_same_sentences(monkeypatch):
+    """Else `gain` would compare what saw more with what saw less."""
+
+    few = [*TEXT[:300], *TEXT[:20]]
+    made = TextVAE(**SMALL, epochs=1).fit(few)
+    seen = {}
+
+    def taught(model, objective, data, **options):
+        seen.update(data=data, **options)
+        return train(model, objective, data, **options)
+
+    train = beside.train
+    monkeypatch.setattr(beside, "train", taught)
+    texts = made.codec_.received(few)
+    found = beside.taught_without_code(made, texts, made._rows(TEST[:4]))
+    prepared = made_ready(TextCodec(320), texts, made.seed)
+    assert torch.equal(seen["data"].data, prepared.training.data)
+    assert torch.equal(seen["validation"], prepared.validation)
+    assert found.steps == made.facts_["steps"]
+
+
 def test_presets_and_readers_are_objects():
     few = TEXT[:100]
     reader = vt.readers.Transformer(32, 16, 1, 2)
@@ -205,9 +230,12 @@ def test_what_the_page_says_of_the_presets():
 
 
 def test_what_cannot_be_drawn(model):
-    for wrong in ({"top_p": 0.0}, {"top_p": 1.5}, {"temperature": 0.0}, {"given": {"a": 1}}):
+    for wrong in ({"top_p": 0.0}, {"top_p": 1.5}, {"temperature": 0.0}, {"given": {"a": 1}},
+                  {"top_p": "much"}, {"n": None}):  # fmt: skip
         with pytest.raises(OptionError):
-            model.sample(2, **wrong)
+            model.sample(**({"n": 2} | wrong))
+    with pytest.raises(OptionError, match="takes at least 2 of them.*give more items"):
+        model.evaluate(TEST[:1])
 
 
 # -- bad input ----------------------------------------------------------------------------------
@@ -245,10 +273,6 @@ def test_all_sentences_are_too_long():
 
 
 def test_duplicates_are_on_one_side_only():
-    from variate.text.codec import TextCodec
-    from variate.text.intake import made_ready
-    from variate.text.reading import Texts
-
     texts = Texts([s for s in TEXT[:200] for _ in range(3)])
     prepared = made_ready(TextCodec(), texts, 0)
     decode = prepared.codec.decode

@@ -124,7 +124,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         int | None, Parameter(help="Of text: tokens, 256 at the least; None: from the text.")
     ] = None,
     length: Annotated[
-        int | None, Parameter(help="Of text: the most tokens of a sentence; None: the longest.")
+        int | None, Parameter(help="Of text: the most tokens of a sentence; None: from the text.")
     ] = None,
     level: Annotated[
         float | None,

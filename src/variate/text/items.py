@@ -69,11 +69,16 @@ def strangest(estimator: Any, x: Tensor) -> list[str]:
 def _words(spelled: Sequence[str], nats: Sequence[float]) -> list[tuple[str, float]]:
     """Tokens joined to words: a word begins where a token begins with a space."""
     words: list[tuple[str, float]] = []
+    held = 0.0  # of a character that is spread over tokens, and is written with its last one
     for text, size in zip(spelled, nats, strict=True):
-        if words and not text[:1].isspace():
-            words[-1] = (words[-1][0] + text, words[-1][1] + size)
+        held += size
+        if not text:
+            continue
+        if words and not text[0].isspace():
+            words[-1] = (words[-1][0] + text, words[-1][1] + held)
         else:
-            words.append((text, size))
+            words.append((text, held))
+        held = 0.0
     return words
 
 
