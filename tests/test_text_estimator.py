@@ -234,7 +234,7 @@ def test_what_cannot_be_drawn(model):
                   {"top_p": "much"}, {"n": None}):  # fmt: skip
         with pytest.raises(OptionError):
             model.sample(**({"n": 2} | wrong))
-    with pytest.raises(OptionError, match="takes at least 2 of them.*give more items"):
+    with pytest.raises(OptionError, match=r"takes at least 2 of them.*give more items"):
         model.evaluate(TEST[:1])
 
 
