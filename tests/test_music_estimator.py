@@ -181,7 +181,13 @@ def test_a_few_pieces_are_enough_to_adapt_to(model, tmp_path):
 
 def test_it_is_measured(model, tmp_path):
     pytest.importorskip("matplotlib")
-    found = model.evaluate(TUNES[:12], draws=4, train=TUNES)
+    written = []
+    hook = model.model_.decoder.register_forward_pre_hook(
+        lambda _, given: written.append(given[0].shape[:2].numel())
+    )
+    found = model.evaluate(TUNES[:12], draws=70, train=TUNES)
+    hook.remove()
+    assert max(written) <= 16 * 64  # items are looked at in blocks, draws sixteen at a time
     figures = found.figures
     assert figures["accuracy_teacher_forced"] > figures["accuracy_all_hold"]
     assert figures["data_copied"] == 1.0

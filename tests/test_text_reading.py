@@ -150,6 +150,9 @@ def test_what_is_no_text(tmp_path):
         read(["one", None])
     with pytest.raises(DataError, match=r"does not exist\. A path is wanted here; sentences go in"):
         read("What is this?")
+    for nothing in (None, 3):
+        with pytest.raises(DataError, match="text is a path, or a list of str, got"):
+            read(nothing)
     with pytest.raises(DataError, match="half of a surrogate pair"):
         read(["one", "t\udc80wo"])
     with pytest.raises(DataError, match="the ending does not say how the text is written"):

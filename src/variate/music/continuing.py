@@ -20,6 +20,11 @@ def lengthened(
     estimator: Any, piece: Piece, bars: int, *, temperature: float, seed: int | None
 ) -> Piece:
     """A piece with so many bars more; see `MusicVAE.continued`."""
+    if not isinstance(piece, Piece):
+        raise OptionError(
+            f"one piece is continued (vt.music.Piece), got {type(piece).__name__}; take those of a "
+            "list one by one."
+        )
     codec = estimator.codec_
     if codec.bars < 2:
         raise OptionError("items of one bar have nothing before them; fit a model of bars=2.")

@@ -36,7 +36,10 @@ def mask_of(
         OptionError: Both are None, or there is no such bar or voice.
     """
     if bars is None and voices is None:
-        raise OptionError("say what is to be written anew: bars=[3], voices=[2, 3, 4], or both.")
+        raise OptionError(
+            "say what is to be written anew: bars=[3], voices=[2, 3, 4], or both (--bars 3, "
+            "--voices 2-4)."
+        )
     count = codec.voices or 1
     chosen = _numbers("bars", bars, codec.bars)
     spoken = _numbers("voices", voices, count)

@@ -125,7 +125,12 @@ def read(raw: Any, column: str | None = None, label: str | None = None) -> Texts
         raise DataError(
             "a mapping is no list of sentences; give one of its values, or a frame and column=."
         )
-    items = raw.to_pylist() if hasattr(raw, "to_pylist") else list(raw)  # pyarrow's arrays
+    try:
+        items = raw.to_pylist() if hasattr(raw, "to_pylist") else list(raw)  # pyarrow's arrays
+    except TypeError:
+        raise DataError(
+            f"text is a path, or a list of str, got {type(raw).__name__}; give one of these."
+        ) from None
     for number, item in enumerate(items):
         if not isinstance(item, str):
             raise DataError(
@@ -260,7 +265,8 @@ def _from_table(table: Any, origin: str, column: str | None, label: str | None) 
             else (f"there is no column {column!r}")
         )
         raise DataError(
-            f"{origin}: {asked}: column='NAME' (--column NAME). There is: "
+            f"{origin}: {asked} when a model is fitted: column='NAME' (variate fit --column NAME); "
+            "or give a table with one column of text. There is: "
             f"{', '.join(map(repr, table.column_names))}."
         )
     items: list[str] = []
