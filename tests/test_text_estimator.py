@@ -12,6 +12,7 @@ from variate.text import Fidelity, Sampling
 from variate.text import codeless as beside
 from variate.text.codec import TextCodec
 from variate.text.intake import made_ready
+from variate.text.network import assembled
 from variate.text.reading import Texts
 
 TEXT = sentences(1_000)
@@ -83,6 +84,25 @@ def test_odd_sentences_are_alarms_with_their_words(model):
     alarms = model.detect(odd, fdr=0.5)
     assert alarms.anomaly[-1]
     assert "xq#7@" in alarms.reasons[-1]
+
+
+def test_a_sentence_that_is_too_long_is_an_alarm_in_any_case(model):
+    model.recalibrate(TEST[20:])
+    found = model.detect([*TEST[:3], "the cat sees the sea and " * 30], fdr=0.05)
+    assert found.anomaly[-1]
+    assert "tokens, and this model's sentences at most" in found.reasons[-1]
+    np.testing.assert_allclose(found.score[:3], -model.score_samples(TEST[:3]), rtol=1e-5)
+    with pytest.raises(DataError, match=r"row 0 .* cannot be held to be normal: has"):
+        model.recalibrate(["the cat sees the sea and " * 30])
+
+
+def test_long_sentences_are_looked_at_in_smaller_blocks():
+    codec = TextCodec(vocabulary=256, length=1_000).fit(TEXT[:10])
+    parts = vt.posteriors.DiagonalGaussian(2), vt.priors.StandardNormal(2)
+    for length, block in ((128, 64), (1_000, 8), (60_000, 4)):
+        codec.length = length + 1
+        made = assembled(codec, vt.readers.Recurrent(8, 4), 2, 0.0, *parts)
+        assert made.decoder.block == block
 
 
 def test_a_direction_leads_from_one_sort_to_another(model):

@@ -29,17 +29,31 @@ class SentenceItems(alarms.Items):
 
     def __init__(self, estimator: Any, X: Any) -> None:
         super().__init__(estimator, X)
-        self._x: Tensor | None = None
+        self._looked: tuple[Tensor, Mapping[int, str]] | None = None
 
     def parts(self) -> Iterator[Any]:
         """All sentences at once: as tokens they are small."""
-        if self._x is None:
-            self._x = self.estimator._rows(self.X)
-        yield self._x
+        yield self.X
 
     def look(self, part: Any) -> tuple[Tensor, Mapping[int, str]]:
-        """The sentences; none is an alarm in any case."""
-        return part, {}
+        """The sentences; those that are too long for the model are alarms.
+
+        They are scored by their beginning.
+        """
+        if self._looked is None:
+            codec = self.estimator.codec_
+            texts = codec.received(part)
+            ids = codec.tokens.encode(texts.items)
+            x, fits = codec.filled(ids, texts.labels)
+            long = (~fits).nonzero().flatten().tolist()
+            self._looked = (
+                x,
+                {
+                    i: f"has {len(ids[i])} tokens, and this model's sentences at most {codec.most}"
+                    for i in long
+                },
+            )
+        return self._looked
 
     def reasons(
         self, x: Tensor, strange: Sequence[int], normal: NDArray[Any], start: int
