@@ -115,8 +115,10 @@ def codes_in(
     Where a metre is so rare that too few are accepted, the rest are drawn anew from all codes that
     were looked at, in proportion to p(x_0 | z).
     """
-    seen, shares, accepted = [], [], 0
     kept: list[Tensor] = []
+    seen: list[Tensor] = []
+    shares: list[Tensor] = []
+    accepted = 0
     while accepted < count and len(seen) < POOLS:
         z = prior.sample(torch.Size((POOL,)))
         law: Any = temper(decoder(z[None]), temperature)
