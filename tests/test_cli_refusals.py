@@ -51,3 +51,12 @@ def test_what_says_nothing_of_its_kind_is_told_the_endings(tmp_path):
     (tmp_path / "x.bin").write_bytes(b"abc")
     with pytest.raises(DataError, match=r"text ends in \.txt.*music"):
         kind_of(tmp_path / "x.bin")
+
+
+def test_text_is_one_column(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.csv").write_text("said,also\nyes,no\n")
+    asked = ["--kind", "text", "--column", "said", "--column", "also"]
+    monkeypatch.setattr(sys, "argv", ["variate", "fit", str(tmp_path / "a.csv"), *asked])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "text is one column (--column NAME), got said, also" in capsys.readouterr().err

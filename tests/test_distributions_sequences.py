@@ -172,3 +172,17 @@ def test_a_prompt_is_given_and_adds_nothing():
     other = p.nucleus(0.9).prompted(0)
     assert (other.sample()[..., 0] == 0).all()
     assert (other.mode[..., 0] == 0).all()
+
+
+@pytest.mark.parametrize("grammar", [None, PICKY])
+def test_looking_at_few_places_at_a_time_changes_nothing(grammar, monkeypatch):
+    p, x = law(grammar=grammar), torch.tensor([[0, 1, 0, 2], [1, 0, 2, 2], [0, 2, 2, 2]])
+    with torch.no_grad():
+        whole = p.next_logits(x)
+        monkeypatch.setattr("variate.distributions.sequences._LOGITS", 1)
+        pieces = list(p.next_pieces(x))
+    assert [where.start for where, _ in pieces] == [0, 1, 2, 3]
+    assert all(log_p.shape == (2, 3, 1, 3) for _, log_p in pieces)
+    torch.testing.assert_close(torch.cat([log_p for _, log_p in pieces], 2), whole)
+    picked = whole.gather(-1, x.expand(2, 3, 4)[..., None])[..., 0]
+    torch.testing.assert_close(picked * counted(x, END), p.log_probs(x))

@@ -97,3 +97,11 @@ def test_silence_has_all_attributes():
 def test_there_is_no_other_attribute():
     with pytest.raises(OptionError, match="density"):
         expect_attribute("happiness")
+
+
+def test_music_in_no_key_and_of_one_moment():
+    """No warning of a division, and no nan."""
+    chromatic = Piece((tuple(Note(p, 1, 60 + p) for p in range(12)),))
+    chord = Piece(((Note(0, 1, 60), Note(0, 1, 64)),))
+    assert key_of(chromatic) == key_of(Piece(((),))) == "C"
+    assert attributes([chord])["contour"] == [0.0]

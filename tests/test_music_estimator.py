@@ -11,6 +11,7 @@ import variate as vt
 from variate.errors import DataError, OptionError
 from variate.music import Fidelity, MusicVAE, Piece, write
 from variate.music.attributes import attributes
+from variate.music.chain import Chain
 
 pytestmark = [
     pytest.mark.slow,
@@ -88,6 +89,7 @@ def test_strange_music_is_told_with_the_bar(model):
 def test_what_the_model_cannot_know_is_an_alarm_in_any_case(model):
     high = Piece((tuple(note._replace(pitch=120) for note in TUNES[0].voices[0]),))
     waltz = tunes(1, bars=2, meter=(3, 4))[0]
+    model.recalibrate(TUNES[1:40])
     found = model.detect([TUNES[1], high, waltz], fdr=0.05)
     assert found.anomaly[-3:].all()
     assert "has the pitch 120" in found.reasons[2]
@@ -166,6 +168,11 @@ def test_a_few_pieces_are_enough_to_adapt_to(model, tmp_path):
     mine, theirs = (attributes(m.sample(40, seed=0))["mean_pitch"].mean() for m in (other, model))
     assert mine > theirs + 1
     assert vt.load(other.save(tmp_path / "a.variate")).sample(2, seed=0) == other.sample(2, seed=0)
+    assert "held_out" in model.facts_
+    assert "held_out" not in other.facts_
+    assert "measured on" not in other.card()
+    with pytest.raises(OptionError, match=r"no calibration scores.*adapted"):
+        other.detect(TUNES[:2])
     with pytest.raises(DataError, match="one window"):
         model.adapt(high[:1])
     with pytest.raises(OptionError, match="spread"):
@@ -174,7 +181,13 @@ def test_a_few_pieces_are_enough_to_adapt_to(model, tmp_path):
 
 def test_it_is_measured(model, tmp_path):
     pytest.importorskip("matplotlib")
-    found = model.evaluate(TUNES[:12], draws=4, train=TUNES)
+    written = []
+    hook = model.model_.decoder.register_forward_pre_hook(
+        lambda _, given: written.append(given[0].shape[:2].numel())
+    )
+    found = model.evaluate(TUNES[:12], draws=70, train=TUNES)
+    hook.remove()
+    assert max(written) <= 16 * 64  # items are looked at in blocks, draws sixteen at a time
     figures = found.figures
     assert figures["accuracy_teacher_forced"] > figures["accuracy_all_hold"]
     assert figures["data_copied"] == 1.0
@@ -212,5 +225,13 @@ def test_longer_items_have_a_code_for_each_part(tmp_path):
     assert vt.load(long.save(tmp_path / "m.variate")).sample(2, seed=1) == long.sample(2, seed=1)
     with pytest.raises(OptionError, match="multiple of 3"):
         MusicVAE(bars=6, latent=8).fit(tunes(24, bars=8))
-    with pytest.raises(OptionError, match="Aggregate"):
-        long.adapt(tunes(3, bars=6))
+    styled = long.adapt(tunes(3, bars=12), spread=0.0)
+    assert styled.sample(2, seed=0)[0].quarters == 24
+    again = vt.load(styled.save(tmp_path / "s.variate"))
+    assert again.sample(2, seed=1) == styled.sample(2, seed=1)
+    np.testing.assert_allclose(
+        again.score_samples(tunes(1, bars=6)), styled.score_samples(tunes(1, bars=6)), rtol=1e-5
+    )
+    assert isinstance(long.model_.prior, Chain)
+    assert long.prior is None
+    again.adapt(tunes(4, bars=12)).sample(1, seed=0)  # a style of a style

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tunes import hymns, tunes
 
-from variate.errors import OutputError
+from variate.errors import DataError, OutputError
 from variate.music import Note, Piece, write
 from variate.music.engraving import engrave, musicxml, svg_of
 from variate.music.sound import RATE, synthesised, write_audio
@@ -93,3 +93,31 @@ def test_pieces_in_one_file_follow_each_other():
     assert one.quarters == 8 + 4 + 8
     with pytest.raises(OutputError, match="several metres"):
         joined(tunes(1) + tunes(1, meter=(3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"meter": (0, 4)}, r"the metre \(0, 4\) is none"),
+        ({"meter": (3.5, 4)}, "the metre .* is none"),
+        ({"tempo": 0}, "the tempo 0 is none"),
+        ({"bars": 1.5}, "a piece has 1.5 bars"),
+        ({"voices": (((0, 1, "C4"),),)}, r"\(0, 1, 'C4'\) is no note"),
+        ({"voices": (((0, 1),),)}, "is no note"),
+        ({"voices": (((0, 1, 60.5),),)}, "the pitch 60.5 is none"),
+    ],
+)
+def test_what_is_no_piece(given, reason):
+    with pytest.raises(DataError, match=reason):
+        Piece(**({"voices": ()} | given))
+
+
+def test_three_numbers_are_a_note():
+    piece = Piece([[(0, 1, 60.0), [1, 1, np.int64(62)]]])
+    assert piece.voices == ((Note(0, 1, 60), Note(1, 1, 62)),)
+    assert all(type(note.pitch) is int for note in piece.notes)
+
+
+def test_no_pieces_are_not_written(tmp_path):
+    with pytest.raises(OutputError, match="there are no pieces"):
+        write([], tmp_path / "a.mid")

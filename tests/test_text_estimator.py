@@ -9,6 +9,11 @@ import variate as vt
 from variate import TextVAE
 from variate.errors import DataError, DataWarning, OptionError, SchemaError
 from variate.text import Fidelity, Sampling
+from variate.text import codeless as beside
+from variate.text.codec import TextCodec
+from variate.text.intake import made_ready
+from variate.text.network import assembled
+from variate.text.reading import Texts
 
 TEXT = sentences(1_000)
 TEST = TEXT[:60]
@@ -79,6 +84,25 @@ def test_odd_sentences_are_alarms_with_their_words(model):
     alarms = model.detect(odd, fdr=0.5)
     assert alarms.anomaly[-1]
     assert "xq#7@" in alarms.reasons[-1]
+
+
+def test_a_sentence_that_is_too_long_is_an_alarm_in_any_case(model):
+    model.recalibrate(TEST[20:])
+    found = model.detect([*TEST[:3], "the cat sees the sea and " * 30], fdr=0.05)
+    assert found.anomaly[-1]
+    assert "tokens, and this model's sentences at most" in found.reasons[-1]
+    np.testing.assert_allclose(found.score[:3], -model.score_samples(TEST[:3]), rtol=1e-5)
+    with pytest.raises(DataError, match=r"row 0 .* cannot be held to be normal: has"):
+        model.recalibrate(["the cat sees the sea and " * 30])
+
+
+def test_long_sentences_are_looked_at_in_smaller_blocks():
+    codec = TextCodec(vocabulary=256, length=1_000).fit(TEXT[:10])
+    parts = vt.posteriors.DiagonalGaussian(2), vt.priors.StandardNormal(2)
+    for length, block in ((128, 64), (1_000, 8), (60_000, 4)):
+        codec.length = length + 1
+        made = assembled(codec, vt.readers.Recurrent(8, 4), 2, 0.0, *parts)
+        assert made.decoder.block == block
 
 
 def test_a_direction_leads_from_one_sort_to_another(model):
@@ -167,6 +191,27 @@ def test_a_language_model_of_the_same_size_is_trained_beside(model):
         model.evaluate(TEST, without_z=True)
 
 
+def test_the_language_model_learns_from_the_same_sentences(monkeypatch):
+    """Else `gain` would compare what saw more with what saw less."""
+
+    few = [*TEXT[:300], *TEXT[:20]]
+    made = TextVAE(**SMALL, epochs=1).fit(few)
+    seen = {}
+
+    def taught(model, objective, data, **options):
+        seen.update(data=data, **options)
+        return train(model, objective, data, **options)
+
+    train = beside.train
+    monkeypatch.setattr(beside, "train", taught)
+    texts = made.codec_.received(few)
+    found = beside.taught_without_code(made, texts, made._rows(TEST[:4]))
+    prepared = made_ready(TextCodec(320), texts, made.seed)
+    assert torch.equal(seen["data"].data, prepared.training.data)
+    assert torch.equal(seen["validation"], prepared.validation)
+    assert found.steps == made.facts_["steps"]
+
+
 def test_presets_and_readers_are_objects():
     few = TEXT[:100]
     reader = vt.readers.Transformer(32, 16, 1, 2)
@@ -205,9 +250,12 @@ def test_what_the_page_says_of_the_presets():
 
 
 def test_what_cannot_be_drawn(model):
-    for wrong in ({"top_p": 0.0}, {"top_p": 1.5}, {"temperature": 0.0}, {"given": {"a": 1}}):
+    for wrong in ({"top_p": 0.0}, {"top_p": 1.5}, {"temperature": 0.0}, {"given": {"a": 1}},
+                  {"top_p": "much"}, {"n": None}):  # fmt: skip
         with pytest.raises(OptionError):
-            model.sample(2, **wrong)
+            model.sample(**({"n": 2} | wrong))
+    with pytest.raises(OptionError, match=r"takes at least 2 of them.*give more items"):
+        model.evaluate(TEST[:1])
 
 
 # -- bad input ----------------------------------------------------------------------------------
@@ -245,10 +293,6 @@ def test_all_sentences_are_too_long():
 
 
 def test_duplicates_are_on_one_side_only():
-    from variate.text.codec import TextCodec
-    from variate.text.intake import made_ready
-    from variate.text.reading import Texts
-
     texts = Texts([s for s in TEXT[:200] for _ in range(3)])
     prepared = made_ready(TextCodec(), texts, 0)
     decode = prepared.codec.decode

@@ -2,7 +2,9 @@
 
 import pytest
 
+from variate.text import measures
 from variate.text.examination import word_count
+from variate.text.items import _words
 from variate.text.measures import closeness, distinct, likeness, self_bleu, words
 
 REAL = [
@@ -58,3 +60,23 @@ def test_copies_are_found():
 
 def test_words_are_counted_by_white_space_with_the_end():
     assert word_count(["a b c", "don't stop"]) == 7
+
+
+def test_the_nearest_are_the_same_however_many_are_looked_at(monkeypatch):
+    train = [f"{a} {b} {c}" for a in REAL for b in ("today", "at night") for c in ("x", "y", "z")]
+    whole = closeness(train[:5] + REAL, REAL, train)
+    monkeypatch.setattr(measures, "AT_ONCE", 3)
+    parts = closeness(train[:5] + REAL, REAL, train)
+    assert whole[0] == parts[0]
+    assert whole[1].tolist() == parts[1].tolist()
+    assert whole[2] == pytest.approx(parts[2])
+
+
+def test_copies_are_not_nearer_than_copies():
+    """Where real sentences are copies too, none of a model's is nearer than they are."""
+    some = [f"the cat sees number {n} of {n * n} dogs" for n in range(40)]
+    assert closeness(some, some, some)[0]["near_copies"] == 0
+
+
+def test_a_character_spread_over_tokens_counts_for_its_own_word():
+    assert _words(["a", "", " é", "b"], [1.0, 5.0, 0.5, 0.25]) == [("a", 1.0), (" éb", 5.75)]

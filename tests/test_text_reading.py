@@ -4,11 +4,13 @@ import gzip
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from variate.errors import DataError
 from variate.kinds import kind_of
-from variate.text.reading import is_text, read
+from variate.text.reading import expect_labels, is_text, read
 
 
 def write(path, content):
@@ -39,6 +41,9 @@ def test_a_folder_is_its_files(tmp_path):
     assert texts.items == ["one", "two", "three"]
     assert texts.notes == {"files": 2}
     assert texts.place(2).endswith("b.txt, line 1")
+    write(tmp_path / "C.TXT", "four")
+    write(tmp_path / "d.txt.gz", gzip.compress(b"five"))
+    assert sorted(read(tmp_path).items) == ["five", "four", "one", "three", "two"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -77,6 +82,38 @@ def test_what_is_in_memory(make):
     assert is_text(make(["one", "two"]))
 
 
+@pytest.mark.parametrize("make", [pa.array, lambda x: pa.chunked_array([x]), pl.Series])
+def test_columns_of_other_libraries(make):
+    assert list(read(make(["one", "two"])).items) == ["one", "two"]
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pl.LazyFrame, pa.table])
+def test_a_frame_is_no_list_of_its_columns(make):
+    columns = {"said": ["Yes.", None, "No."], "sort": ["a", "b", None], "n": [1, 2, 3]}
+    texts = read(make(columns), "said", "sort")
+    assert list(texts.items) == ["Yes.", "No."]
+    assert list(texts.labels) == ["a", None]
+    assert texts.place(1) == "the frame, row 3"
+    with pytest.raises(DataError, match="the frame: which column holds the text must be said"):
+        read(make(columns))
+    with pytest.raises(DataError, match="a mapping is no list of sentences"):
+        read(columns)
+
+
+def test_labels_that_are_asked_for_must_be_there(tmp_path):
+    path = write(tmp_path / "a.csv", "said,sort\nYes.,a\nNo.,\n")
+    assert list(read(path, "said", "sort").labels) == ["a", None]
+    with pytest.raises(DataError, match=r"a.csv: there is no column 'stars' of labels"):
+        expect_labels(read(path, "said", "stars"), "stars")
+    with pytest.raises(DataError, match=r"the list: there is no column 'stars'.*fit\(X, labels"):
+        expect_labels(read(["Yes.", "No."]), "stars")
+
+
+@pytest.mark.parametrize("none", [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT])
+def test_what_is_no_label(none):
+    assert read(["one", "two", "three"]).labelled(["a", none, ""]).labels == ["a", None, ""]
+
+
 def test_an_empty_file(tmp_path):
     for content in ("", "\n\n  \n"):
         with pytest.raises(DataError, match=r"a.txt is empty: there is no sentence"):
@@ -92,6 +129,14 @@ def test_binary_junk(tmp_path):
     junk = write(tmp_path / "a.txt", b"fine\nab\x00\x01\xff\n")
     with pytest.raises(DataError, match=r"a.txt, line 2, byte 3: there is a zero byte.*binary"):
         read(junk)
+    damaged = gzip.compress(b"fine\n" * 1000)
+    write(tmp_path / "b.txt.gz", damaged[:20] + b"\xff" * 8 + damaged[28:])
+    with pytest.raises(DataError, match=r"b.txt.gz cannot be read"):
+        read(tmp_path / "b.txt.gz")
+    cut = "één\ntwee".encode("utf-16")[:-1]
+    with pytest.raises(DataError, match=r"c.txt: its mark says UTF-16.*cut short"):
+        read(write(tmp_path / "c.txt", cut))
+    assert read(write(tmp_path / "d.txt", "één\ntwee".encode("utf-32"))).items == ["één", "twee"]
 
 
 def test_invalid_utf8_and_where(tmp_path):
@@ -105,6 +150,9 @@ def test_what_is_no_text(tmp_path):
         read(["one", None])
     with pytest.raises(DataError, match=r"does not exist\. A path is wanted here; sentences go in"):
         read("What is this?")
+    for nothing in (None, 3):
+        with pytest.raises(DataError, match="text is a path, or a list of str, got"):
+            read(nothing)
     with pytest.raises(DataError, match="half of a surrogate pair"):
         read(["one", "t\udc80wo"])
     with pytest.raises(DataError, match="the ending does not say how the text is written"):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from variate.distributions import Grammar
 from variate.text.codec import TextCodec
+from variate.text.reading import Texts
 from variate.text.tokens import BYTES, Tokens
 
 TAUGHT = [
@@ -117,6 +118,35 @@ def test_merges_that_cannot_be_are_refused(merges):
 
 def test_too_little_text_for_the_vocabulary_asked_for():
     assert Tokens.learned(["ab", "ab"], 5_000).size == BYTES + 1
+
+
+def test_a_sign_that_goes_on_and_on_makes_no_token_that_is_too_long():
+    tokens = Tokens.learned(["=" * 5_000, "-" * 5_000], 320)
+    assert max(map(len, tokens.strings)) <= 1024
+    assert tokens.decode(tokens.encode(["=" * 5_000])[0]) == "=" * 5_000
+
+
+def test_what_is_cut_off_is_whole_characters():
+    tokens = Tokens([(0xE7, 0x8C), (256, 0xAB)])  # 猫 is one token, and the first of two
+    for text in ("a猫🙂é", "🙂", "b"):
+        ids = list(text.encode())
+        for count in range(len(ids) + 1):
+            kept = tokens.decode(tokens.whole(ids[:count]))
+            assert text.startswith(kept)
+            assert len(kept.encode()) > count - 4
+    assert tokens.whole([97, 256]) == [97]
+    assert tokens.whole([97, 257]) == [97, 257]
+    codec = TextCodec(vocabulary=256, length=4).fit(TAUGHT)
+    drawn = torch.tensor([[*"ab猫".encode()], [*"a猫".encode(), 98]])  # neither has an end
+    assert codec.decode(drawn) == ["ab", "a猫"]
+    assert codec.encode(codec.decode(drawn)).shape == (2, 5)
+
+
+def test_no_label_is_not_the_label_without_letters():
+    codec = TextCodec(vocabulary=256)
+    codec.learn(Texts(["a", "b", "c"], labels=["", None, "x"]))
+    x, _ = codec.filled([[97]] * 3, ["", None, "new"])
+    assert x[:, 0].tolist() == [codec.symbol_of(""), codec.unlabelled, codec.unlabelled]
 
 
 def test_a_codec_fills_up_with_the_end_and_comes_back():

@@ -242,8 +242,9 @@ def _calibration(estimator: Any, draws: int | None) -> Reference:
     if reference is None:
         raise OptionError(
             "this model keeps no calibration scores: it was fitted on fewer than 20 rows, of which "
-            "none can be spared, or privately, or by an older variate. Fit it again, or give rows "
-            "that are believed to be normal and were not trained on: model.recalibrate(rows)."
+            "none can be spared, or privately, or by an older variate, or it was adapted to other "
+            "items since. Fit it again, or give rows that are believed to be normal and were "
+            "not trained on: model.recalibrate(rows)."
         )
     if draws is not None and draws != reference.draws:
         raise OptionError(

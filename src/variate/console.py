@@ -91,5 +91,5 @@ def expect_writable(out: Path | None) -> None:
     if out.is_dir() and any(out.iterdir()):
         raise OutputError(
             f"cannot write {out}: it is a folder with something in it; name a file, or for "
-            "pictures a new folder."
+            "pictures and music a new folder."
         )

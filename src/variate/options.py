@@ -3,6 +3,7 @@
 This module does not know what an option means.
 """
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -43,7 +44,7 @@ def above_zero(name: str, value: float | None) -> None:
     Raises:
         OptionError: It is zero, negative or NaN.
     """
-    if value is not None and not value > 0:
+    if value is not None and not _holds(name, value, lambda number: number > 0):
         raise OptionError(f"{name} must be greater than 0, got {value!r}.")
 
 
@@ -64,7 +65,7 @@ def at_least(name: str, value: float, least: float) -> None:
     Raises:
         OptionError: It is below, or NaN.
     """
-    if not value >= least:
+    if not _holds(name, value, lambda number: number >= least):
         raise OptionError(f"{name} must be at least {least}, got {value!r}.")
 
 
@@ -74,8 +75,20 @@ def share(name: str, value: float) -> None:
     Raises:
         OptionError: It is something else, or NaN.
     """
-    if not 0 < value < 1:
+    if not _holds(name, value, lambda number: 0 < number < 1):
         raise OptionError(f"{name} must be between 0 and 1, both excluded, got {value!r}.")
+
+
+def _holds(name: str, value: Any, condition: Callable[[Any], bool]) -> bool:
+    """Whether a condition on a number holds.
+
+    Raises:
+        OptionError: The option is no number.
+    """
+    try:
+        return bool(condition(value))
+    except (TypeError, ValueError, RuntimeError):
+        raise OptionError(f"{name} must be a number, got {value!r:.60}.") from None
 
 
 def check_training(options: Any) -> None:

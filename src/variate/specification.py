@@ -45,6 +45,7 @@ PACKAGES = (
     "image.networks",
     "privacy",
     "music.presets",
+    "music.chain",
 )
 
 

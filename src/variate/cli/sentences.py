@@ -12,7 +12,14 @@ from typing import Any
 from variate.console import deliver, report, say
 from variate.errors import OptionError
 
-__all__ = ["deliver_sentences", "detect_sentences", "item_of_text", "label_of", "preset_of"]
+__all__ = [
+    "column_of",
+    "deliver_sentences",
+    "detect_sentences",
+    "item_of_text",
+    "label_of",
+    "preset_of",
+]
 
 BREAK = re.compile(r"\r\n|\r|\n")
 PRESETS = {"sampling": "Sampling", "fidelity": "Fidelity"}
@@ -30,6 +37,17 @@ def preset_of(name: str | None, kind: str) -> Any:
         raise OptionError(f"--preset is one of {', '.join(PRESETS)}, got {name!r}.")
     presets = import_module(f"variate.{'music' if kind == 'music' else 'text'}.presets")
     return getattr(presets, PRESETS[name])()
+
+
+def column_of(named: list[str] | None) -> str | None:
+    """The column of `--column`, or None.
+
+    Raises:
+        OptionError: There are several.
+    """
+    if named and len(named) > 1:
+        raise OptionError(f"text is one column (--column NAME), got {', '.join(named)}.")
+    return named[0] if named else None
 
 
 def label_of(given: list[str] | None) -> str | None:

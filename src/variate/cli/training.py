@@ -18,7 +18,7 @@ from variate.cli.detectors import detector_options, fit_detector
 from variate.cli.objects import given_objects
 from variate.cli.options import options_of
 from variate.cli.pairs import expect_pair, fit_pair
-from variate.cli.sentences import preset_of
+from variate.cli.sentences import column_of, preset_of
 from variate.console import expect_writable, report, say
 from variate.errors import OptionError
 
@@ -124,7 +124,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         int | None, Parameter(help="Of text: tokens, 256 at the least; None: from the text.")
     ] = None,
     length: Annotated[
-        int | None, Parameter(help="Of text: the most tokens of a sentence; None: the longest.")
+        int | None, Parameter(help="Of text: the most tokens of a sentence; None: from the text.")
     ] = None,
     level: Annotated[
         float | None,
@@ -201,7 +201,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         "time": time, "series": series, "channels": channel, "window": window, "size": size,
         "levels": levels, "binarize": binarize, "depth": depth, "preset": preset_of(preset, kind),
         "vocabulary": vocabulary, "length": length, "label": label, "bars": bars, "voices": voices,
-        "column": column[0] if kind == "text" and column else None,
+        "column": column_of(column) if kind == "text" else None,
     }  # fmt: skip
     other = {
         "resume": resume, "processes": processes, "tensorboard": tensorboard, "epsilon": epsilon,

@@ -17,6 +17,7 @@ made, however late it is asked.
 This module does not know how the network remembers, nor what the symbols stand for.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -153,13 +154,19 @@ class Sequences(Distribution):
 
     def next_logits(self, value: Tensor) -> Tensor:
         """Log p of every symbol at each place of x, given those before it, `[S, B, T, K]`."""
+        return torch.cat([log_p for _, log_p in self.next_pieces(value)], -2)
+
+    def next_pieces(self, value: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """`next_logits`, as many places at a time as memory allows: which, and `[S, B, t, K]`."""
         x = value.long()
         with torch.autocast(self.z.device.type, torch.bfloat16, enabled=self._half):
             known = self.reader.read(self.z, x)
-            raw = self.reader.logits(known)
         x = x.expand(known.shape[:-1])
         states = None if self.grammar is None else self.grammar.states(x)
-        return self._shaped(raw, states).log_softmax(-1)
+        for where in self._pieces(known):
+            with torch.autocast(self.z.device.type, torch.bfloat16, enabled=self._half):
+                raw = self.reader.logits(known[..., where, :])
+            yield where, self._shaped(raw, _cut(states, where)).log_softmax(-1)
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008

@@ -268,7 +268,10 @@ def active_units(
         OptionError: There are fewer than two items, `draws` is less than 2 or `rows` less than 1.
     """
     if len(x) < 2:
-        raise OptionError(f"a variance over items needs at least 2 of them, however: N={len(x)}")
+        raise OptionError(
+            f"active units are told by a variance over items, which takes at least 2 of them, "
+            f"however: N={len(x)}; give more items, or score this one"
+        )
     mean, error = _means_and_errors(model, x, draws, rows, seed)
     variance = mean.double().var(0) - error.double().mean(0)
     return int((variance > threshold).sum())

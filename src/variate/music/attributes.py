@@ -58,7 +58,7 @@ def weights(meter: tuple[int, int]) -> NDArray[np.int64]:
 def key_of(piece: Piece) -> str:
     """The key that fits best (Krumhansl & Schmuckler), such as "D" or "Bm"."""
     told = _pitch_classes(piece.notes)
-    if told.sum() == 0:
+    if np.ptp(told) == 0:  # silence, or all twelve as long: no key is nearer than another
         return "C"
     fits = [
         (float(np.corrcoef(told, np.roll(profile, tonic))[0, 1]), NAMES[tonic] + sort)
@@ -103,10 +103,10 @@ def _contour(piece: Piece) -> float:
     from scipy.stats import spearmanr
 
     tune = _tune(piece)
-    pitches = [note.pitch for note in tune]
-    if len(set(pitches)) < 2:
+    onsets, pitches = [note.onset for note in tune], [note.pitch for note in tune]
+    if len(set(pitches)) < 2 or len(set(onsets)) < 2:
         return 0.0
-    return float(spearmanr([note.onset for note in tune], pitches).statistic)
+    return float(spearmanr(onsets, pitches).statistic)
 
 
 def _rhythm_entropy(piece: Piece) -> float:

@@ -20,6 +20,11 @@ def lengthened(
     estimator: Any, piece: Piece, bars: int, *, temperature: float, seed: int | None
 ) -> Piece:
     """A piece with so many bars more; see `MusicVAE.continued`."""
+    if not isinstance(piece, Piece):
+        raise OptionError(
+            f"one piece is continued (vt.music.Piece), got {type(piece).__name__}; take those of a "
+            "list one by one."
+        )
     codec = estimator.codec_
     if codec.bars < 2:
         raise OptionError("items of one bar have nothing before them; fit a model of bars=2.")
@@ -41,17 +46,25 @@ def lengthened(
 
 
 def _with(piece: Piece, written: Piece, start: float, length: float) -> Piece:
-    """A piece, and after it what was written from `start` on, for so many quarters."""
+    """A piece, and after it what was written from `start` on, for so many quarters.
+
+    A note that sounds on over the border is one note.
+    """
     at = piece.quarters
     voices = []
     for before, after in zip(piece.voices, written.voices, strict=True):
-        new = [
-            Note(
-                note.onset - start + at, min(note.duration, start + length - note.onset), note.pitch
-            )
-            for note in after
-            if start <= note.onset < start + length
-        ]
+        new = []
+        for note in after:
+            begin, end = max(note.onset, start), min(note.end, start + length)
+            if begin >= end:
+                continue
+            if note.onset < start and before and before[-1].end >= at - 1e-6:
+                before = (
+                    *before[:-1],
+                    before[-1]._replace(duration=at + end - start - before[-1].onset),
+                )
+            elif note.onset >= start:
+                new.append(Note(begin - start + at, end - begin, note.pitch))
         voices.append(before + tuple(new))
     bars = piece.bars + round(length / bar_of(piece.meter))
     return replace(piece, voices=tuple(voices), bars=bars)

@@ -5,10 +5,11 @@ The figures are defined in `measures`. This module does not know how a report is
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from variate import verbs
-from variate.evaluation import log_evidence
+from variate.evaluation import block_of, log_evidence
 from variate.music import measures
 from variate.music.attributes import ATTRIBUTES, attributes
 from variate.music.pictures import curves, rolls
@@ -40,9 +41,10 @@ def examined(
     some = x[:: max(1, len(x) // MEASURED)][:MEASURED]
     figures: dict[str, Any] = dict(measures.reconstructions(model, codec, some, seed))
     if estimator._has_density():
-        few = some[:SCORED].to(verbs.device_of(model))
-        bound = log_evidence(model, few, draws=DRAWS, seed=seed).cpu()
-        figures["nll_per_step"] = float((-bound / codec.steps_of(some[:SCORED])).mean())
+        few = some[torch.linspace(0, len(some) - 1, min(SCORED, len(some))).long()]
+        rows = max(1, block_of(model) // 2)
+        bound = log_evidence(model, few, draws=DRAWS, seed=seed, rows=rows)
+        figures["nll_per_step"] = float((-bound / codec.steps_of(few)).mean())
     drawn = verbs.sample(model, DRAWN, temperature=1.0, seed=seed)
     pieces, real = codec.decode(drawn), codec.decode(some)
     figures |= measures.likeness(pieces, real)

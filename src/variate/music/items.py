@@ -17,6 +17,7 @@ from torch import Tensor
 from variate import alarms, verbs
 from variate.distributions import Sequences
 from variate.errors import SchemaError
+from variate.evaluation import block_of
 from variate.music.pieces import bar_steps
 from variate.music.windows import Windows
 
@@ -63,16 +64,19 @@ class MusicItems(alarms.Items):
         """Which bar of each of the strange items is least expected."""
         del normal, start
         model, codec = self.estimator.model_, self.estimator.codec_
-        chosen = x[np.asarray(strange)]
+        chosen, rows = x[np.asarray(strange)], block_of(model)
         mean, _ = verbs.encode(model, chosen)
-        law: Sequences = model.decoder(mean.to(next(model.decoder.parameters()))[None])
-        lost = -law.log_probs(chosen.to(verbs.device_of(model)))[0].cpu()
-        steps = lost[:, 1:].unflatten(1, (codec.steps, -1))
-        meters = (chosen[:, 0] - codec.first_meter).tolist()
-        return [
-            _reason(item, bar_steps(codec.meters[meter]), codec.bars)
-            for item, meter in zip(steps, meters, strict=True)
-        ]
+        found = []
+        for items, codes in zip(chosen.split(rows), mean.split(rows), strict=True):
+            law: Sequences = model.decoder(codes.to(next(model.decoder.parameters()))[None])
+            lost = -law.log_probs(items.to(verbs.device_of(model)))[0].cpu()
+            steps = lost[:, 1:].unflatten(1, (codec.steps, -1))
+            meters = (items[:, 0] - codec.first_meter).tolist()
+            found += [
+                _reason(item, bar_steps(codec.meters[meter]), codec.bars)
+                for item, meter in zip(steps, meters, strict=True)
+            ]
+        return found
 
 
 def _reason(lost: Tensor, bar: int, bars: int) -> str:

@@ -7,7 +7,10 @@ holds of a chord is in other voices. This module does not know files, grids or m
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+from variate.errors import DataError
 
 __all__ = ["METERS", "Note", "Piece", "bar_of", "bar_steps", "monophonic"]
 
@@ -44,6 +47,9 @@ class Piece:
         tempo: Quarters in a minute, for those who play it.
         name: Where it comes from.
         bars: How many it has; 0 for as many as the notes need.
+
+    Raises:
+        DataError: A metre, a tempo or a note is none.
     """
 
     voices: tuple[tuple[Note, ...], ...]
@@ -51,6 +57,19 @@ class Piece:
     tempo: float = 120.0
     name: str = ""
     bars: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.meter) != 2 or not all(_is_whole(n) and n >= 1 for n in self.meter):
+            raise DataError(
+                f"the metre {self.meter!r} is none: it is the beats of a bar and what a beat is, "
+                "such as (3, 4)."
+            )
+        if not (_is_real(self.tempo) and 0 < self.tempo < float("inf")):
+            raise DataError(f"the tempo {self.tempo!r} is none: quarters in a minute, above 0.")
+        if not (_is_whole(self.bars) and self.bars >= 0):
+            raise DataError(f"a piece has {self.bars!r} bars; give a whole number, or 0.")
+        voices = tuple(tuple(map(_note, voice)) for voice in self.voices)
+        object.__setattr__(self, "voices", voices)
 
     @property
     def quarters(self) -> float:
@@ -63,6 +82,33 @@ class Piece:
     def notes(self) -> list[Note]:
         """The notes of all voices, by onset, the highest first."""
         return sorted((n for voice in self.voices for n in voice), key=lambda n: (n[0], -n[2]))
+
+
+def _note(given: Any) -> Note:
+    """A note, or three numbers that are one.
+
+    Raises:
+        DataError: They are none.
+    """
+    if type(given) is Note and type(given.pitch) is int:  # those that are made here
+        return given
+    if not (isinstance(given, tuple | list) and len(given) == 3 and all(map(_is_real, given))):
+        raise DataError(
+            f"{given!r:.80} is no note: it is an onset and a duration in quarters, and a pitch "
+            "(60 is the middle C), three numbers."
+        )
+    onset, duration, pitch = given
+    if pitch != pitch // 1:
+        raise DataError(f"the pitch {pitch!r} is none: pitches are whole numbers, 0 to 127.")
+    return Note(onset, duration, int(pitch))
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def bar_of(meter: tuple[int, int]) -> float:

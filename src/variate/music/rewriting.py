@@ -4,6 +4,7 @@ Bars and voices are counted from 1, as musicians do. This module does not know n
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from variate.errors import DataError, OptionError, SchemaError
 from variate.music.codec import MusicCodec
 from variate.music.extraction import Wanted
 from variate.music.grid import PITCH, REST
-from variate.music.pieces import METERS, Piece, bar_steps
+from variate.music.pieces import METERS, STEPS_PER_QUARTER, Note, Piece, bar_of, bar_steps
 from variate.music.reading import read
 from variate.music.windows import Windows
 
@@ -35,7 +36,10 @@ def mask_of(
         OptionError: Both are None, or there is no such bar or voice.
     """
     if bars is None and voices is None:
-        raise OptionError("say what is to be written anew: bars=[3], voices=[2, 3, 4], or both.")
+        raise OptionError(
+            "say what is to be written anew: bars=[3], voices=[2, 3, 4], or both (--bars 3, "
+            "--voices 2-4)."
+        )
     count = codec.voices or 1
     chosen = _numbers("bars", bars, codec.bars)
     spoken = _numbers("voices", voices, count)
@@ -80,22 +84,34 @@ def with_bars(codec: MusicCodec, piece: Piece, known: int) -> tuple[Tensor, Tens
     Raises:
         DataError: The piece has another number of voices, or another metre.
     """
-    bar, count = bar_steps(piece.meter), codec.voices or 1
+    count = codec.voices or 1
     if len(piece.voices) != count or piece.meter not in codec.meters:
         raise DataError(
             f"the piece has {len(piece.voices)} voices in {piece.meter[0]}/{piece.meter[1]}; the "
             f"model knows {codec.schema}."
         )
-    bars = round(piece.quarters * 4) // bar
-    wanted = Wanted(known, count, clean=False)
-    windows, _ = read([piece], wanted)
-    last = windows.part([int((windows.starts == bars - known).argmax())])
+    last, _ = read([_last(piece, known)], Wanted(known, count, clean=False))
+    steps = known * bar_steps(piece.meter)
     symbols = np.zeros((1, codec.bars * bar_steps(METERS[0]), count), np.int16)
-    symbols[:, : known * bar] = last.symbols[:, : known * bar]
+    symbols[:, :steps] = last.symbols[:, :steps]
     x = codec.symbols(
         Windows(symbols, last.meters, last.pieces, last.starts, codec.bars, last.names, last.tempos)
     )
     return x, mask_of(codec, x, range(known + 1, codec.bars + 1), None)
+
+
+def _last(piece: Piece, bars: int) -> Piece:
+    """The last bars of a piece; what sounds there already is struck."""
+    start = piece.quarters - bars * bar_of(piece.meter)
+    voices = tuple(
+        tuple(
+            Note(max(note.onset - start, 0.0), note.end - max(note.onset, start), note.pitch)
+            for note in voice
+            if note.onset >= start or note.end > start + 0.5 / STEPS_PER_QUARTER
+        )
+        for voice in piece.voices
+    )
+    return replace(piece, voices=voices, bars=bars)
 
 
 def _numbers(what: str, given: Sequence[int] | None, most: int) -> list[int]:

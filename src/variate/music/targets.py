@@ -1,7 +1,12 @@
 """New music that is as asked: attributes near their targets, in a metre that is given.
 
 See `sliders` for how codes are moved; of each code several items are written, and the one nearest
-to the targets is kept. A metre is the first symbol of an item, and is given by writing it.
+to the targets is kept. A metre is the first symbol of an item, x_0, and is given by writing it, at
+a code that goes with it,
+
+    z ~ p(z | x_0) ∝ p(z) p(x_0 | z)
+
+by rejection: else the code of a march would be written down as a waltz.
 
 This module does not know how attributes are measured.
 """
@@ -12,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from variate.distributions import temper
 from variate.errors import OptionError
@@ -22,10 +28,11 @@ from variate.music.sliders import Sliders
 from variate.randomness import isolated
 from variate.verbs import device_of
 
-__all__ = ["drawn_given", "parsed"]
+__all__ = ["codes_in", "drawn_given", "parsed"]
 
 TRIES = 8  # items that are written for each that is kept
 ROWS = 128
+POOL, POOLS = 256, 32  # codes that are looked at at once for those of a metre, and how often
 
 
 def parsed(given: Sequence[str]) -> dict[str, Any]:
@@ -79,7 +86,12 @@ def drawn_given(
     with isolated(seed, device_of(model)):
         prior = temper(model.prior(), temperature)
         for start in range(0, n, ROWS):
-            z = prior.sample(torch.Size((min(ROWS, n - start),)))
+            count = min(ROWS, n - start)
+            z = (
+                prior.sample(torch.Size((count,)))
+                if meter is None
+                else codes_in(model.decoder, prior, meter, count, temperature)
+            )
             if targets:
                 noise = torch.randn(len(z), len(targets)).double().numpy()
                 moved = sliders.moved(z.double().cpu().numpy(), targets, noise)
@@ -92,6 +104,36 @@ def drawn_given(
                 x = law.continued(first)[0].cpu()
             kept.append(_nearest(x, codec, sliders, targets, tries))
     return torch.cat(kept)
+
+
+@torch.no_grad()
+def codes_in(
+    decoder: Any, prior: Distribution, meter: int, count: int, temperature: float = 1.0
+) -> Tensor:
+    """Codes `[count, D]` of p(z | x_0 = meter), by rejection.
+
+    Where a metre is so rare that too few are accepted, the rest are drawn anew from all codes that
+    were looked at, in proportion to p(x_0 | z).
+    """
+    kept: list[Tensor] = []
+    seen: list[Tensor] = []
+    shares: list[Tensor] = []
+    accepted = 0
+    while accepted < count and len(seen) < POOLS:
+        z = prior.sample(torch.Size((POOL,)))
+        law: Any = temper(decoder(z[None]), temperature)
+        logits, _ = decoder.net.step(decoder.net.begin(z), None)
+        state = torch.zeros(len(z), dtype=torch.int64, device=z.device)
+        share = law._shaped(logits, state).softmax(-1)[:, meter]
+        kept.append(z[torch.rand_like(share) < share])
+        accepted += len(kept[-1])
+        seen.append(z)
+        shares.append(share)
+    missing = count - accepted
+    if missing > 0:
+        weights = torch.cat(shares).double().clamp(min=1e-30)
+        kept.append(torch.cat(seen)[torch.multinomial(weights, missing, replacement=True)])
+    return torch.cat(kept)[:count]
 
 
 def _nearest(

@@ -71,8 +71,10 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     """Pieces of one metre one after the other, with a bar of silence between them.
 
     Raises:
-        OutputError: Their metres or their voices differ.
+        OutputError: There are none, or their metres or their voices differ.
     """
+    if not pieces:
+        raise OutputError("there are no pieces to write; give one at the least.")
     if len({piece.meter for piece in pieces}) != 1 or len({len(p.voices) for p in pieces}) != 1:
         raise OutputError(
             "pieces of several metres do not go into one MIDI file; name a folder, or draw pieces "

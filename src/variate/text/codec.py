@@ -150,10 +150,10 @@ class TextCodec(Codec):
             kept = found[: self.length - self.front]
             row[self.front : self.front + len(kept)] = kept
         if self.labels:
-            known = {label: self.symbol_of(label) for label in self.labels}
+            known: dict[str | None, int] = {name: self.symbol_of(name) for name in self.labels}
             x[:, 0] = self.end + 1
             for row, label in zip(x, labels, strict=False):
-                row[0] = known.get(label or "", self.end + 1)
+                row[0] = known.get(label, self.end + 1)
         return torch.from_numpy(x), torch.tensor([len(i) <= self.most for i in ids])
 
     def decode(self, x: Tensor) -> list[str]:
@@ -161,9 +161,15 @@ class TextCodec(Codec):
         return [self.tokens.decode(self.ids(row)) for row in x]
 
     def ids(self, row: Tensor) -> list[int]:
-        """The tokens of one sentence `[T]`, without its end."""
+        """The tokens of one sentence `[T]`, without its end.
+
+        One that did not come to its end is cut to the length that sentences have, and to whole
+        characters.
+        """
         symbols: list[int] = row[self.front :].tolist()
-        return symbols[: symbols.index(self.end)] if self.end in symbols else symbols
+        if self.end in symbols:
+            return symbols[: symbols.index(self.end)]
+        return self.tokens.whole(symbols[: self.most])
 
     def spelled(self, row: Tensor) -> list[str]:
         """The tokens of one sentence `[T]` as text, the end left out.

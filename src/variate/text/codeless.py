@@ -4,7 +4,8 @@ r"""A language model of the same size: the decoder with z held at 0, trained ane
 
 It is the yardstick of every VAE of sentences: an autoregressive decoder can do without its code
 (Bowman et al. 2016), and where log p(x) is far below log p_0(x), the code was paid for with
-likelihood. The trained decoder at z = 0 would be none: it has learned to rely on z.
+likelihood. The trained decoder at z = 0 would be none: it has learned to rely on z. Given the
+sentences that the model was fitted on, it learns from the same of them, and stops by the same.
 
 This module does not know how the two models are compared otherwise.
 """
@@ -20,10 +21,9 @@ from variate.evaluation.passes import block_of, evaluating
 from variate.models import VAE
 from variate.models.sequences import language_model
 from variate.objectives import LanguageModel
-from variate.preparation import split
 from variate.progress import watch
 from variate.randomness import isolated
-from variate.text.intake import source_of
+from variate.text.intake import parted, source_of
 from variate.text.reading import Texts
 from variate.training import train
 from variate.verbs import device_of
@@ -53,7 +53,7 @@ def taught_without_code(estimator: Any, texts: Texts | None, x: Tensor) -> Codel
         x: What is scored.
 
     Raises:
-        OptionError: There are no such sentences.
+        OptionError: There are no such sentences, or all are too long.
     """
     if texts is None or len(texts.items) < 2:
         raise OptionError(
@@ -62,7 +62,9 @@ def taught_without_code(estimator: Any, texts: Texts | None, x: Tensor) -> Codel
         )
     codec = estimator.codec_
     rows, fits = codec.filled(codec.tokens.encode(texts.items), texts.labels)
-    training, validation, _ = split(rows[fits], estimator.seed)
+    training, validation, _ = parted(texts, estimator.seed).rows(rows, fits)
+    if training is None:
+        raise OptionError("train= has no sentence that is short enough for this model.")
     with isolated(estimator.seed):
         model = estimator._assemble(codec)
         model(estimator._blank(codec))  # gives lazy layers their shapes

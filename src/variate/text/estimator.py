@@ -43,7 +43,7 @@ from variate.text.intake import made_ready
 from variate.text.items import SentenceItems
 from variate.text.network import assembled
 from variate.text.presets import Preset, Sampling
-from variate.text.reading import Texts, read
+from variate.text.reading import Texts, expect_labels, read
 from variate.text.tokens import BYTES
 from variate.verdict import verdict
 
@@ -179,7 +179,7 @@ class TextVAE(Estimator):
     def _prepare(self, X: Any, scratch: Path) -> Prepared:
         del scratch
         codec = TextCodec(self.vocabulary, self.length, self.column, self.label)
-        return made_ready(codec, codec.received(X), self.seed)
+        return made_ready(codec, expect_labels(codec.received(X), self.label), self.seed)
 
     def fit(
         self,
@@ -194,7 +194,7 @@ class TextVAE(Estimator):
         """Learn from sentences; see `Estimator.fit` for the rest.
 
         Args:
-            X: A path, or a list, array or series of str.
+            X: A path, a frame, or a list, array or series of str.
             y: Labels, one for each sentence (None where there is none): the decoder is given them,
                 so that `sample(given=label)` and `relabel` know them.
             checkpoint: Where to keep a checkpoint; remove it once the model is saved.

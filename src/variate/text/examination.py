@@ -268,7 +268,7 @@ class _View:
         return Section("Between sentences", table=rows)
 
     def strange(self) -> Section:
-        """The sentences of the lowest log p(x) for their length, and which words are strange."""
+        """The sentences of the lowest log p(x), and which words are strange."""
         x = self.x[:SCORED]
         scores = verbs.log_likelihood(self.model, x, draws=16, seed=self.seed)
         order = scores.argsort()[:SHOWN]

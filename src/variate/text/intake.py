@@ -8,6 +8,7 @@ This module does not know any network.
 """
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from variate.text.codec import TextCodec
 from variate.text.reading import Texts
 from variate.training import AugmentedSource, LengthSource, Source
 
-__all__ = ["lengths_of", "made_ready", "source_of"]
+__all__ = ["Parted", "lengths_of", "made_ready", "parted", "source_of"]
 
 EXAMPLE = 20_000  # sentences that a learned prior starts from, or is fitted to
 UNLABELLED = 0.15  # of labelled sentences that are shown without their label
@@ -37,31 +38,23 @@ def made_ready(codec: TextCodec, texts: Texts, seed: int) -> Prepared:
     Raises:
         DataError: There are fewer than two different sentences, or all are too long.
     """
-    numbers: dict[str, int] = {}
-    of = torch.tensor([numbers.setdefault(item, len(numbers)) for item in texts.items])
-    distinct = list(numbers)
-    _expect_several(texts, len(distinct))
-    parts = _modest(split(torch.arange(len(distinct)), seed))
-    assert parts[0] is not None
-    seen = [distinct[i] for i in parts[0].tolist()]
-    codec.learn(Texts(seen, labels=texts.labels), distinct)
+    parts = parted(texts, seed)
+    _expect_several(texts, len(parts.distinct))
+    seen = [parts.distinct[i] for i in parts.training.tolist()]
+    codec.learn(Texts(seen, labels=texts.labels), parts.distinct)
     x, fits = codec.filled(codec.tokens.encode(texts.items), texts.labels)
     _mention_long(texts, codec, fits)
-    sets = [None if part is None else _rows_of(part, of, fits) for part in parts]
-    training = sets[0]
-    assert training is not None
-    if not len(training):
+    rows, validation, held_out = parts.rows(x, fits)
+    if rows is None:
         raise DataError(
             f"all sentences have more than length={codec.most} tokens; ask for a longer length, "
             "or split them into shorter ones."
         )
-    rows = x[training]
-    validation, held_out = (None if s is None or not len(s) else x[s] for s in sets[1:])
     long = int((~fits).sum())
-    repeated = len(of) - len(distinct)
+    repeated = len(texts.items) - len(parts.distinct)
     places = float(lengths_of(rows, codec.end).float().mean())
     notes: dict[str, Any] = {
-        "sentences": len(of), "vocabulary": codec.tokens.size, "length": codec.most,
+        "sentences": len(texts.items), "vocabulary": codec.tokens.size, "length": codec.most,
         "tokens_per_sentence": round(places - 1 - codec.front, 2),
         **({"labels": codec.labels} if codec.labels else {}),
         **texts.notes,
@@ -96,19 +89,49 @@ def source_of(codec: TextCodec, rows: Tensor) -> Source:
     return AugmentedSource(source, change)
 
 
-def _modest(parts: tuple[Tensor, Tensor | None, Tensor | None]) -> tuple[Tensor | None, ...]:
-    """The three sets with no more set apart than can be measured in short time."""
-    training, *others = parts
+@dataclass(frozen=True)
+class Parted:
+    """Sentences dealt out, each different one to one of three sets.
+
+    Attributes:
+        distinct: The different sentences.
+        of: Which of them each sentence is, `[N]`.
+        training: Numbers of different sentences.
+        validation: The same, or None.
+        held_out: The same, or None.
+    """
+
+    distinct: list[str]
+    of: Tensor
+    training: Tensor
+    validation: Tensor | None
+    held_out: Tensor | None
+
+    def rows(self, x: Tensor, fits: Tensor) -> tuple[Tensor | None, ...]:
+        """The rows of each set, each as often as it was written; None of what has none.
+
+        Args:
+            x: All sentences, `[N, T]`.
+            fits: Those that are not too long, `[N]`.
+        """
+        sets = (self.training, self.validation, self.held_out)
+        found = [None if part is None else x[self._members(part) & fits] for part in sets]
+        return tuple(rows if rows is not None and len(rows) else None for rows in found)
+
+    def _members(self, part: Tensor) -> Tensor:
+        belongs = torch.zeros(len(self.distinct), dtype=torch.bool)
+        belongs[part] = True
+        return belongs[self.of]
+
+
+def parted(texts: Texts, seed: int) -> Parted:
+    """Sentences dealt out; no more are set apart than can be measured in short time."""
+    numbers: dict[str, int] = {}
+    of = torch.tensor([numbers.setdefault(item, len(numbers)) for item in texts.items])
+    training, *others = split(torch.arange(len(numbers)), seed)
     kept = [None if part is None else part[:SPARED] for part in others]
     back = [part[SPARED:] for part in others if part is not None]
-    return torch.cat([training, *back]).sort().values, *kept
-
-
-def _rows_of(part: Tensor, of: Tensor, fits: Tensor) -> Tensor:
-    """The rows of some distinct sentences, each as often as it was written, without long ones."""
-    belongs = torch.zeros(int(of.max()) + 1, dtype=torch.bool)
-    belongs[part] = True
-    return (belongs[of] & fits).nonzero().flatten()
+    return Parted(list(numbers), of, torch.cat([training, *back]).sort().values, *kept)
 
 
 def lengths_of(x: Tensor, end: int) -> Tensor:

@@ -29,17 +29,31 @@ class SentenceItems(alarms.Items):
 
     def __init__(self, estimator: Any, X: Any) -> None:
         super().__init__(estimator, X)
-        self._x: Tensor | None = None
+        self._looked: tuple[Tensor, Mapping[int, str]] | None = None
 
     def parts(self) -> Iterator[Any]:
         """All sentences at once: as tokens they are small."""
-        if self._x is None:
-            self._x = self.estimator._rows(self.X)
-        yield self._x
+        yield self.X
 
     def look(self, part: Any) -> tuple[Tensor, Mapping[int, str]]:
-        """The sentences; none is an alarm in any case."""
-        return part, {}
+        """The sentences; those that are too long for the model are alarms.
+
+        They are scored by their beginning.
+        """
+        if self._looked is None:
+            codec = self.estimator.codec_
+            texts = codec.received(part)
+            ids = codec.tokens.encode(texts.items)
+            x, fits = codec.filled(ids, texts.labels)
+            long = (~fits).nonzero().flatten().tolist()
+            self._looked = (
+                x,
+                {
+                    i: f"has {len(ids[i])} tokens, and this model's sentences at most {codec.most}"
+                    for i in long
+                },
+            )
+        return self._looked
 
     def reasons(
         self, x: Tensor, strange: Sequence[int], normal: NDArray[Any], start: int
@@ -69,11 +83,16 @@ def strangest(estimator: Any, x: Tensor) -> list[str]:
 def _words(spelled: Sequence[str], nats: Sequence[float]) -> list[tuple[str, float]]:
     """Tokens joined to words: a word begins where a token begins with a space."""
     words: list[tuple[str, float]] = []
+    held = 0.0  # of a character that is spread over tokens, and is written with its last one
     for text, size in zip(spelled, nats, strict=True):
-        if words and not text[:1].isspace():
-            words[-1] = (words[-1][0] + text, words[-1][1] + size)
+        held += size
+        if not text:
+            continue
+        if words and not text[0].isspace():
+            words[-1] = (words[-1][0] + text, words[-1][1] + held)
         else:
-            words.append((text, size))
+            words.append((text, held))
+        held = 0.0
     return words
 
 

@@ -38,7 +38,9 @@ __all__ = ["closeness", "distinct", "likeness", "self_bleu", "words"]
 WORD = re.compile(r"\w+|[^\w\s]")
 NEAR = 0.95  # of unseen sentences that are farther from training than a near copy
 LETTERS = 4
-AT_ONCE = 256  # sentences
+AT_ONCE = 2048  # sentences
+MOST = 2_000  # real sentences whose nearness is looked at
+DECIMALS = 9  # of a cosine: a copy is no nearer than another for the rounding of its sum
 
 Floats = NDArray[np.float64]
 
@@ -95,9 +97,8 @@ def closeness(
         sentence is nearest to each drawn one; and the cosine, `[M]`.
     """
     known = set(train)
-    counted, of_train = _counts(train)
-    number, cosine = _nearest(counted.transform(drawn), of_train)
-    _, of_real = _nearest(counted.transform(real), of_train)
+    number, cosine = _nearest(drawn, train)
+    _, of_real = _nearest(real[:: -(-len(real) // MOST)], train)
     near = float(np.mean(cosine > np.quantile(of_real, NEAR)))
     return (
         {
@@ -110,23 +111,26 @@ def closeness(
     )
 
 
-def _counts(train: Sequence[str]) -> tuple[Any, Any]:
+def _nearest(some: Sequence[str], train: Sequence[str]) -> tuple[NDArray[np.int64], Floats]:
+    """The nearest training sentence of each, and the cosine; of equals the first."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    made = HashingVectorizer(
+    counted = HashingVectorizer(
         analyzer="char", ngram_range=(LETTERS, LETTERS), alternate_sign=False, lowercase=False
     )
-    return made, made.transform(train)
-
-
-def _nearest(some: Any, train: Any) -> tuple[NDArray[np.int64], Floats]:
-    """The nearest training sentence of each, and the cosine."""
-    numbers, cosines = [], []
-    for start in range(0, some.shape[0], AT_ONCE):
-        products = (some[start : start + AT_ONCE] @ train.T).toarray()
-        numbers.append(products.argmax(1))
-        cosines.append(products.max(1))
-    return np.concatenate(numbers), np.concatenate(cosines)
+    own = counted.transform(some)
+    numbers = np.zeros(len(some), dtype=np.int64)
+    cosines = np.full(len(some), -1.0)
+    for start in range(0, len(train), AT_ONCE):  # the counts of all at once would fill the memory
+        of_train = counted.transform(train[start : start + AT_ONCE])
+        for first in range(0, len(some), AT_ONCE):
+            products = np.asarray((own[first : first + AT_ONCE] @ of_train.T).toarray())
+            best, here = products.argmax(1), slice(first, first + AT_ONCE)
+            highest = products.max(1).round(DECIMALS)
+            nearer = highest > cosines[here]
+            numbers[here] = np.where(nearer, start + best, numbers[here])
+            cosines[here] = np.where(nearer, highest, cosines[here])
+    return numbers, cosines
 
 
 def _sacrebleu() -> Any:

@@ -13,6 +13,8 @@ from variate.text.codec import TextCodec
 
 __all__ = ["assembled"]
 
+BLOCK = 64 * 130  # places of sentences that are looked at at once, of one draw
+
 
 def assembled(
     codec: TextCodec,
@@ -37,5 +39,6 @@ def assembled(
     )
     net = reader.build(codec.size, latent, codec.length, word_dropout)
     grammar = Grammar(codec.tokens.moves(len(codec.labels) + 1 if codec.labels else 0))
-    decoder = SequenceDecoder(net, codec.length, codec.end, grammar, prompt=codec.unlabelled)
+    block = max(4, min(64, BLOCK // codec.length))
+    decoder = SequenceDecoder(net, codec.length, codec.end, grammar, block, codec.unlabelled)
     return VAE(nn.Sequential(encoder, posterior), decoder, prior)

@@ -1,8 +1,9 @@
 r"""What people have of text -> a list of sentences, each with the place it came from.
 
     .txt (.gz)                    a line an item; empty lines are none
-    a folder of .txt              its files in the order of their names, a line an item
+    a folder of .txt (.gz)        its files in the order of their names, a line an item
     .csv .jsonl .parquet …        a column, which must be named unless there is only one of text
+    a frame                       the same
     a list, an array, a series    of str
 
 Text is Unicode, and nothing is done to it: what `decode` gives back is what was given, to the last
@@ -13,20 +14,26 @@ This module does not know any token.
 """
 
 import gzip
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 
 from variate.errors import DataError
 from variate.reading import files
 
-__all__ = ["SUFFIXES", "Texts", "is_text", "read"]
+__all__ = ["SUFFIXES", "Texts", "expect_labels", "is_text", "read"]
 
 SUFFIXES = (".txt", ".txt.gz")
-MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+MARKS = {  # the longer ones first: that of UTF-32 begins as one of UTF-16
+    b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig",
+}  # fmt: skip
+TRIED = 1000  # values of a column that are looked at to see whether it holds text
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Texts:
         return Texts([self.items[n] for n in numbers], self.origin, places, labels=labels)
 
     def labelled(self, labels: Any) -> "Texts":
-        """The same sentences with a label each; None is no label.
+        """The same sentences with a label each; None (NaN, NA) is no label.
 
         Raises:
             DataError: There are not as many labels as sentences.
@@ -71,7 +78,7 @@ class Texts:
                 f"there are {len(given):,} labels for {len(self.items):,} sentences; give one for "
                 "each (None where it is not known)."
             )
-        names = [None if label is None else str(label) for label in given]
+        names = [None if _is_missing(label) else str(label) for label in given]
         return replace(self, labels=names)
 
 
@@ -86,8 +93,8 @@ def is_text(data: Any) -> bool:
         path = Path(data)
         if path.is_dir():
             tables = any(files.suffix_of(entry) for entry in path.rglob("*"))
-            return not tables and any(path.rglob("*.txt"))
-        return path.name.lower().endswith(SUFFIXES)
+            return not tables and any(map(_is_lines, path.rglob("*")))
+        return _is_lines(path)
     if isinstance(data, list | tuple):
         return bool(data) and isinstance(data[0], str)
     if getattr(data, "ndim", 0) == 1 and hasattr(data, "__len__") and len(data):
@@ -99,7 +106,7 @@ def read(raw: Any, column: str | None = None, label: str | None = None) -> Texts
     """Sentences from raw data.
 
     Args:
-        raw: A path, or a list, array or series of str.
+        raw: A path, a frame, or a list, array or series of str.
         column: Of a table: which one holds the text.
         label: Of a table: which one holds labels, if it is there.
 
@@ -110,7 +117,20 @@ def read(raw: Any, column: str | None = None, label: str | None = None) -> Texts
         return raw
     if isinstance(raw, str | Path):
         return _from_path(Path(raw), column, label)
-    items = list(raw)
+    frame = nw.from_native(raw, pass_through=True)
+    if isinstance(frame, nw.DataFrame | nw.LazyFrame):
+        whole = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+        return _checked(_from_table(whole.to_arrow(), "the frame", column, label))
+    if isinstance(raw, Mapping):
+        raise DataError(
+            "a mapping is no list of sentences; give one of its values, or a frame and column=."
+        )
+    try:
+        items = raw.to_pylist() if hasattr(raw, "to_pylist") else list(raw)  # pyarrow's arrays
+    except TypeError:
+        raise DataError(
+            f"text is a path, or a list of str, got {type(raw).__name__}; give one of these."
+        ) from None
     for number, item in enumerate(items):
         if not isinstance(item, str):
             raise DataError(
@@ -127,7 +147,7 @@ def _from_path(path: Path, column: str | None, label: str | None) -> Texts:
         )
     if path.is_dir():
         return _from_folder(path)
-    if path.name.lower().endswith(SUFFIXES):
+    if _is_lines(path):
         items, places, empty = _lines(path)
         notes = {"empty_lines": empty} if empty else {}
         return _checked(Texts(items, str(path), places, notes))
@@ -136,13 +156,38 @@ def _from_path(path: Path, column: str | None, label: str | None) -> Texts:
             f"{path}: the ending does not say how the text is written; variate reads "
             f"{', '.join(SUFFIXES)} (a line an item), {', '.join(files.SUFFIXES)} (a column)."
         )
-    return _checked(_from_table(path, column, label))
+    return _checked(_from_table(files.read_untyped(path), str(path), column, label))
+
+
+def expect_labels(texts: Texts, label: str | None) -> Texts:
+    """The sentences, if they have the labels that are asked for.
+
+    Raises:
+        DataError: A column of labels is named, and there is none.
+    """
+    if label is None or texts.labels:
+        return texts
+    raise DataError(
+        f"{texts.origin or 'the list'}: there is no column {label!r} of labels (label=, --label); "
+        "name one that there is, or give the labels of a list to fit(X, labels)."
+    )
+
+
+def _is_lines(path: Path) -> bool:
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a label is none: None, NaN, or what pandas has for it."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
 
 
 def _from_folder(folder: Path) -> Texts:
-    parts = sorted(path for path in folder.rglob("*.txt") if path.is_file())
+    parts = sorted(path for path in folder.rglob("*") if _is_lines(path) and path.is_file())
     if not parts:
-        raise DataError(f"the folder {folder} holds no .txt files.")
+        raise DataError(f"the folder {folder} holds no .txt files (nor .txt.gz).")
     items: list[str] = []
     places: list[str] = []
     empty = 0
@@ -159,7 +204,7 @@ def _lines(path: Path) -> tuple[list[str], list[str], int]:
     """The lines of a file that have something on them, their numbers, and how many have not."""
     try:
         content = gzip.decompress(path.read_bytes()) if _packed(path) else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
     lines = list(enumerate(_decoded(content, path).split("\n"), start=1))
     kept = [(number, line.removesuffix("\r")) for number, line in lines]
@@ -174,19 +219,32 @@ def _packed(path: Path) -> bool:
 
 def _decoded(content: bytes, path: Path) -> str:
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8")
-    if encoding != "utf-16" and (place := content.find(b"\x00")) >= 0:
-        raise DataError(
-            f"{path}, {_where(content, place)}: there is a zero byte, so this is no text file but "
-            "a binary one (or UTF-16 without its mark); convert it to text first."
-        )
     try:
-        return content.decode(encoding)
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        found = f"the byte 0x{content[error.start]:02X}"
+        where = f"{path}, {_where(content, error.start)}"
+        if encoding in ("utf-16", "utf-32"):
+            raise DataError(
+                f"{path}: its mark says {encoding.upper()}, which it is not from byte "
+                f"{error.start + 1} on ({error.reason}); it is cut short, or another file."
+            ) from error
+        if b"\x00" in content:
+            raise _binary(path, content) from error
         raise DataError(
-            f"{path}, {_where(content, error.start)}: {found} is not UTF-8. If the text is in "
+            f"{where}: the byte 0x{content[error.start]:02X} is not UTF-8. If the text is in "
             "another encoding, convert the file: iconv -f WINDOWS-1252 -t UTF-8 (say)."
         ) from error
+    if "\x00" in text:
+        raise _binary(path, text.encode())
+    return text
+
+
+def _binary(path: Path, content: bytes) -> DataError:
+    """What is said of a file with a zero byte."""
+    return DataError(
+        f"{path}, {_where(content, content.find(0))}: there is a zero byte, so this is no text "
+        "file but a binary one (or UTF-16 without its mark); convert it to text first."
+    )
 
 
 def _where(content: bytes, place: int) -> str:
@@ -196,8 +254,7 @@ def _where(content: bytes, place: int) -> str:
     return f"line {line}, byte {place - begin}"
 
 
-def _from_table(path: Path, column: str | None, label: str | None) -> Texts:
-    table = files.read_untyped(path)
+def _from_table(table: Any, origin: str, column: str | None, label: str | None) -> Texts:
     columns = [name for name in _text_columns(table) if name != label]
     if column is None and len(columns) == 1:
         column = columns[0]
@@ -208,7 +265,8 @@ def _from_table(path: Path, column: str | None, label: str | None) -> Texts:
             else (f"there is no column {column!r}")
         )
         raise DataError(
-            f"{path}: {asked}: column='NAME' (--column NAME). There is: "
+            f"{origin}: {asked} when a model is fitted: column='NAME' (variate fit --column NAME); "
+            "or give a table with one column of text. There is: "
             f"{', '.join(map(repr, table.column_names))}."
         )
     items: list[str] = []
@@ -221,13 +279,13 @@ def _from_table(path: Path, column: str | None, label: str | None) -> Texts:
             continue
         if not isinstance(value, str):
             raise DataError(
-                f"{path}, row {number}: {column!r} is {value!r:.60}, and not text; name a column "
+                f"{origin}, row {number}: {column!r} is {value!r:.60}, and not text; name a column "
                 "of text."
             )
         items.append(value)
         places.append(f"row {number}")
         kept.append(number - 1)
-    found = Texts(items, str(path), places, {"empty_lines": empty} if empty else {})
+    found = Texts(items, origin, places, {"empty_lines": empty} if empty else {})
     if label is None or label not in table.column_names:
         return found
     labels = table.column(label).to_pylist()
@@ -235,11 +293,11 @@ def _from_table(path: Path, column: str | None, label: str | None) -> Texts:
 
 
 def _text_columns(table: Any) -> list[str]:
-    return [name for name in table.column_names if _holds_text(table.column(name).to_pylist())]
+    return [name for name in table.column_names if _holds_text(table.column(name))]
 
 
-def _holds_text(values: list[Any]) -> bool:
-    said = [value for value in values[:1000] if value is not None]
+def _holds_text(column: Any) -> bool:
+    said = column.drop_null().slice(0, TRIED).to_pylist()
     return bool(said) and all(isinstance(value, str) for value in said) and not _numbers(said)
 
 

@@ -29,6 +29,8 @@ __all__ = ["BYTES", "Tokens"]
 
 BYTES = 256
 MOST = 1 << 20  # tokens
+LONGEST = 1024  # bytes of a token
+TOGETHER = 4096  # texts that are encoded at once
 OK, NO = 0, -1
 # From each state: (first byte, last byte, next state). State 0 is between two characters.
 UTF8 = (
@@ -63,8 +65,8 @@ class Tokens:
             if not (0 <= a < len(self.strings) and 0 <= b < len(self.strings)):
                 raise ValueError(f"the merge {a}, {b} joins tokens that are not there yet")
             self.strings.append(self.strings[a] + self.strings[b])
-            if len(self.strings[-1]) > 1024:
-                raise ValueError(f"the merge {a}, {b} makes a token of over 1,024 bytes")
+            if len(self.strings[-1]) > LONGEST:
+                raise ValueError(f"the merge {a}, {b} makes a token of over {LONGEST:,} bytes")
         if len(set(self.strings)) != len(self.strings):
             raise ValueError("two merges make the same token")
 
@@ -92,11 +94,22 @@ class Tokens:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text."""
-        return [found.ids for found in self._tokenizer.encode_batch(list(texts))]
+        ids: list[list[int]] = []
+        for start in range(0, len(texts), TOGETHER):  # what is found is far larger than its ids
+            part = self._tokenizer.encode_batch(list(texts[start : start + TOGETHER]))
+            ids += [found.ids for found in part]
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of tokens; U+FFFD where they are no UTF-8."""
         return b"".join(self.strings[i] for i in ids).decode("utf-8", errors="replace")
+
+    def whole(self, ids: Sequence[int]) -> list[int]:
+        """The tokens without those at the end that begin a character and do not complete it."""
+        kept = list(ids)
+        while kept and not _ends_whole(b"".join(self.strings[i] for i in kept[-4:])):
+            kept.pop()
+        return kept
 
     def moves(self, labels: int = 0) -> NDArray[np.int64]:
         """The grammar of UTF-8 over the tokens and the end; see `Grammar`.
@@ -138,6 +151,13 @@ class Tokens:
         return {name: value for name, value in vars(self).items() if name != "_tokenizer"}
 
 
+def _ends_whole(string: bytes) -> bool:
+    """Whether the last character of UTF-8 is complete."""
+    begins = max((i for i, byte in enumerate(string) if byte & 0xC0 != 0x80), default=0)
+    lead = string[begins]
+    return len(string) - begins >= 1 + (lead >= 0xC0) + (lead >= 0xE0) + (lead >= 0xF0)
+
+
 def _package() -> Any:
     try:
         import tokenizers
@@ -163,12 +183,17 @@ LETTERS = _letters()
 
 
 def _pairs(described: str) -> Iterator[tuple[int, int]]:
-    """The merges of a tokenizer of the package as numbers; those that make nothing new left out."""
+    """The merges of a tokenizer of the package as numbers.
+
+    Those that make nothing new are left out, and those of a run of one sign that goes on and on,
+    which make a token that is too long.
+    """
     import json
 
     numbers = {letter: byte for byte, letter in enumerate(LETTERS)}
     for pair in json.loads(described)["model"]["merges"]:
         a, b = pair.split(" ") if isinstance(pair, str) else pair
-        if a in numbers and b in numbers and a + b not in numbers:
+        known = a in numbers and b in numbers
+        if known and a + b not in numbers and len(a + b) <= LONGEST:
             numbers[a + b] = len(numbers)
             yield numbers[a], numbers[b]

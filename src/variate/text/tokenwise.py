@@ -61,10 +61,16 @@ def _block(model: VAE, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
     if law.prompt is not None:
         part[:, 0] = False
     used = x[:, : max(1, int(part.any(0).sum()))].long()
-    log_p = law.next_logits(used)[0]
-    surprise = -log_p.gather(-1, used[..., None])[..., 0]
-    expected = -(log_p.exp() * log_p.clamp(min=torch.finfo(log_p.dtype).min)).sum(-1)
-    right = (log_p.argmax(-1) == used).float()
+    pieces = [_looked(log_p[0], used[:, where]) for where, log_p in law.next_pieces(used)]
     wide = (0, x.shape[1] - used.shape[1])
-    surprise, expected, right = (F.pad(v, wide) * part for v in (surprise, expected, right))
+    surprise, expected, right = (
+        F.pad(torch.cat(values, 1), wide) * part for values in zip(*pieces, strict=True)
+    )
     return surprise, expected, right, part
+
+
+def _looked(log_p: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of some places x `[B, t]` what is lost, what was expected to be, and whether it was best."""
+    surprise = -log_p.gather(-1, x[..., None])[..., 0]
+    expected = -(log_p.exp() * log_p.clamp(min=torch.finfo(log_p.dtype).min)).sum(-1)
+    return surprise, expected, (log_p.argmax(-1) == x).float()
