@@ -52,7 +52,7 @@ fit("streamed", FOLDER / "pictures", latent=3, objective=factor, **logdir)
 files.LARGE = preparing.LARGE = large
 hierarchy = vt.networks.Hierarchy(groups=(0, 1, 1), channels=2)
 white = np.concatenate([X, np.full((1, 8, 8), 16, np.uint8)])
-fit("hierarchy", white, levels=17, network=hierarchy, objective=Spiked(), epochs=12)
+fit("hierarchy", white, levels=17, network=hierarchy, objective=Spiked(), epochs=9)
 vq = {"levels": 17, "network": vt.networks.VQ(8, 3, halvings=2), "checkpoint": FOLDER / "run"}
 coded = fit("codes", X, **vq)
 FOUND["own"] = coded.model_.encoder[1].codebook._who
