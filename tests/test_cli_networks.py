@@ -56,6 +56,28 @@ def test_discrete_codes(run, folder):
     assert "the prior was fitted to 180 codes afterwards" in said
 
 
+def test_a_flow_over_discrete_codes(run, folder):
+    out = folder / "f.variate"
+    prior = "SecondStage(FlowCodes(4, (3, 3), transforms=2, hidden=(8,)))"
+    network = "FSQ((3, 3), halvings=2)"
+    status, said, words = run(
+        "fit", folder / "digits.npy", *FIT, network, "--prior", prior, "--out", out
+    )
+    assert status == 0, words
+    held_out = json.loads(said)["held_out"]
+    assert held_out["elbo"] < held_out["log_likelihood"]
+    assert load(out).prior.prior.levels == (3, 3)
+    status, _, words = run("sample", out, "-n", 3, "--out", folder / "s.png")
+    assert status == 0, words
+    status, said, words = run("score", out, folder / "new.npy")
+    assert status == 0, words
+    status, _, words = run(
+        "fit", folder / "digits.npy", *FIT, "VQ(9, 2, halvings=2)", "--prior", prior, "--out", out
+    )
+    assert status == 2
+    assert "FlowCodes is for the codes of an FSQ" in words
+
+
 @pytest.mark.parametrize(
     ("network", "words"),
     [

@@ -36,6 +36,7 @@ PACKAGES = (
     "models.priors",
     "models.quantized",
     "models.codeprior",
+    "models.codeflow",
     "table.constraints",
     "text.presets",
     "models.flows",

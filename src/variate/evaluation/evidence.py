@@ -31,12 +31,15 @@ This module does not know whether the bounds are tight: ask `importance_weights`
 carries all the weight says that S is too small). For a deterministic autoencoder, whose posterior
 is a point among densities, the numbers are no bounds of anything. For discrete codes
 (`distributions.codes`) they are: then the point has mass one, all draws are equal (so one is made),
-and so are the two bounds.
+and so are the two bounds. A prior over codes that estimates its own log p by a draw
+(`models.codeflow`) does so once for each of the S, with x encoded and decoded once, so that the
+second bound closes the gap of that estimate.
 """
 
 import math
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -190,24 +193,35 @@ def _log_weights(
 ) -> Iterator[tuple[slice, slice, Tensor]]:
     """Pieces of log w: (which items, which draws, float64 `[draws, items]` on x's device)."""
     at_least_one(draws=draws, chunk=chunk)
-    if _certain(model):
-        for where, batch in in_rows(model, x, rows):
-            known: Inference = model(batch, 1)
-            log_w = known.log_weight(batch).to(x.device, torch.float64)
-            yield where, slice(0, draws), log_w.expand(draws, len(batch))
-        return
+    codes = _prior_over_codes(model)
     noise = CommonNoise(draws, seed=int(torch.randint(2**62, ()))) if common else None
     for where, batch in in_rows(model, x, rows):
+        known: Inference | None = None if codes is None else model(batch, 1)
+        if known is not None and codes is not None and codes.exact:
+            log_w = known.log_weight(batch).to(x.device, torch.float64)
+            yield where, slice(0, draws), log_w.expand(draws, len(batch))
+            continue
         for first in range(0, draws, chunk):
             samples = min(chunk, draws - first)
             with nullcontext() if noise is None else noise.at(first, samples, len(batch)):
-                inference: Inference = model(batch, samples)
+                inference: Inference = (
+                    model(batch, samples) if known is None else _repeated(known, samples)
+                )
                 log_w = inference.log_weight(batch)
             drawn = slice(first, first + samples)
             yield where, drawn, log_w.to(x.device, torch.float64)
 
 
-def _certain(model: nn.Module) -> bool:
-    """Whether z is a grid of codes, of which q(z|x) is certain: then all draws are the same."""
+def _prior_over_codes(model: nn.Module) -> CodePrior | None:
+    """The prior if z is a grid of codes, of which q(z|x) is certain: all draws are the same."""
     prior = getattr(model, "prior", None)
-    return isinstance(getattr(prior, "first", prior), CodePrior)
+    prior = getattr(prior, "prior", prior)  # within a second stage
+    return prior if isinstance(prior, CodePrior) else None
+
+
+def _repeated(known: Inference, samples: int) -> Inference:
+    """So many draws of codes that are certain, which differ in what their prior draws."""
+    latents = tuple(
+        replace(latent, z=latent.z.expand(samples, *latent.z.shape[1:])) for latent in known.latents
+    )
+    return replace(known, latents=latents)

@@ -25,7 +25,7 @@ from variate import verbs
 from variate.distributions import CodeLaw, CodePoint
 from variate.evaluation import block_of
 from variate.models import VAE
-from variate.models.codeprior import log_prob_of_places, renewed
+from variate.models.codeprior import renewed
 from variate.models.noncentred import NonCentred
 from variate.randomness import isolated
 
@@ -63,7 +63,7 @@ def with_codes_renewed(
     count = round(strength * codes.shape[1])
     with isolated(seed, device):
         chosen = torch.rand(codes.shape, device=device).argsort(1) < count
-        return book.look_up(renewed(law.grid, codes, chosen)).flatten(-2).to(z)
+        return book.look_up(renewed(law.grid, codes, chosen)[0]).flatten(-2).to(z)
 
 
 @torch.no_grad()
@@ -83,9 +83,7 @@ def codes_where_missing(model: VAE, filled: Tensor, missing: Tensor) -> tuple[Te
     assert isinstance(q, CodePoint)
     grid = tuple(model.encoder[1].positions)  # type: ignore[index]
     chosen = (F.adaptive_max_pool2d(missing[:, None].float(), grid) > 0).flatten(1)
-    codes = renewed(law.grid, q.codes, chosen)
-    each = log_prob_of_places(law.grid, codes)
-    log_q = each.masked_fill(~chosen, 0.0).sum(-1)
+    codes, log_q = renewed(law.grid, q.codes, chosen)
     return law.codebook.look_up(codes).flatten(-2)[None], log_q[None]
 
 

@@ -2,6 +2,7 @@ r"""Priors over the codes of a quantised posterior (`models.quantized`).
 
     UniformCodes          p(c) = K^-P                       stage one: a constant, P log K nats
     AutoregressiveCodes   p(c) = Π_p p(c_p | c_<p)          learned, exact, of one pass
+    FlowCodes             P(c) = ∫_cell(c) p(v) dv          learned, estimated: `models.codeflow`
 
 KL(q‖p) = -log p(c(x)) is the length of an item's codes in nats. Nothing of it reaches the encoder,
 for codes have no slope, so a prior can as well be learned when encoder and decoder are done (van
@@ -20,6 +21,7 @@ This module does not know how codes are chosen, nor what they are decoded to.
 
 import math
 from collections.abc import Sequence
+from functools import singledispatch
 from typing import Any
 
 import torch
@@ -38,7 +40,6 @@ __all__ = [
     "GridLaw",
     "UniformCodes",
     "code_length",
-    "log_prob_of_places",
     "renewed",
 ]
 
@@ -52,7 +53,12 @@ class CodePrior(nn.Module):
         positions: P, how many codes an item has.
         size: K, how many entries the codebook has.
         width: d, how many numbers an entry has.
+
+    Attributes:
+        exact: Whether log p is known, and not estimated by draws as `models.codeflow` does.
     """
+
+    exact = True
 
     def __init__(self, positions: int, size: int, width: int) -> None:
         super().__init__()
@@ -179,33 +185,28 @@ def code_length(prior: nn.Module, z: Tensor, moment: Moment) -> Loss:  # noqa: A
     return Loss(length, {"code_length": length.detach()})
 
 
+@singledispatch
 @torch.no_grad()
-def renewed(law: Distribution, codes: Tensor, chosen: Tensor) -> Tensor:
+def renewed(law: Distribution, codes: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Codes of which some are drawn anew, one place after the other, each given those before it.
+
+    Another module adds a law of its own by `renewed.register`.
 
     Args:
         law: The law over codes, as `CodePrior.grid` gives it.
         codes: `[N, P]`.
         chosen: Which are drawn anew, bool `[N, P]`.
+
+    Returns:
+        The codes, and the log of the probability by which those that are new were drawn, `[N]`.
     """
-    if isinstance(law, GridLaw):
-        blocks = zip(codes.split(_BLOCK), chosen.split(_BLOCK), strict=True)
-        return torch.cat([law.drawn(len(own), own, new) for own, new in blocks])
-    return torch.where(chosen, law.sample(Size((len(codes),))), codes)
-
-
-def log_prob_of_places(law: Distribution, codes: Tensor) -> Tensor:
-    """Log p(c_p | c_<p) of each place, `[N, P]` for codes `[N, P]`.
-
-    Args:
-        law: The law over codes, as `CodePrior.grid` gives it.
-        codes: Int64.
-    """
-    if isinstance(law, GridLaw):
-        return law.log_prob_of_places(codes)
+    made = torch.where(chosen, law.sample(Size((len(codes),))), codes)
     independent: Any = law
-    places: Tensor = independent.base_dist.log_prob(codes)
-    return places
+    return made, _of_chosen(independent.base_dist.log_prob(made), chosen)
+
+
+def _of_chosen(log_p: Tensor, chosen: Tensor) -> Tensor:
+    return log_p.masked_fill(~chosen, 0.0).sum(-1)
 
 
 class GridLaw(Distribution):
@@ -264,3 +265,11 @@ class GridLaw(Distribution):
 def _grid(distribution: GridLaw, temperature: float) -> Distribution:
     both = distribution.temperature * temperature
     return GridLaw(distribution.net, distribution.event_shape[0], both)
+
+
+@renewed.register
+@torch.no_grad()
+def _renewed(law: GridLaw, codes: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    blocks = zip(codes.split(_BLOCK), chosen.split(_BLOCK), strict=True)
+    made = torch.cat([law.drawn(len(own), own, new) for own, new in blocks])
+    return made, _of_chosen(law.log_prob_of_places(made), chosen)

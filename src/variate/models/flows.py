@@ -31,16 +31,15 @@ This module does not know what the latents mean, nor where the draws come from.
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal, Transform, constraints
+from torch.distributions import Distribution, Transform, constraints
 
 from variate.distributions import tempered
-from variate.errors import MissingExtraError, OptionError
+from variate.errors import OptionError
 from variate.inference import Loss, Moment
+from variate.models.normalising import require_zuko, standard_normal
 
 __all__ = [
     "ContinuousFlow",
@@ -54,30 +53,6 @@ __all__ = [
 _GATE = 1e-3  # a, the least σ of an inverse autoregressive flow: its inverse divides by σ
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
-
-
-def _zuko(need: str) -> ModuleType:
-    """The package zuko, whose import must not change what torch's distributions validate."""
-    validates = Distribution._validate_args
-    try:
-        import zuko
-    except ImportError as error:
-        raise MissingExtraError(need, "zuko", "flow") from error
-    finally:
-        Distribution.set_default_validate_args(validates)
-    tempered.register(zuko.distributions.NormalizingFlow, _cooler_flow)
-    return zuko
-
-
-def _cooler_flow(flow: Any, temperature: float) -> Distribution:
-    """A transformed normal whose normal is narrower."""
-    cooler: Distribution = type(flow)(flow.transform, tempered(flow.base, temperature))
-    return cooler
-
-
-def _standard(mean: Tensor) -> Distribution:
-    normal = Normal(mean, torch.ones_like(mean), validate_args=False)
-    return Independent(normal, 1, validate_args=False)
 
 
 class Flow(nn.Module):
@@ -101,7 +76,7 @@ class Flow(nn.Module):
         self.latent = latent
         self.transforms = transforms
         self.hidden = hidden
-        zuko = _zuko("The flow prior")
+        zuko = require_zuko("The flow prior")
         flow = zuko.flows.NSF(latent, transforms=transforms, passes=2, hidden_features=hidden)
         self.transform = flow.transform
         self.normalising_flow = zuko.distributions.NormalizingFlow
@@ -109,7 +84,7 @@ class Flow(nn.Module):
 
     def forward(self) -> Distribution:
         """p(z), batch shape `[]`, event shape `[latent]`."""
-        prior: Distribution = self.normalising_flow(self.transform(), _standard(self.mean))
+        prior: Distribution = self.normalising_flow(self.transform(), standard_normal(self.mean))
         return prior
 
 
@@ -127,7 +102,7 @@ def autoregressive_net(
     Raises:
         MissingExtraError: zuko is not installed.
     """
-    zuko = _zuko("The inverse autoregressive posterior")
+    zuko = require_zuko("The inverse autoregressive posterior")
     before = torch.ones(latent, latent, dtype=torch.bool).tril(-1)
     sees = torch.cat([before.mT if flip else before, before.new_ones(latent, context)], 1)
     net: nn.Module = zuko.nn.MaskedMLP(sees.repeat(2, 1), hidden, nn.SiLU)
@@ -309,7 +284,7 @@ class ContinuousFlow(Distribution):
         u = (value - self.location) / self.scale
         start = (u, torch.zeros_like(u[..., 0]))
         u, change = _integrate(self._slope, start, 1.0, 0.0, self.steps)
-        noise = tempered(_standard(torch.zeros_like(self.location)), self.temperature)
+        noise = tempered(standard_normal(torch.zeros_like(self.location)), self.temperature)
         return noise.log_prob(u) + change - self.scale.log().sum()
 
     def _slope(self, t: Tensor, u: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ and over the codes of a quantised posterior (`models.codeprior`)
 
     UniformCodes          all grids of codes equally likely
     AutoregressiveCodes   each code given those before it
+    FlowCodes             the cells of a flow's draws (`models.codeflow`)
 
 The KL averaged over the data is smallest, for a given encoder, where the prior is the aggregate
 posterior 1/N Σ_n q(z|x_n). That one is too dear and too well fitted; the mixture of posteriors at
@@ -39,6 +40,7 @@ from torch.distributions import (
 
 from variate.distributions import gaussian
 from variate.errors import OptionError
+from variate.models.codeflow import FlowCodes
 from variate.models.codeprior import AutoregressiveCodes, CodePrior, UniformCodes, code_length
 from variate.models.relaxed import RelaxedCategories, check_temperature
 
@@ -46,6 +48,7 @@ __all__ = [
     "Aggregate",
     "AutoregressiveCodes",
     "CodePrior",
+    "FlowCodes",
     "Mixture",
     "RelaxedUniform",
     "SecondStage",
@@ -192,7 +195,7 @@ class SecondStage(nn.Module):
         ):
             raise OptionError(
                 f"{type(prior).__name__} has nothing that a second stage could fit to codes; take "
-                "AutoregressiveCodes, flows.Flow, flows.FlowMatching or Mixture"
+                "AutoregressiveCodes, FlowCodes, flows.Flow, flows.FlowMatching or Mixture"
             )
         self.prior = prior
         self.share = share

@@ -206,7 +206,8 @@ class MovingCodebook(nn.Module):
     """A codebook whose entries are running means of the vectors that chose them.
 
     Its buffers move by amounts that are averages over a batch, so that several processes which
-    average what moved have the codebook of one process with all their batches.
+    average what moved have the codebook of one process with all their batches. A dead entry is put
+    in its new place by one of them, for the mean of two vectors from far apart is like neither.
 
     Args:
         size: K.
@@ -233,10 +234,20 @@ class MovingCodebook(nn.Module):
         self.size = size
         self.width = width
         self.decay = decay
+        self._who = (0, 1)
         start = _ALIVE / 10  # all entries are dead, and the first batch puts its own in place
         self.register_buffer("usage", torch.full((size,), start))
         self.register_buffer("sums", start * torch.randn(size, width))
         self.register_buffer("steps", torch.zeros(()))
+
+    def shared_by(self, rank: int, world: int) -> None:
+        """Several processes average what moves: each revives entries of its own.
+
+        Args:
+            rank: This process, 0 to world - 1.
+            world: How many there are.
+        """
+        self._who = (rank, world)
 
     def entries(self) -> Tensor:
         """e, `[K, d]`."""
@@ -274,7 +285,9 @@ class MovingCodebook(nn.Module):
 
     def _revived(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """The running means, those of dead entries at vectors of the batch."""
-        dead = self.usage < _ALIVE
+        rank, world = self._who
+        own = torch.arange(self.size, device=vectors.device) % world == rank
+        dead = (self.usage < _ALIVE) & own
         order = torch.randperm(len(vectors), device=vectors.device)
         picked = vectors[order[torch.arange(self.size, device=order.device) % len(vectors)]]
         usage = torch.where(dead, 1.0, self.usage)

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from variate.errors import OptionError, ProcessError
+from variate.errors import CheckpointError, OptionError, OutputError, ProcessError
 
 __all__ = ["Processes", "SharedBuffers", "processes_of", "share"]
 
@@ -109,11 +109,29 @@ class Processes:
         if self.world == 1:
             return text
         coded = text.encode()
-        told = torch.zeros(int(self.agree(len(coded))), dtype=torch.uint8, device=self.control)
+        length = int(self.agree(len(coded)))
+        if length == 0:
+            return ""
+        told = torch.zeros(length, dtype=torch.uint8, device=self.control)
         if self.rank == 0:
             told.copy_(torch.frombuffer(bytearray(coded), dtype=torch.uint8))
         self.copy([told])
         return bytes(told.tolist()).decode()
+
+    def raise_alike(self, error: CheckpointError | OutputError | None) -> None:
+        """Raise the first process's error in all, so that all go the same way from there.
+
+        Args:
+            error: What befell the first process, which is not yet raised; None elsewhere.
+
+        Raises:
+            CheckpointError: As the first process says.
+            OutputError: As the first process says.
+        """
+        told = self.agree_text("" if error is None else f"{type(error).__name__}\n{error}")
+        if told:
+            name, _, text = told.partition("\n")
+            raise {kind.__name__: kind for kind in (CheckpointError, OutputError)}[name](text)
 
     def gather(self, values: Tensor, items: int) -> Tensor:
         """The rows of all processes, `[items, …]` in order, each having given its `share`."""
@@ -129,6 +147,8 @@ class SharedBuffers:
 
     A buffer that each process moves by its own share of a batch (a running mean, a multiplier) is
     moved by the mean of these moves. One that does not move is not touched, not even by rounding.
+    A module that has a method `shared_by(rank, world)` is told who it is among, for moves of which
+    a mean makes no sense.
 
     Args:
         modules: Whose buffers.
@@ -139,6 +159,10 @@ class SharedBuffers:
         self._modules = modules
         self._processes = processes
         self._before: list[Tensor] = []
+        for part in {part for module in modules for part in module.modules()}:
+            shared_by = getattr(part, "shared_by", None)
+            if callable(shared_by):
+                shared_by(processes.rank, processes.world)
 
     def _buffers(self) -> list[Tensor]:
         return [b for module in self._modules for b in module.buffers() if b.is_floating_point()]

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from variate.errors import CheckpointError
+from variate.errors import CheckpointError, OutputError
 from variate.inference import Objective
 from variate.training.average import Average, Best
 from variate.training.batches import Feed
@@ -226,15 +226,23 @@ class Run:
 
         Returns:
             The step that is gone on from, or None for a fresh start.
+
+        Raises:
+            CheckpointError: The file is damaged or of another run; in all processes alike.
+            OutputError: The file could not be written; in all processes alike.
         """
-        found = None
+        found, trouble = None, None
         live = self.tensors()
         if checkpoint is not None and self.processes.rank == 0:
             fingerprint = self._fingerprint(caller)
-            self.writer = CheckpointWriter(Path(checkpoint), every, fingerprint)
-            if resume and Path(checkpoint).exists():
-                found = read_checkpoint(Path(checkpoint), fingerprint)
-                _copy(found.tensors, live)
+            try:
+                self.writer = CheckpointWriter(Path(checkpoint), every, fingerprint)
+                if resume and Path(checkpoint).exists():
+                    found = read_checkpoint(Path(checkpoint), fingerprint)
+                    _copy(found.tensors, live)
+            except (CheckpointError, OutputError) as error:
+                trouble = error
+        self.processes.raise_alike(trouble)
         self.processes.copy(live.values())
         facts = json.loads(self.processes.agree_text(json.dumps(found and found.facts)))
         if facts is not None:

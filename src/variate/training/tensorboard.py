@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from variate.errors import MissingExtraError
-from variate.training.events import Event, Step, Validated
+from variate.training.events import Event, Started, Step, Validated
 
 __all__ = ["tensorboard"]
 
@@ -24,6 +24,8 @@ _SECONDS = 0.5
 
 def tensorboard(events: Iterator[Event], folder: str | Path) -> Generates[Event, None, None]:
     """Write the figures of the events to `folder`, and pass the events on.
+
+    Of several processes the first one writes.
 
     Raises:
         MissingExtraError: TensorBoard is not installed.
@@ -34,16 +36,22 @@ def tensorboard(events: Iterator[Event], folder: str | Path) -> Generates[Event,
         need = "writing TensorBoard files"
         raise MissingExtraError(need, "tensorboard", "tensorboard") from error
     written = float("-inf")
+    writer = None
     try:
-        with SummaryWriter(str(folder)) as writer:
-            for event in events:
-                if isinstance(event, Step) and event.seconds - written >= _SECONDS:
-                    written = event.seconds
-                    _write_step(writer, event)
-                elif isinstance(event, Validated):
-                    _write_validated(writer, event)
-                yield event
+        for event in events:
+            if isinstance(event, Started) and event.rank == 0:
+                writer = SummaryWriter(str(folder))
+            elif writer is None:
+                pass
+            elif isinstance(event, Step) and event.seconds - written >= _SECONDS:
+                written = event.seconds
+                _write_step(writer, event)
+            elif isinstance(event, Validated):
+                _write_validated(writer, event)
+            yield event
     finally:
+        if writer is not None:
+            writer.close()
         if isinstance(events, Generates):
             events.close()
 

@@ -86,7 +86,8 @@ class Codes:
             raise OptionError(
                 f"the prior {type(prior).__name__} does not fit: the latents of {name} are codes. "
                 "Leave prior out for an autoregressive one that is fitted when the codes are "
-                "learned, or take priors.UniformCodes or priors.AutoregressiveCodes."
+                "learned, or take priors.UniformCodes, priors.AutoregressiveCodes or, for FSQ, "
+                "priors.FlowCodes."
             )
 
     def assembled(self, codec: ImageCodec, options: Any) -> VAE:
