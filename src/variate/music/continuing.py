@@ -9,9 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from variate.errors import OptionError
-from variate.music.infilling import infilled
 from variate.music.pieces import Note, Piece, bar_of
-from variate.music.rewriting import with_bars
 
 __all__ = ["lengthened"]
 
@@ -20,7 +18,7 @@ def lengthened(
     estimator: Any, piece: Piece, bars: int, *, temperature: float, seed: int | None
 ) -> Piece:
     """A piece with so many bars more; see `MusicVAE.continued`."""
-    codec = estimator.codec_
+    codec, texture = estimator.codec_, estimator._texture
     if codec.bars < 2:
         raise OptionError("items of one bar have nothing before them; fit a model of bars=2.")
     bar = bar_of(piece.meter)
@@ -28,10 +26,9 @@ def lengthened(
     piece = replace(piece, bars=round(piece.quarters / bar))
     while missing > 0:
         known = max(1, min(piece.bars, codec.bars // 2))
-        x, mask = with_bars(codec, piece, known)
-        made = infilled(
-            estimator.model_, x, mask, voices=codec.voices or 1, draws=1,
-            seed=None if seed is None else seed + missing, temperature=temperature,
+        made = texture.rewritten(
+            estimator.model_, texture.last_bars(piece, known), range(known + 1, codec.bars + 1),
+            None, draws=1, seed=None if seed is None else seed + missing, temperature=temperature,
         )  # fmt: skip
         written = codec.decode(made.draws[0])[0]
         new = min(missing, codec.bars - known)

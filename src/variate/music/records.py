@@ -26,6 +26,7 @@ class Extraction:
         notes: What else was met, and how often: drum tracks, notes without length …
         voices: Of each window.
         bars: Of each window.
+        tracks: Of each window, if it is of tracks and not of voices; else 0.
     """
 
     voices: int
@@ -38,6 +39,7 @@ class Extraction:
     onsets: int = 0
     off: int = 0
     notes: Counter[str] = field(default_factory=Counter)
+    tracks: int = 0
 
     @property
     def off_share(self) -> float:
@@ -63,7 +65,8 @@ class Extraction:
     def __str__(self) -> str:
         """The report, for people."""
         read = self.files - len(self.refused)
-        voices = "one voice" if self.voices == 1 else f"{self.voices} voices"
+        count, what = (self.tracks, "track") if self.tracks else (self.voices, "voice")
+        voices = f"one {what}" if count == 1 else f"{count} {what}s"
         lines = [
             f"{read:,} of {self.files:,} files are read; {self.kept:,} windows of {self.bars} "
             f"{'bar' if self.bars == 1 else 'bars'} and {voices} are kept",

@@ -17,7 +17,7 @@ from variate.music.pieces import METERS, Piece, bar_steps
 from variate.music.reading import read
 from variate.music.windows import Windows
 
-__all__ = ["mask_of", "only_first_voice", "with_bars"]
+__all__ = ["mask_of", "numbers_of", "only_first_voice", "with_bars"]
 
 
 def mask_of(
@@ -37,8 +37,8 @@ def mask_of(
     if bars is None and voices is None:
         raise OptionError("say what is to be written anew: bars=[3], voices=[2, 3, 4], or both.")
     count = codec.voices or 1
-    chosen = _numbers("bars", bars, codec.bars)
-    spoken = _numbers("voices", voices, count)
+    chosen = numbers_of("bars", bars, codec.bars)
+    spoken = numbers_of("voices", voices, count)
     lengths = torch.tensor([bar_steps(meter) for meter in codec.meters])
     bar = lengths[x[:, 0].long() - codec.first_meter][:, None]
     step = torch.arange(codec.steps)[None]
@@ -98,7 +98,7 @@ def with_bars(codec: MusicCodec, piece: Piece, known: int) -> tuple[Tensor, Tens
     return x, mask_of(codec, x, range(known + 1, codec.bars + 1), None)
 
 
-def _numbers(what: str, given: Sequence[int] | None, most: int) -> list[int]:
+def numbers_of(what: str, given: Sequence[int] | None, most: int) -> list[int]:
     """Numbers counted from 0; all where none are given."""
     if given is None:
         return list(range(most))
