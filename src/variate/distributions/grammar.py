@@ -7,8 +7,8 @@ allowed has probability zero, and the rest is a law again, so nothing outside of
 ever drawn and the likelihood spends no mass on it. An alphabet for each place is the chain of
 states 0, 1, …, T - 1 (`alphabets`); "no hold after a rest" is one state more.
 
-What no table of states can hold (which of 88 keys are down) is a `Rules` of its own: states are then
-whatever numbers it keeps of a sequence.
+What no table of states can hold (which of 88 keys are down) is a `Rules` of its own: states are
+then whatever numbers it keeps of a sequence.
 
 This module does not know what the symbols stand for, nor how likely any of them is.
 """

@@ -15,7 +15,8 @@ The weight of a place is the level of the metre's tree that begins there (Longue
 if a place of more weight than its own passes while it sounds.
 
 Of several voices `contour` and `mean_pitch` are of the highest, what one hears as the tune (of
-tracks, of the highest notes of the first); the other attributes are of all. Silence has the mean pitch 60 and the density 0.
+tracks, of the highest notes of the first); the other attributes are of all. Silence has the mean
+pitch 60 and the density 0.
 
 This module does not know models.
 """

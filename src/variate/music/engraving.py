@@ -108,8 +108,11 @@ def _part(pieces: Sequence[Piece], staff: Staff, part: int) -> str:
                 words = f"<direction-type><words>{escape(piece.name)}</words></direction-type>"
                 head += f'<direction placement="above">{words}</direction>' if part == 0 else ""
             spelled = _Spelling(fifths)
-            shown = [layer for layer, each in enumerate(written)
-                     if layer == 0 or not staff.chords or any(e.pitches for e in each[i])]  # fmt: skip
+            shown = [
+                layer
+                for layer, each in enumerate(written)
+                if layer == 0 or not staff.chords or any(event.pitches for event in each[i])
+            ]
             inner = f"<backup><duration>{bar}</duration></backup>".join(
                 _bar(written[layer][i], layer, len(shown), piece.meter, spelled,
                      hidden=staff.chords and layer > 0)

@@ -1,11 +1,12 @@
-"""MusicVAE: melodies and music of several voices, on the grid of sixteenths.
+"""MusicVAE: melodies, music of several voices, and of any number of notes at once.
 
-The generative model, for an item x of a metre and V voices over T steps and a code z:
+The generative model, for an item x of T' symbols and a code z:
 
-    z ~ p(z)      x ~ p(x|z) = p(x_0|z) Π_t Π_v p(x_tv | x_<t, x_t1 … x_t(v-1), z)
+    z ~ p(z)      x ~ p(x|z) = Π_i p(x_i | x_<i, z)
 
-each voice given those above it, so that the law of a chord is joint over its notes; all symbols
-that the grammar forbids have probability zero. log p(x) is in nats per item.
+from the top down at each step, so that the law of a chord is joint over its notes; all symbols that
+the rules forbid have probability zero. log p(x) is in nats per item. What symbols an item has is
+its texture's to say (`texture`): voices of single notes, or tracks.
 
 This module does not know files' formats (see `reading`), nor how training works.
 """
@@ -32,6 +33,7 @@ from variate.music.attributes import attributes
 from variate.music.chain import Chain
 from variate.music.codec import MOST_BARS
 from variate.music.continuing import lengthened
+from variate.music.editing import accompanied, rewritten
 from variate.music.examination import examined
 from variate.music.intake import made_ready
 from variate.music.items import MusicItems
@@ -44,7 +46,7 @@ from variate.music.targets import drawn_given, parsed
 from variate.music.texture import Sizes, Texture
 from variate.music.textures import AnyMusic, expect_tracks, started, texture_of
 from variate.objectives import GroupFreeBits, WarmUp
-from variate.options import above_zero, whole
+from variate.options import whole
 from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
@@ -88,7 +90,7 @@ class MusicVAE(Estimator):
 
     Attributes:
         model_: The `vt.VAE`.
-        codec_: The bars, the voices, the metres and the range.
+        codec_: The bars, the voices or tracks, the metres and the range.
         extraction_: What became of the files: `print(model.extraction_)`.
         facts_: What it was trained on, and the figures on held-out pieces, in nats per item.
         history_: The validations, in order.
@@ -295,7 +297,7 @@ class MusicVAE(Estimator):
         temperature: float = 1.0,
         seed: int | None = None,
     ) -> Rewritten:
-        """Write some bars or voices anew, given the others: `impute(X, bars=[3])`.
+        """Write some bars, voices or tracks anew, given the rest: `impute(X, bars=[3])`.
 
         Args:
             X: The music.
@@ -307,36 +309,27 @@ class MusicVAE(Estimator):
             seed: Makes the draws repeatable.
 
         Raises:
-            OptionError: There is no such bar or voice.
+            OptionError: There is no such bar, voice or track.
         """
-        if voices is not None and tracks is not None:
-            raise OptionError("give voices or tracks, not both: a model has only one of them.")
-        return self._rewritten(
-            self._rows(X), bars, tracks if voices is None else voices, draws, temperature, seed
-        )
+        return rewritten(self, self._rows(X), bars, (voices, tracks), draws=draws,
+                         temperature=temperature, seed=seed)  # fmt: skip
 
     def accompany(
         self, X: Any, *, draws: int = 1, temperature: float = 1.0, seed: int | None = None
     ) -> Rewritten:
-        """Write the other voices to given tunes.
+        """Write the other voices or tracks to given tunes.
 
         Args:
-            X: Music of one voice, or of which the first one counts.
+            X: Music of one voice or track, or of which the first one counts.
             draws: Pieces to draw of each, beside the likeliest.
             temperature: Below 1: more typical ones.
             seed: Makes the draws repeatable.
 
         Raises:
-            OptionError: The model has one voice.
+            OptionError: The model has one voice or track.
         """
         check_is_fitted(self)
-        texture = self._texture
-        if texture.parts == 1:
-            raise OptionError(
-                f"a model of one {texture.part} accompanies nothing; fit music of several."
-            )
-        others = range(2, texture.parts + 1)
-        return self._rewritten(texture.first_part(X), None, others, draws, temperature, seed)
+        return accompanied(self, X, draws=draws, temperature=temperature, seed=seed)
 
     def continued(
         self, piece: Piece, bars: int, *, temperature: float = 1.0, seed: int | None = None
@@ -355,23 +348,6 @@ class MusicVAE(Estimator):
         check_is_fitted(self)
         whole("bars", bars)
         return lengthened(self, piece, bars, temperature=temperature, seed=seed)
-
-    def _rewritten(
-        self,
-        x: Tensor,
-        bars: Sequence[int] | None,
-        parts: Sequence[int] | None,
-        draws: int,
-        temperature: float,
-        seed: int | None,
-    ) -> Rewritten:
-        whole("draws", draws)
-        above_zero("temperature", temperature)
-        made = self._texture.rewritten(
-            self.model_, x, bars, parts, draws=draws, temperature=temperature, seed=seed
-        )
-        decode = self.codec_.decode
-        return Rewritten(decode(made.likeliest), [decode(drawn) for drawn in made.draws])
 
     def direction(self, X: Any, labels: Any = None) -> NDArray[np.float64]:
         """A direction in the latent space, `[D]`; see `move`.

@@ -43,6 +43,7 @@ __all__ = [
 MOST_BARS = 4_000  # of a piece, two hours and more; what is beyond is left out
 MOST_VOICES = 6
 SAME_BARS = {(2, 2): (4, 4), (4, 8): (2, 4)}  # metres whose bars are as long as those of another
+BEAT = (1, 4)  # no metre, but beats that nobody counted: read in fours
 FEWEST_NOTES = 3  # of a window
 MOST_OFF = 0.25  # of a window's onsets
 ENOUGH = 0.6  # of the files have so many voices, to be read so
@@ -310,7 +311,8 @@ def _skyline(notes: Sequence[Note]) -> tuple[Note, ...]:
 
 def _stretches(tracks: Tracks, end: float) -> Iterator[tuple[tuple[float, tuple[int, int]], float]]:
     """Where a metre begins, which, and where it ends; the last one at a bar line."""
-    changes = [m for i, m in enumerate(tracks.meters) if i == 0 or m[1] != tracks.meters[i - 1][1]]
+    named = [(at, (4, 4) if meter == BEAT else meter) for at, meter in tracks.meters]
+    changes = [m for i, m in enumerate(named) if i == 0 or m[1] != named[i - 1][1]]
     for i, (start, meter) in enumerate(changes):
         if start >= end or meter[0] < 1 or meter[1] < 1:
             continue
@@ -336,6 +338,7 @@ def count_met(tracks: Tracks, report: Extraction) -> None:
         ("notes without length, made a sixteenth", tracks.without_length),
         ("changes of tempo, left out", max(0, tracks.tempos - 1)),
         ("changes of metre, at which windows end", len(set(tracks.meters)) - 1),
+        ("stretches in 1/4, read as 4/4", sum(meter == BEAT for _, meter in tracks.meters)),
     ):
         if count:
             report.notes[what] += count

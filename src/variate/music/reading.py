@@ -11,8 +11,9 @@ This module does not know models.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from variate.errors import DataError, DataWarning, MissingExtraError
 from variate.music.extraction import Wanted, extract, suitable_voices
 from variate.music.midi import Tracks, read_midi
 from variate.music.notation import read_notation
+from variate.music.phase import on_the_grid
 from variate.music.pieces import Instrument, Note, Piece
 from variate.music.polyphony.extraction import Asked, extract_tracks
 from variate.music.polyphony.windows import TrackWindows
@@ -52,12 +54,20 @@ class Scores:
         files: How many there were.
         refused: Why a file could not be read, by its name.
         place: What the data are called.
+        notes: What else was met in reading.
     """
 
     pieces: list[tuple[str, Tracks]]
     files: int
     refused: dict[str, str]
     place: str
+    notes: Counter[str] = field(default_factory=Counter)
+
+    def report(self, voices: int, bars: int) -> Extraction:
+        """A report that begins with what was met in reading."""
+        return Extraction(
+            voices, bars, files=self.files, refused=dict(self.refused), notes=Counter(self.notes)
+        )
 
 
 def gathered(data: Any, *, show: bool = False) -> Scores:
@@ -74,7 +84,7 @@ def gathered(data: Any, *, show: bool = False) -> Scores:
         return data
     report = Extraction(0, 0)
     pieces = list(_pieces(data, report, show=show))
-    return Scores(pieces, report.files, report.refused, _place(data))
+    return Scores(pieces, report.files, report.refused, _place(data), report.notes)
 
 
 def kept_windows(data: Any) -> Any:
@@ -115,7 +125,7 @@ def read(
     scores = gathered(data, show=show)
     if choose:
         wanted = replace(wanted, voices=suitable_voices(scores.pieces))
-    report = Extraction(wanted.voices, wanted.bars, files=scores.files, refused={**scores.refused})
+    report = scores.report(wanted.voices, wanted.bars)
     windows = extract(scores.pieces, wanted, report)
     _expect_some(len(windows), scores, report)
     return windows, report
@@ -157,7 +167,7 @@ def read_tracks(
         report = Extraction(0, data.bars, files=len(data.names), kept=len(data), tracks=count)
         return data, report
     scores = gathered(data, show=show)
-    report = Extraction(0, wanted.bars, files=scores.files, refused={**scores.refused})
+    report = scores.report(0, wanted.bars)
     windows = extract_tracks(scores.pieces, asked, wanted, report, known)
     _expect_some(len(windows), scores, report)
     return windows, report
@@ -210,7 +220,7 @@ def _pieces(data: Any, report: Extraction, *, show: bool) -> Iterator[tuple[str,
         for name, path in paths:
             report.files += 1
             try:
-                yield from _scores(name, path)
+                yield from _scores(name, path, report)
             except MissingExtraError:
                 raise
             except (DataError, OSError) as error:
@@ -218,9 +228,12 @@ def _pieces(data: Any, report: Extraction, *, show: bool) -> Iterator[tuple[str,
             more(1)
 
 
-def _scores(name: str, path: Path) -> Iterator[tuple[str, Tracks]]:
+def _scores(name: str, path: Path, report: Extraction) -> Iterator[tuple[str, Tracks]]:
     if path.suffix.lower() in MIDI:
-        yield name, read_midi(path)
+        said = read_midi(path)
+        moved = on_the_grid(said)
+        report.notes["files beside the grid by one amount, moved onto it"] += moved is not said
+        yield name, moved
         return
     for inner, tracks in read_notation(path):
         yield name + inner[len(path.name) :], tracks

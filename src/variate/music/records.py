@@ -59,7 +59,7 @@ class Extraction:
             "meters": dict(self.meters.most_common()),
             "onsets": self.onsets,
             "off_grid": round(self.off_share, 6),
-            "also_met": dict(self.notes.most_common()),
+            "also_met": {what: n for what, n in self.notes.most_common() if n},
         }
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class Extraction:
         for why, names in sorted(by_reason.items(), key=lambda entry: -len(entry[1])):
             more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
             lines.append(f"refused: {len(names):,} files, {why}: {', '.join(names[:NAMED])}{more}")
-        lines += [f"met: {count:,} {what}" for what, count in self.notes.most_common()]
+        lines += [f"met: {count:,} {what}" for what, count in self.notes.most_common() if count]
         return "\n".join(lines)
 
 

@@ -57,7 +57,7 @@ class Texture(Protocol):
 
     @property
     def codec(self) -> Any:
-        """Pieces <-> x: `bars`, `meters`, `first_meter`, `steps_of`, `received`, `symbols` and so on."""
+        """Pieces <-> x: `bars`, `meters`, `first_meter`, `steps_of`, `received`, `symbols`."""
         ...
 
     @property

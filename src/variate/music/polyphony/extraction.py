@@ -119,7 +119,7 @@ def places_of(
     Raises:
         DataError: It has none, or not as many.
     """
-    if not any(tracks.voices):
+    if not tracks.voices:
         raise DataError("it has drums only" if tracks.drums else "it has no notes")
     have = [instrument.name for instrument in tracks.instruments]
     if asked == 1:
