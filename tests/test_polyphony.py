@@ -102,8 +102,8 @@ def test_pieces_come_back(tracks, meter):
 
 
 def test_long_notes_and_silence_come_back():
-    pieces = [chords(1), Piece(((Note(0, 8, 60), Note(0, 7.75, 59), Note(7.75, 0.25, 59)),), bars=2),
-              chords(2)]  # fmt: skip
+    held = (Note(0, 8, 60), Note(0, 7.75, 59), Note(7.75, 0.25, 59))
+    pieces = [chords(1), Piece((held,), bars=2), chords(2)]
     codec = TracksCodec(2, 1).fit(pieces)
     silent = Piece(((),), bars=2)
     again = codec.decode(codec.encode([pieces[1], silent]))
@@ -124,7 +124,8 @@ def test_transposition_moves_all_tracks_alike():
                 for v, w in zip(a.voices, b.voices, strict=True)
                 for n, m in zip(v, w, strict=True)
             ]
-            assert len(set(pairs)) == 1 and pairs[0][1]
+            assert len(set(pairs)) == 1
+            assert pairs[0][1]
             seen.add(-pairs[0][0])
     assert seen == set(range(-5, 7))
 
