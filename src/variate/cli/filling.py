@@ -41,6 +41,9 @@ def impute(  # noqa: PLR0913 - what belongs to each kind
     voices: Annotated[
         str | None, Parameter(help="Of music: the voices to write anew, the highest being 1.")
     ] = None,
+    tracks: Annotated[
+        str | None, Parameter(help="Of music of tracks: those to write anew, such as 2.")
+    ] = None,
     score: Score = None,
     audio: Audio = None,
     level: Annotated[float, Parameter(help="The probability of these intervals.")] = 0.9,
@@ -52,7 +55,7 @@ def impute(  # noqa: PLR0913 - what belongs to each kind
 
     With `--draws` a last column, `imputation`, counts the completed tables from 1. Of pictures
     the pixels of `--mask` are filled: with their means, or with so many draws for each picture;
-    of music `--bars` and `--voices` are written anew, given all others.
+    of music `--bars`, `--voices` and `--tracks` are written anew, given all others.
 
     Example: `variate impute people.variate people.csv --intervals sure.csv --out filled.csv`
     """
@@ -65,13 +68,13 @@ def impute(  # noqa: PLR0913 - what belongs to each kind
     fitted = load(model)
     _expect_options(fitted, {
         "--intervals": intervals, "--mask": mask, "--bars": bars, "--voices": voices,
-        "--score": score, "--audio": audio,
+        "--tracks": tracks, "--score": score, "--audio": audio,
     })  # fmt: skip
     if fitted.kind == "image":
         _pictures(fitted, data, mask, draws, seed, out, json=json)
         return
     if fitted.kind == "music":
-        pieces = rewrite(fitted, data, (bars, voices), draws=draws, seed=seed)
+        pieces = rewrite(fitted, data, (bars, voices, tracks), draws=draws, seed=seed)
         deliver_music(pieces, out, (score, audio), json=json)
         return
     table = files.read(data)
@@ -92,8 +95,8 @@ def _expect_options(fitted: Any, options: dict[str, Any]) -> None:
     if fitted.kind == "text":
         raise OptionError("sentences have no gaps that are filled; see variate vary.")
     given = {name for name, value in options.items() if value is not None}
-    of_kind = {"--mask": "image", "--bars": "music", "--voices": "music", "--score": "music",
-               "--audio": "music"}  # fmt: skip
+    of_kind = {"--mask": "image", "--bars": "music", "--voices": "music", "--tracks": "music",
+               "--score": "music", "--audio": "music"}  # fmt: skip
     for name in sorted(given & set(of_kind)):
         expect_kind(fitted, of_kind[name], name)
     if "--intervals" in given and fitted.kind in ("image", "music"):

@@ -21,6 +21,7 @@ __all__ = [
     "numbers",
     "rewrite",
     "stretch_of",
+    "tracks_of",
 ]
 
 Score = Annotated[
@@ -57,22 +58,22 @@ def deliver_music(pieces: Sequence[Any], out: Path | None, written: Written, *, 
 def rewrite(
     fitted: Any,
     data: Path,
-    parts: tuple[str | None, str | None],
+    parts: tuple[str | None, str | None, str | None],
     *,
     draws: int | None,
     seed: int | None,
 ) -> list[Any]:
-    """Pieces with the bars and voices of `--bars` and `--voices` written anew.
+    """Pieces with the bars, voices and tracks that options name written anew.
 
     Args:
         fitted: The model.
         data: The music.
-        parts: Bars and voices, as `numbers` reads them.
+        parts: Bars, voices and tracks, as `numbers` reads them.
         draws: None for the likeliest of each piece, else so many drawn ones.
         seed: Makes the draws repeatable.
     """
-    bars, voices = (numbers(part) for part in parts)
-    made = fitted.impute(data, bars=bars, voices=voices, draws=draws or 1, seed=seed)
+    bars, voices, tracks = (numbers(part) for part in parts)
+    made = fitted.impute(data, bars=bars, voices=voices, tracks=tracks, draws=draws or 1, seed=seed)
     if draws is None:
         return list(made.filled)
     return [piece for drawn in zip(*made.draws, strict=True) for piece in drawn]
@@ -117,3 +118,12 @@ def numbers(text: str | None) -> list[int] | None:
             raise OptionError(f"{text!r} must be numbers, such as 3, 2-4 or 1,3.")
         found += range(int(first), int(last or first) + 1)
     return found
+
+
+def tracks_of(text: str | None) -> Any:
+    """The tracks of `--tracks`: how many, or names such as `MELODY,PIANO`."""
+    if text is None:
+        return None
+    if text.strip().isdecimal():
+        return int(text)
+    return [name.strip() for name in text.split(",")]

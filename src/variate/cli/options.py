@@ -20,7 +20,8 @@ BELONGS = {
     "channels": ("series",), "window": ("series",), "size": ("image",), "levels": ("image",),
     "binarize": ("image",), "depth": ("image",), "likelihood": ("image",),
     "column": ("text",), "label": ("text",), "vocabulary": ("text",), "length": ("text",),
-    "bars": ("music",), "voices": ("music",), "preset": ("text", "music"),
+    "bars": ("music",), "voices": ("music",), "tracks": ("music",),
+    "preset": ("text", "music"),
 }  # fmt: skip
 SAID = {"columns": "column", "channels": "channel", "privacy": "epsilon"}
 

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 
 from variate.cli.app import COMMON, Data, Json, app
 from variate.cli.detectors import detector_options, fit_detector
+from variate.cli.music import tracks_of
 from variate.cli.objects import given_objects
 from variate.cli.options import options_of
 from variate.cli.pairs import expect_pair, fit_pair
@@ -116,6 +117,10 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     voices: Annotated[
         int | None, Parameter(help="Of music: 1 for melodies, 4 for chorales; None: as the files.")
     ] = None,
+    tracks: Annotated[
+        str | None,
+        Parameter(help="Of music with chords: 1 for a piano, 3, or names of tracks: MELODY,PIANO."),
+    ] = None,
     preset: Annotated[
         str | None,
         Parameter(help="Of text and music: sampling (new ones) or fidelity (near-copies)."),
@@ -201,6 +206,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         "time": time, "series": series, "channels": channel, "window": window, "size": size,
         "levels": levels, "binarize": binarize, "depth": depth, "preset": preset_of(preset, kind),
         "vocabulary": vocabulary, "length": length, "label": label, "bars": bars, "voices": voices,
+        "tracks": tracks_of(tracks),
         "column": column_of(column) if kind == "text" else None,
     }  # fmt: skip
     other = {

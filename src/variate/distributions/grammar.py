@@ -7,10 +7,13 @@ allowed has probability zero, and the rest is a law again, so nothing outside of
 ever drawn and the likelihood spends no mass on it. An alphabet for each place is the chain of
 states 0, 1, …, T - 1 (`alphabets`); "no hold after a rest" is one state more.
 
+What no table of states can hold (which of 88 keys are down) is a `Rules` of its own: states are
+then whatever numbers it keeps of a sequence.
+
 This module does not know what the symbols stand for, nor how likely any of them is.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +21,27 @@ from torch import Tensor, nn
 
 from variate.errors import OptionError
 
-__all__ = ["Grammar", "alphabets"]
+__all__ = ["Grammar", "Rules", "alphabets"]
+
+
+class Rules(Protocol):
+    """What may come next, given what came before; what is told of that is a state `[*state]`."""
+
+    def begin(self, count: int, device: torch.device) -> Tensor:
+        """The states of so many sequences before their first place, `[N, *state]`."""
+        ...
+
+    def states(self, x: Tensor) -> Tensor:
+        """The state before each place of x `[..., T]`, `[..., T, *state]`."""
+        ...
+
+    def after(self, state: Tensor, symbols: Tensor) -> Tensor:
+        """The states `[N, *state]` that follow on states and symbols `[N]`."""
+        ...
+
+    def masked(self, logits: Tensor, state: Tensor) -> Tensor:
+        """Logits `[..., K]`, -∞ where a state `[..., *state]` does not allow a symbol."""
+        ...
 
 
 class Grammar(nn.Module):
@@ -51,6 +74,10 @@ class Grammar(nn.Module):
         onward = np.arange(len(table))[:-1, None] + 1
         # where the state is the place, nothing need be read to know it
         self._clock = bool(((table[:-1] == onward) | (table[:-1] < 0)).all())
+
+    def begin(self, count: int, device: torch.device) -> Tensor:
+        """The states of so many sequences before their first place, `[N]`."""
+        return torch.zeros(count, dtype=torch.int64, device=device)
 
     def states(self, x: Tensor) -> Tensor:
         """The state before each place of x `[..., T]`, `[..., T]`; 0 after what is not allowed."""

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
-from variate.distributions.grammar import Grammar
+from variate.distributions.grammar import Rules
 from variate.errors import OptionError
 
 __all__ = ["Reader", "Sequences", "Shaping", "counted", "trimmed"]
@@ -109,7 +109,7 @@ class Sequences(Distribution):
         z: Tensor,
         length: int,
         end: int | None = None,
-        grammar: Grammar | None = None,
+        grammar: Rules | None = None,
         shaping: Shaping = AS_IT_IS,
         prompt: int | None = None,
     ) -> None:
@@ -140,10 +140,11 @@ class Sequences(Distribution):
             x = trimmed(x, self.end)
         with torch.autocast(self.z.device.type, torch.bfloat16, enabled=self._half):
             known = self.reader.read(self.z, x)
-        x = x.expand(known.shape[:-1])
         states = None if self.grammar is None else self.grammar.states(x)
+        axis = x.ndim - 1
+        x = x.expand(known.shape[:-1])
         pieces = [
-            self._scored(known[..., where, :], x[..., where], _cut(states, where))
+            self._scored(known[..., where, :], x[..., where], _cut(states, axis, where))
             for where in self._pieces(known)
         ]
         part = counted(x, self.end)
@@ -161,12 +162,12 @@ class Sequences(Distribution):
         x = value.long()
         with torch.autocast(self.z.device.type, torch.bfloat16, enabled=self._half):
             known = self.reader.read(self.z, x)
-        x = x.expand(known.shape[:-1])
+        axis = x.ndim - 1
         states = None if self.grammar is None else self.grammar.states(x)
         for where in self._pieces(known):
             with torch.autocast(self.z.device.type, torch.bfloat16, enabled=self._half):
                 raw = self.reader.logits(known[..., where, :])
-            yield where, self._shaped(raw, _cut(states, where)).log_softmax(-1)
+            yield where, self._shaped(raw, _cut(states, axis, where)).log_softmax(-1)
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = Size()) -> Tensor:  # noqa: B008
@@ -253,7 +254,7 @@ class Sequences(Distribution):
         count, device = len(z), z.device
         if self.prompt is not None and given is None:
             given = torch.full((count, 1), self.prompt, device=device)
-        state = torch.zeros(count, dtype=torch.int64, device=device)
+        state = None if self.grammar is None else self.grammar.begin(count, device)
         over = torch.zeros(count, dtype=torch.bool, device=device)
         fill = 0 if self.end is None else self.end
         x = torch.full((count, self.length), fill, dtype=torch.int64, device=device)
@@ -268,7 +269,7 @@ class Sequences(Distribution):
                 before = torch.where(over, self.end, before)
                 over = over | (before == self.end)
             x[:, place] = before
-            if self.grammar is not None:
+            if self.grammar is not None and state is not None:
                 state = self.grammar.after(state, before)
             if self.end is not None and place % _LOOK == _LOOK - 1 and bool(over.all()):
                 break
@@ -285,5 +286,6 @@ def _likeliest(logits: Tensor) -> Tensor:
     return logits.argmax(-1)
 
 
-def _cut(states: Tensor | None, where: slice) -> Tensor | None:
-    return None if states is None else states[..., where]
+def _cut(states: Tensor | None, axis: int, where: slice) -> Tensor | None:
+    """The states of some places, which are their axis `axis`."""
+    return None if states is None else states[(slice(None),) * axis + (where,)]

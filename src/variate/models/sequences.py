@@ -19,7 +19,7 @@ This module does not know what the symbols stand for, nor what is maximised.
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from variate.distributions.grammar import Grammar
+from variate.distributions.grammar import Rules
 from variate.distributions.sequences import Sequences
 from variate.models.vae import VAE
 
@@ -44,7 +44,7 @@ class SequenceDecoder(nn.Module):
         net: nn.Module,
         length: int,
         end: int | None = None,
-        grammar: Grammar | None = None,
+        grammar: Rules | None = None,
         block: int = 64,
         prompt: int | None = None,
     ) -> None:

@@ -14,8 +14,9 @@ The weight of a place is the level of the metre's tree that begins there (Longue
 1984): 0 the bar, -1 its half (or its beats, in 3/4), down to the sixteenths. A note is syncopated
 if a place of more weight than its own passes while it sounds.
 
-Of several voices `contour` and `mean_pitch` are of the highest, what one hears as the tune; the
-other attributes are of all. Silence has the mean pitch 60 and the density 0.
+Of several voices `contour` and `mean_pitch` are of the highest, what one hears as the tune (of
+tracks, of the highest notes of the first); the other attributes are of all. Silence has the mean
+pitch 60 and the density 0.
 
 This module does not know models.
 """
@@ -147,8 +148,13 @@ def expect_attribute(name: str) -> str:
     return name
 
 
-def _tune(piece: Piece) -> tuple[Note, ...]:
-    return piece.voices[0] if piece.voices else ()
+def _tune(piece: Piece) -> list[Note]:
+    """The first voice; of a track of chords the highest note of each."""
+    highest: dict[float, Note] = {}
+    for note in piece.voices[0] if piece.voices else ():
+        kept = highest.get(note.onset)
+        highest[note.onset] = note if kept is None or note.pitch > kept.pitch else kept
+    return list(highest.values())
 
 
 def _pitch_classes(notes: Sequence[Note]) -> Floats:

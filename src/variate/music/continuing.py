@@ -9,9 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from variate.errors import OptionError
-from variate.music.infilling import infilled
 from variate.music.pieces import Note, Piece, bar_of
-from variate.music.rewriting import with_bars
 
 __all__ = ["lengthened"]
 
@@ -25,7 +23,7 @@ def lengthened(
             f"one piece is continued (vt.music.Piece), got {type(piece).__name__}; take those of a "
             "list one by one."
         )
-    codec = estimator.codec_
+    codec, texture = estimator.codec_, estimator._texture
     if codec.bars < 2:
         raise OptionError("items of one bar have nothing before them; fit a model of bars=2.")
     bar = bar_of(piece.meter)
@@ -33,10 +31,9 @@ def lengthened(
     piece = replace(piece, bars=round(piece.quarters / bar))
     while missing > 0:
         known = max(1, min(piece.bars, codec.bars // 2))
-        x, mask = with_bars(codec, piece, known)
-        made = infilled(
-            estimator.model_, x, mask, voices=codec.voices or 1, draws=1,
-            seed=None if seed is None else seed + missing, temperature=temperature,
+        made = texture.rewritten(
+            estimator.model_, texture.last_bars(piece, known), range(known + 1, codec.bars + 1),
+            None, draws=1, seed=None if seed is None else seed + missing, temperature=temperature,
         )  # fmt: skip
         written = codec.decode(made.draws[0])[0]
         new = min(missing, codec.bars - known)
@@ -53,18 +50,19 @@ def _with(piece: Piece, written: Piece, start: float, length: float) -> Piece:
     at = piece.quarters
     voices = []
     for before, after in zip(piece.voices, written.voices, strict=True):
-        new = []
+        notes, sounding = list(before), {}
+        for i, note in enumerate(before):
+            if note.end >= at - 1e-6:
+                sounding[note.pitch] = i
         for note in after:
             begin, end = max(note.onset, start), min(note.end, start + length)
             if begin >= end:
                 continue
-            if note.onset < start and before and before[-1].end >= at - 1e-6:
-                before = (
-                    *before[:-1],
-                    before[-1]._replace(duration=at + end - start - before[-1].onset),
-                )
-            elif note.onset >= start:
-                new.append(Note(begin - start + at, end - begin, note.pitch))
-        voices.append(before + tuple(new))
+            if note.onset >= start:
+                notes.append(Note(begin - start + at, end - begin, note.pitch))
+            elif note.pitch in sounding:
+                held = sounding[note.pitch]
+                notes[held] = before[held]._replace(duration=at + end - start - before[held].onset)
+        voices.append(tuple(notes))
     bars = piece.bars + round(length / bar_of(piece.meter))
     return replace(piece, voices=tuple(voices), bars=bars)

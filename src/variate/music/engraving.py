@@ -1,8 +1,8 @@
 """Pieces -> scores to look at: SVG and PNG, engraved by verovio from MusicXML made here.
 
 Lengths that no single note has are tied together, and a note is parted at bar lines, and within a
-bar at its beats where it begins off one: as a musician would write it. Four voices are written on
-two staves, as choirs read them; else each voice has its own.
+bar at its beats where it begins off one: as a musician would write it. Which notes go on which
+staff is said by `staves`.
 
 This module does not know models.
 """
@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from variate.errors import MissingExtraError, OutputError
 from variate.music.attributes import key_of
-from variate.music.pieces import STEPS_PER_QUARTER, Note, Piece, bar_steps
+from variate.music.pieces import STEPS_PER_QUARTER, Piece, bar_steps
+from variate.music.staves import Chord, Staff, staves_of
 from variate.output import replacing
 
 __all__ = ["engrave", "musicxml", "svg_of"]
@@ -67,13 +68,11 @@ def svg_of(pieces: Sequence[Piece]) -> str:
 
 def musicxml(pieces: Sequence[Piece]) -> str:
     """Pieces one after the other as a score in MusicXML."""
-    count = len(pieces[0].voices)
-    parts = ((0, 1), (2, 3)) if count == 4 else tuple((v,) for v in range(count))
-    listed = "".join(
-        f'<score-part id="P{n}"><part-name></part-name></score-part>' for n in range(len(parts))
-    )
+    staves = staves_of(pieces)
+    listed = "".join(_listed(staves, number) for number in range(len(staves)))
     written = "".join(
-        f'<part id="P{n}">{_part(pieces, voices)}</part>' for n, voices in enumerate(parts)
+        f'<part id="P{number}">{_part(pieces, staff, number)}</part>'
+        for number, staff in enumerate(staves)
     )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'
@@ -81,25 +80,44 @@ def musicxml(pieces: Sequence[Piece]) -> str:
     )
 
 
-def _part(pieces: Sequence[Piece], voices: tuple[int, ...]) -> str:
+def _listed(staves: Sequence[Staff], number: int) -> str:
+    """A staff in the list of parts, with the brace that begins or ends at it."""
+    part = f'<score-part id="P{number}"><part-name></part-name></score-part>'
+    if staves[number].braced:
+        return (
+            '<part-group type="start" number="1"><group-symbol>brace</group-symbol>'
+            f"<group-barline>yes</group-barline></part-group>{part}"
+        )
+    ends = number > 0 and staves[number - 1].braced
+    return part + ('<part-group type="stop" number="1"/>' if ends else "")
+
+
+def _part(pieces: Sequence[Piece], staff: Staff, part: int) -> str:
     measures, number = [], 0
-    low = [n.pitch for piece in pieces for v in voices for n in piece.voices[v]]
+    low = [pitch for layers in staff.layers for layer in layers for chord in layer
+           for pitch in chord.pitches]  # fmt: skip
     clef = ("F", 4) if low and sum(low) / len(low) < 58 else ("G", 2)
-    for piece in pieces:
+    for piece, layers in zip(pieces, staff.layers, strict=True):
         bar, fifths = bar_steps(piece.meter), _fifths(piece)
         bars = round(piece.quarters * STEPS_PER_QUARTER) // bar
-        written = [_written(piece.voices[v], bars, bar, piece.meter) for v in voices]
+        written = [_written(layer, bars, bar, piece.meter) for layer in layers]
         for i in range(bars):
             number += 1
             head = _attributes(piece, fifths, clef if number == 1 else None) if i == 0 else ""
             if i == 0 and piece.name:
                 words = f"<direction-type><words>{escape(piece.name)}</words></direction-type>"
-                head += f'<direction placement="above">{words}</direction>' if 0 in voices else ""
+                head += f'<direction placement="above">{words}</direction>' if part == 0 else ""
             spelled = _Spelling(fifths)
+            shown = [
+                layer
+                for layer, each in enumerate(written)
+                if layer == 0 or not staff.chords or any(event.pitches for event in each[i])
+            ]
             inner = f"<backup><duration>{bar}</duration></backup>".join(
-                _bar(each[i], voice, len(voices), piece.meter, spelled)
-                for voice, each in enumerate(written)
-            )
+                _bar(written[layer][i], layer, len(shown), piece.meter, spelled,
+                     hidden=staff.chords and layer > 0)
+                for layer in shown
+            )  # fmt: skip
             last = i == bars - 1
             line = "<barline><bar-style>light-light</bar-style></barline>" if last else ""
             measures.append(f'<measure number="{number}">{head}{inner}{line}</measure>')
@@ -116,26 +134,39 @@ def _attributes(piece: Piece, fifths: int, clef: tuple[str, int] | None) -> str:
     )
 
 
-Event = tuple[int | None, int, bool, bool]  # pitch (None: a rest), steps, tied back, tied on
+class Event(NamedTuple):
+    """A chord, a note or a rest within a bar.
+
+    Attributes:
+        pitches: From the highest down; none of a rest.
+        steps: How long it is.
+        back: Those that are tied to what was before.
+        on: Those that are tied to what comes.
+    """
+
+    pitches: tuple[int, ...]
+    steps: int
+    back: frozenset[int] = frozenset()
+    on: frozenset[int] = frozenset()
 
 
 def _written(
-    voice: Sequence[Note], bars: int, bar: int, meter: tuple[int, int]
+    layer: Sequence[Chord], bars: int, bar: int, meter: tuple[int, int]
 ) -> list[list[Event]]:
-    """The notes and rests of each bar."""
+    """The chords and rests of each bar."""
     made: list[list[Event]] = [[] for _ in range(bars)]
     at = 0
-    spans: list[tuple[int, int, int | None]] = []
-    for note in voice:
-        begin, end = (round(t * STEPS_PER_QUARTER) for t in (note.onset, note.end))
-        spans += [(at, begin, None), (begin, end, note.pitch)]
-        at = end
-    spans.append((at, bars * bar, None))
-    for begin, end, pitch in spans:
-        cuts = _cuts(begin, min(end, bars * bar), bar, meter)
+    spans: list[Chord] = []
+    for chord in layer:
+        spans += [Chord(at, chord.begin, ()), chord]
+        at = chord.end
+    spans.append(Chord(at, bars * bar, ()))
+    for chord in spans:
+        every = frozenset(chord.pitches)
+        cuts = _cuts(chord.begin, min(chord.end, bars * bar), bar, meter)
         for i, (a, b) in enumerate(cuts):
-            tied = pitch is not None
-            made[a // bar].append((pitch, b - a, tied and i > 0, tied and i < len(cuts) - 1))
+            back, on = (every if i else chord.back), (every if i < len(cuts) - 1 else chord.on)
+            made[a // bar].append(Event(chord.pitches, b - a, back, on))
     return made
 
 
@@ -155,26 +186,53 @@ def _cuts(begin: int, end: int, bar: int, meter: tuple[int, int]) -> list[tuple[
 
 
 def _bar(
-    events: Sequence[Event], voice: int, voices: int, meter: tuple[int, int], spelled: _Spelling
+    events: Sequence[Event],
+    layer: int,
+    layers: int,
+    meter: tuple[int, int],
+    spelled: _Spelling,
+    *,
+    hidden: bool = False,
 ) -> str:
-    """The notes and rests of a bar of one voice."""
+    """The chords and rests of a bar of one layer; rests are `hidden` or shown."""
     beams = _beams(events, 6 if meter == (6, 8) else 4)
     written = []
-    for (pitch, steps, back, on), beam in zip(events, beams, strict=True):
-        sort, dots = TYPES[steps]
-        sound = "<rest/>" if pitch is None else spelled.pitch(pitch)
-        sign = "" if pitch is None or back else spelled.sign(pitch)
-        ends = [end for end, is_so in (("stop", back), ("start", on)) if is_so]
-        ties = "".join(f'<tie type="{end}"/>' for end in ends)
-        drawn = "".join(f'<tied type="{end}"/>' for end in ends)
-        up = "up" if voice == 0 else "down"
-        stem = f"<stem>{up}</stem>" if voices > 1 and pitch is not None else ""
-        notations = f"<notations>{drawn}</notations>" if drawn else ""
-        written.append(
-            f"<note>{sound}<duration>{steps}</duration>{ties}<voice>{voice + 1}</voice>"
-            f"<type>{sort}</type>{'<dot/>' * dots}{sign}{stem}{beam}{notations}</note>"
-        )
+    for event, beam in zip(events, beams, strict=True):
+        if not event.pitches and hidden:
+            written.append(f"<forward><duration>{event.steps}</duration></forward>")
+        elif not event.pitches:
+            written.append(_note(event, None, layer, "", "", spelled))
+        up = "up" if layer == 0 else "down"
+        stem = f"<stem>{up}</stem>" if layers > 1 else ""
+        for place, pitch in enumerate(event.pitches):
+            before = "<chord/>" if place else ""
+            after = "" if place else beam
+            written.append(_note(event, pitch, layer, stem, after, spelled, before))
     return "".join(written)
+
+
+def _note(
+    event: Event,
+    pitch: int | None,
+    layer: int,
+    stem: str,
+    beam: str,
+    spelled: _Spelling,
+    before: str = "",
+) -> str:
+    """One note of a chord, or a rest."""
+    sort, dots = TYPES[event.steps]
+    back, on = pitch in event.back, pitch in event.on
+    sound = "<rest/>" if pitch is None else spelled.pitch(pitch)
+    sign = "" if pitch is None or back else spelled.sign(pitch)
+    ends = [end for end, is_so in (("stop", back), ("start", on)) if is_so]
+    ties = "".join(f'<tie type="{end}"/>' for end in ends)
+    drawn = "".join(f'<tied type="{end}"/>' for end in ends)
+    notations = f"<notations>{drawn}</notations>" if drawn else ""
+    return (
+        f"<note>{before}{sound}<duration>{event.steps}</duration>{ties}<voice>{layer + 1}</voice>"
+        f"<type>{sort}</type>{'<dot/>' * dots}{sign}{stem}{beam}{notations}</note>"
+    )
 
 
 class _Spelling:
@@ -210,8 +268,8 @@ def _beams(events: Sequence[Event], beat: int) -> list[str]:
     """The beams of each event of a bar: notes shorter than a quarter, within a beat."""
     groups: list[list[int]] = []
     at, last = 0, -1
-    for i, (pitch, steps, _, _) in enumerate(events):
-        short = pitch is not None and steps <= 3
+    for i, (pitches, steps, _, _) in enumerate(events):
+        short = bool(pitches) and steps <= 3
         if short and groups and last == i - 1 and groups[-1] and at % beat:
             groups[-1].append(i)
             last = i
@@ -226,8 +284,8 @@ def _beams(events: Sequence[Event], beat: int) -> list[str]:
         for place, i in enumerate(group):
             ends = {0: "begin", len(group) - 1: "end"}
             made[i] = f'<beam number="1">{ends.get(place, "continue")}</beam>'
-            if events[i][1] == 1:
-                made[i] += _second_beam([events[j][1] == 1 for j in group], place)
+            if events[i].steps == 1:
+                made[i] += _second_beam([events[j].steps == 1 for j in group], place)
     return made
 
 

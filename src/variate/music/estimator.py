@@ -1,11 +1,12 @@
-"""MusicVAE: melodies and music of several voices, on the grid of sixteenths.
+"""MusicVAE: melodies, music of several voices, and of any number of notes at once.
 
-The generative model, for an item x of a metre and V voices over T steps and a code z:
+The generative model, for an item x of T' symbols and a code z:
 
-    z ~ p(z)      x ~ p(x|z) = p(x_0|z) Π_t Π_v p(x_tv | x_<t, x_t1 … x_t(v-1), z)
+    z ~ p(z)      x ~ p(x|z) = Π_i p(x_i | x_<i, z)
 
-each voice given those above it, so that the law of a chord is joint over its notes; all symbols
-that the grammar forbids have probability zero. log p(x) is in nats per item.
+from the top down at each step, so that the law of a chord is joint over its notes; all symbols that
+the rules forbid have probability zero. log p(x) is in nats per item. What symbols an item has is
+its texture's to say (`texture`): voices of single notes, or tracks.
 
 This module does not know files' formats (see `reading`), nor how training works.
 """
@@ -30,22 +31,22 @@ from variate.models import VAE, priors
 from variate.music.adapting import adapted
 from variate.music.attributes import attributes
 from variate.music.chain import Chain
-from variate.music.codec import MOST_BARS, MusicCodec
+from variate.music.codec import MOST_BARS
 from variate.music.continuing import lengthened
+from variate.music.editing import accompanied, rewritten
 from variate.music.examination import examined
-from variate.music.infilling import infilled
 from variate.music.intake import made_ready
 from variate.music.items import MusicItems
 from variate.music.layout import expect_parts, spans_of
-from variate.music.network import Sizes, assembled
 from variate.music.pieces import Piece
 from variate.music.presets import Preset, Sampling, dimensions, free_nats
 from variate.music.records import Rewritten
-from variate.music.rewriting import mask_of, only_first_voice
 from variate.music.sliders import Sliders
 from variate.music.targets import drawn_given, parsed
+from variate.music.texture import Sizes, Texture
+from variate.music.textures import AnyMusic, expect_tracks, started, texture_of
 from variate.objectives import GroupFreeBits, WarmUp
-from variate.options import above_zero, whole
+from variate.options import whole
 from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
@@ -64,6 +65,8 @@ class MusicVAE(Estimator):
     Args:
         bars: Of an item; more than two have a code for each two bars, or for each bar if odd.
         voices: 1 for melodies, 4 for chorales …; None chooses from the files.
+        tracks: For music of any number of notes at once: 1 for a piano (all tracks as one), so many
+            for files that have as many, or names of tracks in the files: `["PIANO"]`.
         preset: What it is to be good at: `vt.music.Sampling()` (None), or `vt.music.Fidelity()` for
             codes that give back what went in.
         transpose: The fewest and the most semitones that music is moved by in training.
@@ -87,7 +90,7 @@ class MusicVAE(Estimator):
 
     Attributes:
         model_: The `vt.VAE`.
-        codec_: The bars, the voices, the metres and the range.
+        codec_: The bars, the voices or tracks, the metres and the range.
         extraction_: What became of the files: `print(model.extraction_)`.
         facts_: What it was trained on, and the figures on held-out pieces, in nats per item.
         history_: The validations, in order.
@@ -103,14 +106,15 @@ class MusicVAE(Estimator):
     """
 
     kind = "music"
-    codec = MusicCodec
-    codec_: MusicCodec
+    codec = AnyMusic
+    codec_: Any
 
     def __init__(  # noqa: PLR0913 - the signature is the configuration
         self,
         *,
         bars: int = 2,
         voices: int | None = None,
+        tracks: Any = None,
         preset: Any = None,
         transpose: tuple[int, int] = (-5, 6),
         width: int = 48,
@@ -132,6 +136,7 @@ class MusicVAE(Estimator):
     ) -> None:
         self.bars = bars
         self.voices = voices
+        self.tracks = tracks
         self.preset = preset
         self.transpose = transpose
         self.width = width
@@ -175,25 +180,29 @@ class MusicVAE(Estimator):
     def _preset(self) -> Preset:
         return self.preset or Sampling()
 
+    @property
+    def _texture(self) -> Texture:
+        return texture_of(self.codec_)
+
     def _prepare(self, X: Any, scratch: Path) -> Prepared:  # noqa: ARG002 - in memory
-        codec = MusicCodec(self.bars, self.voices, (self.transpose[0], self.transpose[1]))
-        prepared = made_ready(codec, X, self.seed, show=self.verbose)
+        tracks = expect_tracks(self.tracks, self.voices)
+        move = (self.transpose[0], self.transpose[1])
+        codec, windows = started(self.bars, self.voices, tracks, move, X, show=self.verbose)
         self.extraction_ = codec.extraction
-        return prepared
+        return made_ready(codec, windows, self.seed)
 
     def _rows(self, X: Any) -> Tensor:
         return self.codec_.encode(X)
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
-        assert isinstance(codec, MusicCodec)
-        sizes = Sizes(self._latent(codec), self.width, self.hidden)
         hiding = self._preset.word_dropout
-        return assembled(codec, sizes, self.dropout, hiding, posterior, prior)
+        sizes = Sizes(self._latent(codec), self.width, self.hidden, self.dropout, hiding)
+        return texture_of(codec).network(sizes, posterior, prior)
 
     def _objective(self) -> Objective:
         if self.objective is not None:
             return self.objective
-        free = free_nats(self._preset, self.codec_.bars, self.codec_.voices or 1)
+        free = free_nats(self._preset, self.bars, self._texture.strands)
         return GroupFreeBits(free, beta=WarmUp(self.beta, 1 / 3))
 
     def _habits(self, rows: int) -> dict[str, Any]:
@@ -203,9 +212,9 @@ class MusicVAE(Estimator):
             chosen["epochs"] = STEPS * batch / rows
         return chosen
 
-    def _blank(self, codec: Codec) -> Tensor:
-        assert isinstance(codec, MusicCodec)
-        return codec.blank()
+    def _blank(self, codec: Any) -> Tensor:
+        blank: Tensor = codec.blank()
+        return blank
 
     def _point(self, likelihood: Distribution) -> Tensor:
         return likelihood.mode
@@ -218,8 +227,7 @@ class MusicVAE(Estimator):
         return expect_parts(super()._latent(codec), self.bars)
 
     def _default_latent(self, codec: Codec) -> int:
-        assert isinstance(codec, MusicCodec)
-        return dimensions(self._preset, codec.bars, codec.voices or 1)
+        return dimensions(self._preset, self.bars, texture_of(codec).strands)
 
     def _settle(self, prepared: Prepared) -> None:
         some = prepared.example[:LAID_OUT]
@@ -284,48 +292,44 @@ class MusicVAE(Estimator):
         *,
         bars: Sequence[int] | None = None,
         voices: Sequence[int] | None = None,
+        tracks: Sequence[int] | None = None,
         draws: int = 1,
         temperature: float = 1.0,
         seed: int | None = None,
     ) -> Rewritten:
-        """Write some bars or voices anew, given the others: `impute(X, bars=[3])`.
+        """Write some bars, voices or tracks anew, given the rest: `impute(X, bars=[3])`.
 
         Args:
             X: The music.
             bars: Of each item, counted from 1; None for all (then `voices` is given).
             voices: Counted from 1, the highest first; None for all.
+            tracks: Of a model of tracks, the same.
             draws: Pieces to draw of each, beside the likeliest.
             temperature: Below 1: more typical ones.
             seed: Makes the draws repeatable.
 
         Raises:
-            OptionError: There is no such bar or voice.
+            OptionError: There is no such bar, voice or track.
         """
-        check_is_fitted(self)
-        x = self._rows(X)
-        return self._rewritten(x, mask_of(self.codec_, x, bars, voices), draws, temperature, seed)
+        return rewritten(self, self._rows(X), bars, (voices, tracks), draws=draws,
+                         temperature=temperature, seed=seed)  # fmt: skip
 
     def accompany(
         self, X: Any, *, draws: int = 1, temperature: float = 1.0, seed: int | None = None
     ) -> Rewritten:
-        """Write the other voices to given tunes.
+        """Write the other voices or tracks to given tunes.
 
         Args:
-            X: Music of one voice, or of which the first one counts.
+            X: Music of one voice or track, or of which the first one counts.
             draws: Pieces to draw of each, beside the likeliest.
             temperature: Below 1: more typical ones.
             seed: Makes the draws repeatable.
 
         Raises:
-            OptionError: The model has one voice.
+            OptionError: The model has one voice or track.
         """
         check_is_fitted(self)
-        count = self.codec_.voices or 1
-        if count == 1:
-            raise OptionError("a model of one voice accompanies nothing; fit music of several.")
-        x = only_first_voice(self.codec_, X)
-        mask = mask_of(self.codec_, x, None, range(2, count + 1))
-        return self._rewritten(x, mask, draws, temperature, seed)
+        return accompanied(self, X, draws=draws, temperature=temperature, seed=seed)
 
     def continued(
         self, piece: Piece, bars: int, *, temperature: float = 1.0, seed: int | None = None
@@ -344,16 +348,6 @@ class MusicVAE(Estimator):
         check_is_fitted(self)
         whole("bars", bars)
         return lengthened(self, piece, bars, temperature=temperature, seed=seed)
-
-    def _rewritten(
-        self, x: Tensor, mask: Tensor, draws: int, temperature: float, seed: int | None
-    ) -> Rewritten:
-        whole("draws", draws)
-        above_zero("temperature", temperature)
-        made = infilled(self.model_, x, mask, voices=self.codec_.voices or 1, draws=draws,
-                        seed=seed, temperature=temperature)  # fmt: skip
-        decode = self.codec_.decode
-        return Rewritten(decode(made.likeliest), [decode(drawn) for drawn in made.draws])
 
     def direction(self, X: Any, labels: Any = None) -> NDArray[np.float64]:
         """A direction in the latent space, `[D]`; see `move`.

@@ -25,11 +25,25 @@ from variate.music.pieces import METERS, Note, bar_of, bar_steps, monophonic
 from variate.music.records import Extraction
 from variate.music.windows import Windows, longest
 
-__all__ = ["Wanted", "extract", "suitable_voices", "windows_of"]
+__all__ = [
+    "ENOUGH",
+    "FEWEST_NOTES",
+    "MOST_OFF",
+    "Stretch",
+    "Wanted",
+    "count_met",
+    "extract",
+    "mostly_chords",
+    "stretches_of",
+    "suitable_voices",
+    "why_none",
+    "windows_of",
+]
 
 MOST_BARS = 4_000  # of a piece, two hours and more; what is beyond is left out
 MOST_VOICES = 6
 SAME_BARS = {(2, 2): (4, 4), (4, 8): (2, 4)}  # metres whose bars are as long as those of another
+BEAT = (1, 4)  # no metre, but beats that nobody counted: read in fours
 FEWEST_NOTES = 3  # of a window
 MOST_OFF = 0.25  # of a window's onsets
 ENOUGH = 0.6  # of the files have so many voices, to be read so
@@ -76,12 +90,12 @@ def extract(pieces: Iterable[tuple[str, Tracks]], wanted: Wanted, report: Extrac
         except DataError as error:
             report.refused[name] = str(error)
             continue
-        _count(tracks, report)
+        count_met(tracks, report)
         before = len(found.symbols) + sum(report.rejected.values())
         for window in windows_of(voices, tracks, wanted, report):
             _keep(window, len(found.names), wanted, found, report)
         if len(found.symbols) + sum(report.rejected.values()) == before:
-            report.refused[name] = _why_none(tracks, wanted.bars)
+            report.refused[name] = why_none(tracks, wanted.bars)
         found.names.append(name)
         found.tempos.append(tracks.tempo)
     report.kept = len(found.symbols)
@@ -111,6 +125,42 @@ def windows_of(
     voices: Sequence[Sequence[Note]], tracks: Tracks, wanted: Wanted, report: Extraction
 ) -> Iterator[_Window]:
     """All windows of a piece, in order."""
+    for stretch in stretches_of(voices, tracks, wanted, report):
+        if stretch.bars >= wanted.bars:
+            yield from _of_stretch(voices, stretch, wanted)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Bars of one metre.
+
+    Attributes:
+        start: Where it begins, in quarters.
+        bars: How many.
+        first: The number of the first bar, from 0.
+        meter: Which of `pieces.METERS`.
+    """
+
+    start: float
+    bars: int
+    first: int
+    meter: int
+
+    def within(self, notes: Iterable[Note]) -> list[Note]:
+        """The notes from its start on, in time from there; one that sounds there is struck."""
+        moved = []
+        for note in notes:
+            onset = note.onset - self.start
+            if note.end - self.start <= 1e-6:
+                continue
+            moved.append(Note(max(0.0, onset), note.duration + min(0.0, onset), note.pitch))
+        return moved
+
+
+def stretches_of(
+    voices: Sequence[Sequence[Note]], tracks: Tracks, wanted: Wanted, report: Extraction
+) -> Iterator[Stretch]:
+    """The stretches of a piece in a metre that models know, in order; the others are counted."""
     end = max((note.end for voice in voices for note in voice), default=0.0)
     end = max(end, tracks.length)
     bar_number = 0
@@ -125,31 +175,24 @@ def windows_of(
         if bars > room:
             report.notes[f"pieces cut after {MOST_BARS:,} bars"] += 1
             bars = room
-        yield from _of_stretch(voices, start, bars, bar_number, METERS.index(meter), wanted)
+        yield Stretch(start, bars, bar_number, METERS.index(meter))
         bar_number += bars
         if bar_number >= MOST_BARS:
             return
 
 
 def _of_stretch(
-    voices: Sequence[Sequence[Note]],
-    start: float,
-    bars: int,
-    first: int,
-    meter: int,
-    wanted: Wanted,
+    voices: Sequence[Sequence[Note]], stretch: Stretch, wanted: Wanted
 ) -> Iterator[_Window]:
-    """The windows of a stretch of one metre that begins at `start` quarters, bar `first`."""
-    if bars < wanted.bars:
-        return
-    bar = bar_steps(METERS[meter])
-    on_grid = [gridded(_within(voice, start), bars * bar) for voice in voices]
-    for number in range(0, bars - wanted.bars + 1, wanted.stride):
+    """The windows of a stretch."""
+    bar = bar_steps(METERS[stretch.meter])
+    on_grid = [gridded(stretch.within(voice), stretch.bars * bar) for voice in voices]
+    for number in range(0, stretch.bars - wanted.bars + 1, wanted.stride):
         a, b = number * bar, (number + wanted.bars) * bar
         symbols = np.stack([cut(voice.symbols, a, b) for voice in on_grid], 1)
         onsets = sum(int((voice.symbols[a:b] >= PITCH).sum()) for voice in on_grid)
         off, crowded = (_between(on_grid, what, a, b) for what in ("off", "crowded"))
-        yield _Window(symbols, meter, first + number, onsets, off, crowded)
+        yield _Window(symbols, stretch.meter, stretch.first + number, onsets, off, crowded)
 
 
 def _keep(window: _Window, piece: int, wanted: Wanted, found: _Found, report: Extraction) -> None:
@@ -216,6 +259,15 @@ def suitable_voices(pieces: Sequence[tuple[str, Tracks]]) -> int:
     return 1
 
 
+def mostly_chords(pieces: Sequence[tuple[str, Tracks]]) -> bool:
+    """Whether most pieces have chords on all of their tracks, and so no melody to be read."""
+    chords = sum(
+        bool(tracks.voices) and not any(monophonic(voice) for voice in tracks.voices)
+        for _, tracks in pieces
+    )
+    return chords > 0 and chords >= ENOUGH * len(pieces)
+
+
 def _voices_of(tracks: Tracks, wanted: int, report: Extraction) -> list[tuple[Note, ...]]:
     """The voices to be read.
 
@@ -230,7 +282,7 @@ def _voices_of(tracks: Tracks, wanted: int, report: Extraction) -> list[tuple[No
     if wanted == 1:
         if single:
             return single[:1]
-        report.notes["melodies that are the highest notes of chords"] += 1
+        report.notes["melodies that are the highest notes of chords (tracks=1 reads all)"] += 1
         return [_skyline(tracks.voices[0])]
     if len(single) != wanted or len(tracks.voices) != wanted:
         chords = len(tracks.voices) - len(single)
@@ -259,7 +311,8 @@ def _skyline(notes: Sequence[Note]) -> tuple[Note, ...]:
 
 def _stretches(tracks: Tracks, end: float) -> Iterator[tuple[tuple[float, tuple[int, int]], float]]:
     """Where a metre begins, which, and where it ends; the last one at a bar line."""
-    changes = [m for i, m in enumerate(tracks.meters) if i == 0 or m[1] != tracks.meters[i - 1][1]]
+    named = [(at, (4, 4) if meter == BEAT else meter) for at, meter in tracks.meters]
+    changes = [m for i, m in enumerate(named) if i == 0 or m[1] != named[i - 1][1]]
     for i, (start, meter) in enumerate(changes):
         if start >= end or meter[0] < 1 or meter[1] < 1:
             continue
@@ -270,17 +323,6 @@ def _stretches(tracks: Tracks, end: float) -> Iterator[tuple[tuple[float, tuple[
             yield (start, meter), start + -(-round(end - start, 4) // bar) * bar
 
 
-def _within(voice: Sequence[Note], start: float) -> list[Note]:
-    """The notes from `start` on, in time from there; one that sounds there already is struck."""
-    moved = []
-    for note in voice:
-        onset = note.onset - start
-        if note.end - start <= 1e-6:
-            continue
-        moved.append(Note(max(0.0, onset), note.duration + min(0.0, onset), note.pitch))
-    return moved
-
-
 def _between(voices: Sequence[Gridded], what: str, a: int, b: int) -> int:
     return sum(sum(a <= step < b for step in getattr(voice, what)) for voice in voices)
 
@@ -289,16 +331,19 @@ def _fitting(bars: int, wanted: Wanted) -> int:
     return max(0, (bars - wanted.bars) // wanted.stride + 1)
 
 
-def _count(tracks: Tracks, report: Extraction) -> None:
+def count_met(tracks: Tracks, report: Extraction) -> None:
+    """Tell a report what a file has besides its notes."""
     for what, count in (
         ("tracks of drums, left out", tracks.drums),
         ("notes without length, made a sixteenth", tracks.without_length),
         ("changes of tempo, left out", max(0, tracks.tempos - 1)),
         ("changes of metre, at which windows end", len(set(tracks.meters)) - 1),
+        ("stretches in 1/4, read as 4/4", sum(meter == BEAT for _, meter in tracks.meters)),
     ):
         if count:
             report.notes[what] += count
 
 
-def _why_none(tracks: Tracks, bars: int) -> str:
+def why_none(tracks: Tracks, bars: int) -> str:
+    """Why a file gave no window."""
     return f"it has no {bars} bars of one metre" if tracks.voices else "it has no notes"

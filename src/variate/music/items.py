@@ -18,7 +18,6 @@ from variate import alarms, verbs
 from variate.distributions import Sequences
 from variate.errors import SchemaError
 from variate.evaluation import block_of
-from variate.music.pieces import bar_steps
 from variate.music.windows import Windows
 
 __all__ = ["MusicItems"]
@@ -63,28 +62,22 @@ class MusicItems(alarms.Items):
     ) -> list[str]:
         """Which bar of each of the strange items is least expected."""
         del normal, start
-        model, codec = self.estimator.model_, self.estimator.codec_
+        model, texture = self.estimator.model_, self.estimator._texture
         chosen, rows = x[np.asarray(strange)], block_of(model)
         mean, _ = verbs.encode(model, chosen)
         found = []
         for items, codes in zip(chosen.split(rows), mean.split(rows), strict=True):
             law: Sequences = model.decoder(codes.to(next(model.decoder.parameters()))[None])
             lost = -law.log_probs(items.to(verbs.device_of(model)))[0].cpu()
-            steps = lost[:, 1:].unflatten(1, (codec.steps, -1))
-            meters = (items[:, 0] - codec.first_meter).tolist()
-            found += [
-                _reason(item, bar_steps(codec.meters[meter]), codec.bars)
-                for item, meter in zip(steps, meters, strict=True)
-            ]
+            found += [_reason(item, texture.part) for item in texture.lost(lost, items)]
         return found
 
 
-def _reason(lost: Tensor, bar: int, bars: int) -> str:
-    """In words: the nats `[T, V]` of an item, by bar and voice."""
-    by_bar = lost[: bar * bars].unflatten(0, (bars, bar)).sum(1)  # [bars, V]
+def _reason(by_bar: Tensor, part: str) -> str:
+    """In words: the nats `[bars, parts]` of an item."""
     where = int(by_bar.argmax())
     number, voice = divmod(where, by_bar.shape[1])
-    spoken = f", voice {voice + 1}" if by_bar.shape[1] > 1 else ""
+    spoken = f", {part} {voice + 1}" if by_bar.shape[1] > 1 else ""
     return (
         f"bar {number + 1}{spoken} is least expected: {float(by_bar.flatten()[where]):.1f} of "
         f"{float(by_bar.sum()):.1f} nats"

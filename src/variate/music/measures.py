@@ -42,6 +42,7 @@ from variate.music.attributes import NAMES, attributes, key_of, weights
 from variate.music.codec import MusicCodec
 from variate.music.grid import HOLD, PITCH
 from variate.music.pieces import STEPS_PER_QUARTER, Piece, bar_of, bar_steps
+from variate.music.texture import Texture
 from variate.randomness import isolated
 
 __all__ = ["between", "copied", "likeness", "part_of", "reconstructions"]
@@ -120,10 +121,10 @@ def copied(codec: MusicCodec, drawn: Tensor, train: Tensor) -> float:
     return float(np.mean([_relative(item) in known for item in codec.voices_of(drawn)]))
 
 
-def between(model: Any, codec: MusicCodec, x: Tensor) -> tuple[float, Floats]:
+def between(model: Any, texture: Texture, x: Tensor) -> tuple[float, Floats]:
     """The share of steps that go forward, and the mean distances to both ends `[2, STEPS]`.
 
-    Distances are shares of symbols that differ.
+    Distances are the texture's: of voices, shares of symbols that differ.
     """
     pairs = min(WAYS, len(x) // 2)
     mean, _ = verbs.encode(model, x[: 2 * pairs])
@@ -132,9 +133,7 @@ def between(model: Any, codec: MusicCodec, x: Tensor) -> tuple[float, Floats]:
     for i in range(pairs):
         ends = mean[2 * i], mean[2 * i + 1]
         way = verbs.decode(model, verbs.way(*ends, STEPS, spherical=spherical), lambda p: p.mode)
-        counts = part_of(codec, way).any(0)
-        curves.append([[float((a != b)[counts].double().mean()) for a in way]
-                       for b in (way[0], way[-1])])  # fmt: skip
+        curves.append([texture.apart(way, end) for end in (way[0], way[-1])])
     found = np.array(curves)  # [pairs, 2, STEPS]
     forward = (np.diff(found[:, 0]) >= -1e-9) & (np.diff(found[:, 1]) <= 1e-9)
     return float(forward.mean()), found.mean(0)

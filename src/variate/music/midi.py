@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from variate.errors import DataError, MissingExtraError
-from variate.music.pieces import Note, Piece
+from variate.music.pieces import Instrument, Note, Piece
 from variate.output import replacing
 
 __all__ = ["Tracks", "read_midi", "write_midi"]
@@ -37,6 +37,7 @@ class Tracks:
         without_length: Notes that had no length.
         length: Quarters, if it goes on in silence after the last note; 0 if not.
         ordered: Whether the highest voice comes first already.
+        instruments: Of each voice; empty if nothing is said.
     """
 
     voices: tuple[tuple[Note, ...], ...]
@@ -47,6 +48,7 @@ class Tracks:
     without_length: int = 0
     length: float = 0.0
     ordered: bool = False
+    instruments: tuple[Instrument, ...] = ()
 
 
 def read_midi(path: Path) -> Tracks:
@@ -91,6 +93,7 @@ def read_midi(path: Path) -> Tracks:
         tempos=len(tempos),
         drums=len(with_notes) - len(pitched),
         without_length=without,
+        instruments=tuple(Instrument(str(t.name), int(t.program)) for t in pitched),
     )
 
 
@@ -105,9 +108,8 @@ def write_midi(piece: Piece, path: str | Path) -> Path:
     score = symusic.Score(ticks)
     score.time_signatures.append(symusic.TimeSignature(0, *piece.meter))
     score.tempos.append(symusic.Tempo(0, piece.tempo))
-    programs = PROGRAMS.get(len(piece.voices), (0,) * len(piece.voices))
-    for number, (voice, program) in enumerate(zip(piece.voices, programs, strict=True), start=1):
-        track = symusic.Track(f"voice {number}", program, False)  # noqa: FBT003 - no drum
+    for voice, (name, program) in zip(piece.voices, _instruments(piece), strict=True):
+        track = symusic.Track(name, program, False)  # noqa: FBT003 - no drum
         for note in voice:
             onset, length = round(note.onset * ticks), max(1, round(note.duration * ticks))
             track.notes.append(symusic.Note(onset, length, note.pitch, 80))
@@ -115,6 +117,15 @@ def write_midi(piece: Piece, path: str | Path) -> Path:
     with replacing(path) as file:
         file.write(score.dumps_midi())
     return Path(path)
+
+
+def _instruments(piece: Piece) -> tuple[Instrument, ...]:
+    """Those of a piece, or what suits as many voices."""
+    count = len(piece.voices)
+    if len(piece.instruments) == count:
+        return piece.instruments
+    programs = PROGRAMS.get(count, (0,) * count)
+    return tuple(Instrument(f"voice {n}", p) for n, p in enumerate(programs, start=1))
 
 
 def _symusic() -> Any:

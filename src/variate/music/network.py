@@ -41,8 +41,9 @@ from variate.music.codec import MusicCodec
 from variate.music.grid import HOLD, REST
 from variate.music.layout import Layout, heard, layout_of
 from variate.music.pieces import bar_steps
+from variate.music.texture import Sizes
 
-__all__ = ["MusicDecoder", "MusicEncoder", "Sizes", "Writing", "assembled"]
+__all__ = ["MusicDecoder", "MusicEncoder", "Summary", "Writing", "assembled"]
 
 SPREAD = 0.08
 BLOCK = 1 << 20  # logits of items that are looked at at once, of one draw
@@ -84,12 +85,13 @@ class _Steps(nn.Module):
         return found
 
 
-class MusicEncoder(nn.Module):
-    """Items `[B, 1 + T V]` of n parts -> features `[B, n · 4 · hidden]`.
+class Summary(nn.Module):
+    """Vectors of the steps of items -> features `[B, n · 4 · hidden]` of their n parts.
 
     Args:
         layout: How items are laid out.
-        width: Of the symbols' vectors.
+        steps: Items -> vectors `[B, T, width]` of their steps, and the numbers of their metres.
+        width: Of the vectors.
         hidden: Of the state in each direction.
         dropout: The share of the vectors' numbers that training drops.
     """
@@ -98,11 +100,11 @@ class MusicEncoder(nn.Module):
     within: Tensor
 
     def __init__(
-        self, layout: Layout, width: int = 64, hidden: int = 192, dropout: float = 0.0
+        self, layout: Layout, steps: nn.Module, width: int, hidden: int, dropout: float
     ) -> None:
         super().__init__()
         self.layout = layout
-        self.steps = _Steps(layout, width)
+        self.steps = steps
         self.cells = nn.GRU(width, hidden, batch_first=True, bidirectional=True)
         self.drop = nn.Dropout(dropout)
         self.each = nn.Linear(2 * hidden, UNSTEADY)
@@ -113,17 +115,42 @@ class MusicEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The features."""
-        x = x.long()
-        meter = x[:, 0] - self.layout.first_meter
-        symbols = x[:, 1:].unflatten(1, (self.layout.steps, self.layout.voices))
-        given = self.drop(self.steps(symbols, heard(symbols)) + self.steps.place(meter))
-        states, _ = self.cells(given)
+        vectors, meter = self.vectors(x.long())
+        states, _ = self.cells(self.drop(vectors))
         within = self.within[meter][..., None]  # [B, n, O, 1]
         at = self.at[meter].flatten(1)[..., None].expand(-1, -1, states.shape[-1])
         parts = states.gather(1, at).unflatten(1, within.shape[1:3])  # [B, n, O, 2H]
         highest = parts.masked_fill(~within, -torch.inf).amax(2)
         told = F.silu(self.all((self.each(parts) * within).flatten(2)))
         return torch.cat([highest, told], -1).flatten(1)
+
+    def vectors(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What is read of each step of items."""
+        found: tuple[Tensor, Tensor] = self.steps(x)
+        return found
+
+
+class MusicEncoder(Summary):
+    """Items `[B, 1 + T V]` of n parts -> features `[B, n · 4 · hidden]`.
+
+    Args:
+        layout: How items are laid out.
+        width: Of the symbols' vectors.
+        hidden: Of the state in each direction.
+        dropout: The share of the vectors' numbers that training drops.
+    """
+
+    def __init__(
+        self, layout: Layout, width: int = 64, hidden: int = 192, dropout: float = 0.0
+    ) -> None:
+        super().__init__(layout, _Steps(layout, width), width, hidden, dropout)
+
+    def vectors(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What is read of each step of items."""
+        steps: Any = self.steps
+        meter = x[:, 0] - self.layout.first_meter
+        symbols = x[:, 1:].unflatten(1, (self.layout.steps, self.layout.voices))
+        return steps(symbols, heard(symbols)) + steps.place(meter), meter
 
 
 class Writing(NamedTuple):
@@ -326,31 +353,10 @@ class MusicDecoder(nn.Module):
         return writing._replace(state=state, known=known, above=torch.zeros_like(known))
 
 
-class Sizes(NamedTuple):
-    """How large the networks are.
-
-    Attributes:
-        latent: D.
-        width: Of the symbols' vectors.
-        hidden: Of the states.
-    """
-
-    latent: int
-    width: int
-    hidden: int
-
-
-def assembled(
-    codec: MusicCodec,
-    sizes: Sizes,
-    dropout: float,
-    hiding: float,
-    posterior: nn.Module,
-    prior: nn.Module,
-) -> VAE:
-    """The model of a codec's items; `hiding` is the decoder's `word_dropout`."""
+def assembled(codec: MusicCodec, sizes: Sizes, posterior: nn.Module, prior: nn.Module) -> VAE:
+    """The model of a codec's items."""
     layout = layout_of(codec)
-    latent, width, hidden = sizes
+    latent, width, hidden, dropout, hiding = sizes
     reads = MusicEncoder(layout, width, hidden, dropout)
     writes = MusicDecoder(layout, latent, width, hidden, dropout=dropout, word_dropout=hiding)
     block = max(4, min(128, BLOCK // (codec.length * codec.size)))

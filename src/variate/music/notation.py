@@ -18,7 +18,7 @@ from typing import Any
 
 from variate.errors import DataError, MissingExtraError
 from variate.music.midi import Tracks
-from variate.music.pieces import Note, bar_of
+from variate.music.pieces import Instrument, Note, bar_of
 
 __all__ = ["bundled_chorales", "read_notation", "tracks_of"]
 
@@ -73,7 +73,7 @@ def tracks_of(score: Any) -> Tracks:
     """A score of music21's as tracks."""
     parts = list(score.parts) or [score]
     shift = _upbeat(parts[0])
-    voices = []
+    voices, instruments = [], []
     for part in parts:
         flat = part.stripTies().flatten()
         voice = [
@@ -84,13 +84,14 @@ def tracks_of(score: Any) -> Tracks:
         ]
         if voice:
             voices.append(tuple(sorted(voice)))
+            instruments.append(Instrument(str(getattr(part, "partName", None) or "")))
     meters = [
         (float(m.offset) + (shift if i else 0.0), (int(m.numerator), int(m.denominator)))
         for i, m in enumerate(parts[0].flatten().getElementsByClass("TimeSignature"))
     ]
     if not meters or meters[0][0] > 0:
         meters.insert(0, (0.0, (4, 4)))
-    return Tracks(tuple(voices), tuple(meters))
+    return Tracks(tuple(voices), tuple(meters), instruments=tuple(instruments))
 
 
 def _upbeat(part: Any) -> float:

@@ -1,7 +1,8 @@
 """Pieces of music: notes in voices, in a metre.
 
-Times are in quarter notes from the beginning. A voice sounds one note at a time; what a piece
-holds of a chord is in other voices. This module does not know files, grids or models.
+Times are in quarter notes from the beginning. A voice sounds one note at a time, and what a piece
+holds of a chord is in other voices; or it is a track, which sounds as many as it has keys. This
+module does not know files, grids or models.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 from variate.errors import DataError
 
-__all__ = ["METERS", "Note", "Piece", "bar_of", "bar_steps", "monophonic"]
+__all__ = ["METERS", "Instrument", "Note", "Piece", "bar_of", "bar_steps", "monophonic"]
 
 METERS = ((4, 4), (3, 4), (6, 8), (2, 4))  # those that models know, in the order of their codes
 STEPS_PER_QUARTER = 4
@@ -37,16 +38,30 @@ class Note(NamedTuple):
         return self.onset + self.duration
 
 
+class Instrument(NamedTuple):
+    """What a voice or a track is played on.
+
+    Attributes:
+        name: Of the track in its file.
+        program: Of General MIDI, from 0: 0 is a piano, 24 a guitar, 32 a bass.
+    """
+
+    name: str
+    program: int = 0
+
+
 @dataclass(frozen=True)
 class Piece:
     """Music in one metre: what models take and give.
 
     Attributes:
-        voices: The notes of each voice, in order; the highest voice first.
+        voices: The notes of each voice, in order; the highest voice first. Of music of tracks: the
+            notes of each track.
         meter: Beats of a bar and what a beat is, such as (6, 8).
         tempo: Quarters in a minute, for those who play it.
         name: Where it comes from.
         bars: How many it has; 0 for as many as the notes need.
+        instruments: Of each voice; empty where nothing is said.
 
     Raises:
         DataError: A metre, a tempo or a note is none.
@@ -57,6 +72,7 @@ class Piece:
     tempo: float = 120.0
     name: str = ""
     bars: int = 0
+    instruments: tuple[Instrument, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.meter) != 2 or not all(_is_whole(n) and n >= 1 for n in self.meter):

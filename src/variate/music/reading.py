@@ -2,7 +2,7 @@
 
     .mid .midi                     by symusic
     .musicxml .mxl .xml .abc       by music21
-    .npz                           windows that were kept (`Windows.save`)
+    .npz                           windows that were kept (`Windows.save`, `TrackWindows.save`)
 
 One file that cannot be read is left out and named; it is an error only if nothing is left. Files
 are read in the order of their names.
@@ -11,8 +11,9 @@ This module does not know models.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,83 @@ from variate.errors import DataError, DataWarning, MissingExtraError
 from variate.music.extraction import Wanted, extract, suitable_voices
 from variate.music.midi import Tracks, read_midi
 from variate.music.notation import read_notation
-from variate.music.pieces import Note, Piece
+from variate.music.phase import on_the_grid
+from variate.music.pieces import Instrument, Note, Piece
+from variate.music.polyphony.extraction import Asked, extract_tracks
+from variate.music.polyphony.windows import TrackWindows
 from variate.music.records import Extraction
-from variate.music.windows import Windows
+from variate.music.windows import Windows, opened
 from variate.progress import tally
 
-__all__ = ["MIDI", "NOTATION", "SUFFIXES", "read"]
+__all__ = [
+    "MIDI",
+    "NOTATION",
+    "SUFFIXES",
+    "Scores",
+    "gathered",
+    "kept_windows",
+    "read",
+    "read_tracks",
+]
 
 MIDI = (".mid", ".midi")
 NOTATION = (".musicxml", ".mxl", ".xml", ".abc")
 SUFFIXES = MIDI + NOTATION
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What files say, before it is decided what is made of it.
+
+    Attributes:
+        pieces: What each says, by its name.
+        files: How many there were.
+        refused: Why a file could not be read, by its name.
+        place: What the data are called.
+        notes: What else was met in reading.
+    """
+
+    pieces: list[tuple[str, Tracks]]
+    files: int
+    refused: dict[str, str]
+    place: str
+    notes: Counter[str] = field(default_factory=Counter)
+
+    def report(self, voices: int, bars: int) -> Extraction:
+        """A report that begins with what was met in reading."""
+        return Extraction(
+            voices, bars, files=self.files, refused=dict(self.refused), notes=Counter(self.notes)
+        )
+
+
+def gathered(data: Any, *, show: bool = False) -> Scores:
+    """What the files of data say.
+
+    Args:
+        data: A file, a folder, a list of files or of `Piece`, one `Piece`; or `Scores`.
+        show: Whether progress is shown.
+
+    Raises:
+        DataError: It is none of these.
+    """
+    if isinstance(data, Scores):
+        return data
+    report = Extraction(0, 0)
+    pieces = list(_pieces(data, report, show=show))
+    return Scores(pieces, report.files, report.refused, _place(data), report.notes)
+
+
+def kept_windows(data: Any) -> Any:
+    """Windows that were kept in an .npz file, of voices or of tracks; anything else as it is.
+
+    Raises:
+        DataError: The file holds none.
+    """
+    if not isinstance(data, str | Path) or Path(data).suffix.lower() != ".npz":
+        return data
+    with opened(data) as kept:
+        of_tracks = "notes" in kept
+    return TrackWindows.load(data) if of_tracks else Windows.load(data)
 
 
 def read(
@@ -38,7 +106,7 @@ def read(
     """The windows of data.
 
     Args:
-        data: A file, a folder, a list of files or of `Piece`, one `Piece`, or `Windows`.
+        data: What `gathered` takes, or `Windows`.
         wanted: What windows are like.
         choose: Whether the number of voices is chosen from the data.
         show: Whether progress is shown.
@@ -46,28 +114,78 @@ def read(
     Raises:
         DataError: There is no window.
     """
-    if isinstance(data, str | Path) and Path(data).suffix.lower() == ".npz":
-        data = Windows.load(data)
+    data = kept_windows(data)
     if isinstance(data, Windows):
         return _kept(data, wanted, choose=choose)
-    report = Extraction(wanted.voices, wanted.bars)
-    pieces = list(_pieces(data, report, show=show))
+    if isinstance(data, TrackWindows):
+        raise DataError(
+            f"the windows are of {data.tracks} tracks of chords, and windows of voices are wanted: "
+            "say tracks=, or read the music anew."
+        )
+    scores = gathered(data, show=show)
     if choose:
-        wanted = replace(wanted, voices=suitable_voices(pieces))
-        report.voices = wanted.voices
-    windows = extract(pieces, wanted, report)
-    if not len(windows):
-        raise DataError(f"{_place(data)} has no music to learn from or to look at.\n{report}")
+        wanted = replace(wanted, voices=suitable_voices(scores.pieces))
+    report = scores.report(wanted.voices, wanted.bars)
+    windows = extract(scores.pieces, wanted, report)
+    _expect_some(len(windows), scores, report)
+    return windows, report
+
+
+def read_tracks(
+    data: Any,
+    asked: Asked,
+    wanted: Wanted,
+    *,
+    known: Sequence[Instrument] = (),
+    show: bool = False,
+) -> tuple[TrackWindows, Extraction]:
+    """The windows of the tracks of data.
+
+    Args:
+        data: What `gathered` takes, or `TrackWindows`.
+        asked: How many tracks, or the names of those that are read.
+        wanted: What windows are like.
+        known: The tracks of a model, of which files may lack some.
+        show: Whether progress is shown.
+
+    Raises:
+        DataError: There is no window.
+    """
+    data = kept_windows(data)
+    if isinstance(data, Windows):
+        raise DataError(
+            f"the windows are of {data.voices} voices of single notes, and windows of tracks are "
+            "wanted: read the music anew."
+        )
+    count = asked if isinstance(asked, int) else len(asked)
+    if isinstance(data, TrackWindows):
+        if (data.bars, data.tracks) != (wanted.bars, count) or not len(data):
+            raise DataError(
+                f"there are {len(data)} windows of {data.bars} bars and {data.tracks} tracks, and "
+                f"some of {wanted.bars} bars and {count} tracks are wanted; read the music anew."
+            )
+        report = Extraction(0, data.bars, files=len(data.names), kept=len(data), tracks=count)
+        return data, report
+    scores = gathered(data, show=show)
+    report = scores.report(0, wanted.bars)
+    windows = extract_tracks(scores.pieces, asked, wanted, report, known)
+    _expect_some(len(windows), scores, report)
+    return windows, report
+
+
+def _expect_some(windows: int, scores: Scores, report: Extraction) -> None:
+    """Say what was left out; refuse if that is all."""
+    if not windows:
+        raise DataError(f"{scores.place} has no music to learn from or to look at.\n{report}")
     if report.refused:
         name, why = next(iter(report.refused.items()))
         more = f", and {len(report.refused) - 1:,} more" if len(report.refused) > 1 else ""
         warnings.warn(
-            f"{_place(data)}: {len(report.refused):,} of {report.files:,} files are left out: "
+            f"{scores.place}: {len(report.refused):,} of {report.files:,} files are left out: "
             f"{name}: {why}{more}.",
             DataWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return windows, report
 
 
 def _kept(windows: Windows, wanted: Wanted, *, choose: bool) -> tuple[Windows, Extraction]:
@@ -102,7 +220,7 @@ def _pieces(data: Any, report: Extraction, *, show: bool) -> Iterator[tuple[str,
         for name, path in paths:
             report.files += 1
             try:
-                yield from _scores(name, path)
+                yield from _scores(name, path, report)
             except MissingExtraError:
                 raise
             except (DataError, OSError) as error:
@@ -110,9 +228,12 @@ def _pieces(data: Any, report: Extraction, *, show: bool) -> Iterator[tuple[str,
             more(1)
 
 
-def _scores(name: str, path: Path) -> Iterator[tuple[str, Tracks]]:
+def _scores(name: str, path: Path, report: Extraction) -> Iterator[tuple[str, Tracks]]:
     if path.suffix.lower() in MIDI:
-        yield name, read_midi(path)
+        said = read_midi(path)
+        moved = on_the_grid(said)
+        report.notes["files beside the grid by one amount, moved onto it"] += moved is not said
+        yield name, moved
         return
     for inner, tracks in read_notation(path):
         yield name + inner[len(path.name) :], tracks
@@ -150,8 +271,9 @@ def _tracks(piece: Piece, number: int) -> Tracks:
         raise DataError(f"piece {number} (counted from 0) has no voices.")
     voices = tuple(tuple(sorted(Note(*note) for note in voice)) for voice in piece.voices)
     return Tracks(
-        voices, ((0.0, piece.meter),), tempo=piece.tempo, length=piece.quarters, ordered=True
-    )
+        voices, ((0.0, piece.meter),), tempo=piece.tempo, length=piece.quarters, ordered=True,
+        instruments=piece.instruments,
+    )  # fmt: skip
 
 
 def _place(data: Any) -> str:

@@ -26,6 +26,7 @@ class Extraction:
         notes: What else was met, and how often: drum tracks, notes without length …
         voices: Of each window.
         bars: Of each window.
+        tracks: Of each window, if it is of tracks and not of voices; else 0.
     """
 
     voices: int
@@ -38,6 +39,7 @@ class Extraction:
     onsets: int = 0
     off: int = 0
     notes: Counter[str] = field(default_factory=Counter)
+    tracks: int = 0
 
     @property
     def off_share(self) -> float:
@@ -57,13 +59,14 @@ class Extraction:
             "meters": dict(self.meters.most_common()),
             "onsets": self.onsets,
             "off_grid": round(self.off_share, 6),
-            "also_met": dict(self.notes.most_common()),
+            "also_met": {what: n for what, n in self.notes.most_common() if n},
         }
 
     def __str__(self) -> str:
         """The report, for people."""
         read = self.files - len(self.refused)
-        voices = "one voice" if self.voices == 1 else f"{self.voices} voices"
+        count, what = (self.tracks, "track") if self.tracks else (self.voices, "voice")
+        voices = f"one {what}" if count == 1 else f"{count} {what}s"
         lines = [
             f"{read:,} of {self.files:,} files are read; {self.kept:,} windows of {self.bars} "
             f"{'bar' if self.bars == 1 else 'bars'} and {voices} are kept",
@@ -80,7 +83,7 @@ class Extraction:
         for why, names in sorted(by_reason.items(), key=lambda entry: -len(entry[1])):
             more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
             lines.append(f"refused: {len(names):,} files, {why}: {', '.join(names[:NAMED])}{more}")
-        lines += [f"met: {count:,} {what}" for what, count in self.notes.most_common()]
+        lines += [f"met: {count:,} {what}" for what, count in self.notes.most_common() if count]
         return "\n".join(lines)
 
 

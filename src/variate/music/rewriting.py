@@ -18,7 +18,7 @@ from variate.music.pieces import METERS, STEPS_PER_QUARTER, Note, Piece, bar_of,
 from variate.music.reading import read
 from variate.music.windows import Windows
 
-__all__ = ["mask_of", "only_first_voice", "with_bars"]
+__all__ = ["last_of", "mask_of", "numbers_of", "only_first_voice", "with_bars"]
 
 
 def mask_of(
@@ -41,8 +41,8 @@ def mask_of(
             "--voices 2-4)."
         )
     count = codec.voices or 1
-    chosen = _numbers("bars", bars, codec.bars)
-    spoken = _numbers("voices", voices, count)
+    chosen = numbers_of("bars", bars, codec.bars)
+    spoken = numbers_of("voices", voices, count)
     lengths = torch.tensor([bar_steps(meter) for meter in codec.meters])
     bar = lengths[x[:, 0].long() - codec.first_meter][:, None]
     step = torch.arange(codec.steps)[None]
@@ -90,7 +90,7 @@ def with_bars(codec: MusicCodec, piece: Piece, known: int) -> tuple[Tensor, Tens
             f"the piece has {len(piece.voices)} voices in {piece.meter[0]}/{piece.meter[1]}; the "
             f"model knows {codec.schema}."
         )
-    last, _ = read([_last(piece, known)], Wanted(known, count, clean=False))
+    last, _ = read([last_of(piece, known)], Wanted(known, count, clean=False))
     steps = known * bar_steps(piece.meter)
     symbols = np.zeros((1, codec.bars * bar_steps(METERS[0]), count), np.int16)
     symbols[:, :steps] = last.symbols[:, :steps]
@@ -100,7 +100,7 @@ def with_bars(codec: MusicCodec, piece: Piece, known: int) -> tuple[Tensor, Tens
     return x, mask_of(codec, x, range(known + 1, codec.bars + 1), None)
 
 
-def _last(piece: Piece, bars: int) -> Piece:
+def last_of(piece: Piece, bars: int) -> Piece:
     """The last bars of a piece; what sounds there already is struck."""
     start = piece.quarters - bars * bar_of(piece.meter)
     voices = tuple(
@@ -114,7 +114,7 @@ def _last(piece: Piece, bars: int) -> Piece:
     return replace(piece, voices=voices, bars=bars)
 
 
-def _numbers(what: str, given: Sequence[int] | None, most: int) -> list[int]:
+def numbers_of(what: str, given: Sequence[int] | None, most: int) -> list[int]:
     """Numbers counted from 0; all where none are given."""
     if given is None:
         return list(range(most))

@@ -23,7 +23,6 @@ from variate.distributions import temper
 from variate.errors import OptionError
 from variate.models import VAE
 from variate.music.attributes import attributes, expect_attribute
-from variate.music.codec import MusicCodec
 from variate.music.sliders import Sliders
 from variate.randomness import isolated
 from variate.verbs import device_of
@@ -58,7 +57,7 @@ def parsed(given: Sequence[str]) -> dict[str, Any]:
 @torch.no_grad()
 def drawn_given(
     model: VAE,
-    codec: MusicCodec,
+    codec: Any,
     sliders: Sliders,
     n: int,
     given: Any,
@@ -137,7 +136,7 @@ def codes_in(
 
 
 def _nearest(
-    x: Tensor, codec: MusicCodec, sliders: Sliders, targets: dict[str, float], tries: int
+    x: Tensor, codec: Any, sliders: Sliders, targets: dict[str, float], tries: int
 ) -> Tensor:
     """Of each `tries` items the one nearest to the targets."""
     if tries == 1:
@@ -147,7 +146,7 @@ def _nearest(
     return x.unflatten(0, (-1, tries))[torch.arange(len(best)), best]
 
 
-def _targets(given: Any, codec: MusicCodec) -> tuple[dict[str, float], int | None]:
+def _targets(given: Any, codec: Any) -> tuple[dict[str, float], int | None]:
     """The targets of attributes, and the symbol of the metre."""
     if not isinstance(given, dict) or not given:
         raise OptionError(
@@ -165,7 +164,7 @@ def _targets(given: Any, codec: MusicCodec) -> tuple[dict[str, float], int | Non
     return targets, symbol
 
 
-def _meter(value: Any, codec: MusicCodec) -> int:
+def _meter(value: Any, codec: Any) -> int:
     parts = value.split("/") if isinstance(value, str) else value
     try:
         wanted = tuple(int(part) for part in parts)

@@ -10,7 +10,8 @@ This module does not know how windows are found.
 """
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +23,7 @@ from variate.errors import DataError
 from variate.music.pieces import METERS, bar_steps
 from variate.output import replacing
 
-__all__ = ["Windows", "longest"]
+__all__ = ["Windows", "labels_of", "longest", "opened"]
 
 LARGEST = 1 << 28  # symbols of a file
 
@@ -73,11 +74,7 @@ class Windows:
 
     def labels(self) -> list[str]:
         """What each window is of: the piece, and the bars counted from 1."""
-        ends = self.starts + self.bars
-        return [
-            f"{self.names[piece]}:{start + 1}-{end}"
-            for piece, start, end in zip(self.pieces, self.starts, ends, strict=True)
-        ]
+        return labels_of(self)
 
     def save(self, path: str | Path) -> Path:
         """Keep them in an .npz file."""
@@ -96,21 +93,12 @@ class Windows:
         Raises:
             DataError: The file holds none.
         """
-        try:
-            with zipfile.ZipFile(path) as archive:  # before anything is unpacked
-                unpacked = sum(member.file_size for member in archive.infolist())
-            if unpacked > 4 * LARGEST:
-                raise DataError(f"{path} would unpack to {unpacked >> 30} GB; make it anew.")
-            with np.load(path, allow_pickle=False) as kept:
-                made = cls(
-                    kept["symbols"].astype(np.int16), kept["meters"].astype(np.int64),
-                    kept["pieces"].astype(np.int64), kept["starts"].astype(np.int64),
-                    int(kept["bars"]), kept["names"].tolist(), kept["tempos"].tolist(),
-                )  # fmt: skip
-        except DataError:
-            raise
-        except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-            raise DataError(f"{path} holds no windows of music ({error}).") from error
+        with opened(path) as kept:
+            made = cls(
+                kept["symbols"].astype(np.int16), kept["meters"].astype(np.int64),
+                kept["pieces"].astype(np.int64), kept["starts"].astype(np.int64),
+                int(kept["bars"]), kept["names"].tolist(), kept["tempos"].tolist(),
+            )  # fmt: skip
         if not made._is_sound():
             raise DataError(f"{path} holds windows that do not fit together; make it anew.")
         return made
@@ -128,6 +116,35 @@ class Windows:
             and bool(((self.meters >= 0) & (self.meters < len(METERS))).all())
             and bool(((self.pieces >= 0) & (self.pieces < known)).all())
         )
+
+
+def labels_of(windows: Any) -> list[str]:
+    """What each window is of: the piece, and the bars counted from 1."""
+    ends = windows.starts + windows.bars
+    return [
+        f"{windows.names[piece]}:{start + 1}-{end}"
+        for piece, start, end in zip(windows.pieces, windows.starts, ends, strict=True)
+    ]
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Any]:
+    """The arrays of an .npz file of windows.
+
+    Raises:
+        DataError: It is none, or what is asked of it is not there.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:  # before anything is unpacked
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > 4 * LARGEST:
+            raise DataError(f"{path} would unpack to {unpacked >> 30} GB; make it anew.")
+        with np.load(path, allow_pickle=False) as kept:
+            yield kept
+    except DataError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} holds no windows of music ({error}).") from error
 
 
 def longest(bars: int, meters: Sequence[tuple[int, int]] = METERS) -> int:
