@@ -12,7 +12,7 @@ from variate.music import adapting
 from variate.music.chain import Chain, StyledChain
 from variate.music.continuing import _with
 from variate.music.pieces import Note, Piece
-from variate.music.rewriting import _last
+from variate.music.rewriting import last_of
 from variate.music.targets import codes_in
 
 SPANS, EACH = 3, 2
@@ -143,6 +143,6 @@ def replace_bars(piece, bars):
 
 def test_the_last_bars_of_a_piece():
     piece = Piece(((Note(0.0, 5.0, 60), Note(5.0, 2.0, 62)),), bars=3)
-    assert _last(piece, 2).voices == ((Note(0.0, 1.0, 60), Note(1.0, 2.0, 62)),)
-    assert _last(piece, 1).voices == ((),)
-    assert _last(piece, 2).quarters == 8
+    assert last_of(piece, 2).voices == ((Note(0.0, 1.0, 60), Note(1.0, 2.0, 62)),)
+    assert last_of(piece, 1).voices == ((),)
+    assert last_of(piece, 2).quarters == 8
