@@ -22,6 +22,8 @@ from variate.output import replacing
 
 __all__ = ["engrave", "musicxml", "svg_of"]
 
+__all__ = ["Event", "engrave", "musicxml", "svg_of"]
+
 # steps of a note -> its type and dots; others are tied
 TYPES = {16: ("whole", 0), 12: ("half", 1), 8: ("half", 0), 6: ("quarter", 1), 4: ("quarter", 0),
          3: ("eighth", 1), 2: ("eighth", 0), 1: ("16th", 0)}  # fmt: skip

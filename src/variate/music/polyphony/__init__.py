@@ -1,3 +1,3 @@
 """Music of any number of notes at once, on one or several tracks: `MusicVAE(tracks=...)`."""
 
-__all__: list[str] = []
+__all__ = ()
