@@ -22,8 +22,6 @@ from variate.output import replacing
 
 __all__ = ["engrave", "musicxml", "svg_of"]
 
-__all__ = ["Event", "engrave", "musicxml", "svg_of"]
-
 # steps of a note -> its type and dots; others are tied
 TYPES = {16: ("whole", 0), 12: ("half", 1), 8: ("half", 0), 6: ("quarter", 1), 4: ("quarter", 0),
          3: ("eighth", 1), 2: ("eighth", 0), 1: ("16th", 0)}  # fmt: skip
@@ -136,7 +134,7 @@ def _attributes(piece: Piece, fifths: int, clef: tuple[str, int] | None) -> str:
     )
 
 
-class Event(NamedTuple):
+class _Event(NamedTuple):
     """A chord, a note or a rest within a bar.
 
     Attributes:
@@ -154,9 +152,9 @@ class Event(NamedTuple):
 
 def _written(
     layer: Sequence[Chord], bars: int, bar: int, meter: tuple[int, int]
-) -> list[list[Event]]:
+) -> list[list[_Event]]:
     """The chords and rests of each bar."""
-    made: list[list[Event]] = [[] for _ in range(bars)]
+    made: list[list[_Event]] = [[] for _ in range(bars)]
     at = 0
     spans: list[Chord] = []
     for chord in layer:
@@ -168,7 +166,7 @@ def _written(
         cuts = _cuts(chord.begin, min(chord.end, bars * bar), bar, meter)
         for i, (a, b) in enumerate(cuts):
             back, on = (every if i else chord.back), (every if i < len(cuts) - 1 else chord.on)
-            made[a // bar].append(Event(chord.pitches, b - a, back, on))
+            made[a // bar].append(_Event(chord.pitches, b - a, back, on))
     return made
 
 
@@ -188,7 +186,7 @@ def _cuts(begin: int, end: int, bar: int, meter: tuple[int, int]) -> list[tuple[
 
 
 def _bar(
-    events: Sequence[Event],
+    events: Sequence[_Event],
     layer: int,
     layers: int,
     meter: tuple[int, int],
@@ -214,7 +212,7 @@ def _bar(
 
 
 def _note(
-    event: Event,
+    event: _Event,
     pitch: int | None,
     layer: int,
     stem: str,
@@ -266,7 +264,7 @@ class _Spelling:
         return name[0], {"#": 1, "b": -1}.get(name[1:], 0), pitch // 12 - 1
 
 
-def _beams(events: Sequence[Event], beat: int) -> list[str]:
+def _beams(events: Sequence[_Event], beat: int) -> list[str]:
     """The beams of each event of a bar: notes shorter than a quarter, within a beat."""
     groups: list[list[int]] = []
     at, last = 0, -1
