@@ -239,8 +239,9 @@ class TracksCodec(Codec):
         track = np.searchsorted(offsets, note, side="right") - 1
         pitch = np.array(self.highest)[track] - (note - offsets[track])
         voices: list[list[list[Note]]] = [[[] for _ in self.instruments] for _ in range(len(x))]
-        for i, k, s, d, p in zip(item, track, step, length, pitch, strict=True):
-            voices[i][k].append(Note(s / STEPS_PER_QUARTER, d / STEPS_PER_QUARTER, int(p)))
+        rows = np.stack([item, track, step, length, pitch], 1).tolist()
+        for i, k, s, d, p in rows:
+            voices[i][k].append(Note(s / STEPS_PER_QUARTER, d / STEPS_PER_QUARTER, p))
         meters = (x[:, 0].cpu() - self.first_meter).tolist()
         return [
             Piece(
