@@ -176,8 +176,25 @@ def test_nothing_that_is_a_score(tmp_path):
         read(tmp_path, Wanted())
     with pytest.raises(DataError, match="got a int"):
         read([3], Wanted())
+    for nothing in (3, None):
+        with pytest.raises(DataError, match=f"got {type(nothing).__name__}"):
+            read(nothing, Wanted())
     with pytest.raises(DataError, match="durations above 0"):
         read([Piece(((Note(0, -1, 60),),))], Wanted())
+
+
+def test_bars_that_fill_no_item_are_told():
+    """They were left out of scores and alarms without a word."""
+    three = Piece((tuple(Note(i, 1, 60 + i) for i in range(12)),))
+    wanted = Wanted(2, 1, stride=2, clean=False)
+    with pytest.warns(DataWarning, match="items are of 2 bars, and 1 bar.s. at the end of a piece"):
+        windows, _ = read([three], wanted)
+    assert windows.labels() == ["piece 0:1-2"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        read([Piece(three.voices, bars=4)], wanted)
+        windows, _ = read([three], Wanted(2, 1, stride=1, clean=False))
+    assert len(windows) == 2
 
 
 def test_windows_are_kept_and_come_back(tmp_path):

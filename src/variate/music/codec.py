@@ -148,15 +148,16 @@ class MusicCodec(Codec):
 
     # -- both directions ------------------------------------------------------------------------
 
-    def received(self, raw: Any) -> Windows:
-        """Raw data as windows, one after the other, none left out.
+    def received(self, raw: Any, *, overlapping: bool = False) -> Windows:
+        """Raw data as windows, none left out: one after the other, or from every bar on.
 
         Raises:
             DataError: It has no music.
         """
         if isinstance(raw, Windows):
             return read(raw, Wanted(self.bars, self._v))[0]
-        wanted = Wanted(self.bars, self._v, stride=self.bars, clean=False)
+        stride = 1 if overlapping else self.bars
+        wanted = Wanted(self.bars, self._v, stride=stride, clean=False)
         return read(raw, wanted)[0]
 
     def encode(self, raw: Any) -> Tensor:

@@ -270,8 +270,9 @@ class MusicVAE(Estimator):
             train: The music it was trained on: measures how many drawn items are copies.
         """
         check_is_fitted(self)
-        x = self._rows(X)
-        own = examined(self, x, None if train is None else self._rows(train), seed)
+        x, codec = self._rows(X), self.codec_
+        known = None if train is None else codec.symbols(codec.received(train, overlapping=True))
+        own = examined(self, x, known, seed, draws=draws)
         return self._evaluation(x, own, draws=draws, seed=seed)
 
     def score_table(self, X: Any, *, draws: int = 64) -> Any:

@@ -37,7 +37,7 @@ SAID = {
 
 
 def examined(
-    estimator: Any, x: Tensor, train: Tensor | None, seed: int
+    estimator: Any, x: Tensor, train: Tensor | None, seed: int, *, draws: int = DRAWS
 ) -> tuple[dict[str, Any], list[Section]]:
     """Figures of items x `[N, 1 + T V]`, and the sections that show them.
 
@@ -46,6 +46,7 @@ def examined(
         x: The items.
         train: Those of training, or None.
         seed: Of the draws.
+        draws: Importance draws of `nll_per_step`.
     """
     model, codec, texture = estimator.model_, estimator.codec_, estimator._texture
     some = x[:: max(1, len(x) // MEASURED)][:MEASURED]
@@ -53,7 +54,7 @@ def examined(
     if estimator._has_density():
         few = some[torch.linspace(0, len(some) - 1, min(SCORED, len(some))).long()]
         rows = max(1, block_of(model) // 2)
-        bound = log_evidence(model, few, draws=DRAWS, seed=seed, rows=rows)
+        bound = log_evidence(model, few, draws=draws, seed=seed, rows=rows)
         figures["nll_per_step"] = float((-bound / codec.steps_of(few)).mean())
     drawn = verbs.sample(model, DRAWN, temperature=1.0, seed=seed)
     pieces, real = codec.decode(drawn), codec.decode(some)

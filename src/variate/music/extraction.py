@@ -29,6 +29,7 @@ __all__ = [
     "ENOUGH",
     "FEWEST_NOTES",
     "MOST_OFF",
+    "REST",
     "Stretch",
     "Wanted",
     "count_met",
@@ -47,6 +48,8 @@ BEAT = (1, 4)  # no metre, but beats that nobody counted: read in fours
 FEWEST_NOTES = 3  # of a window
 MOST_OFF = 0.25  # of a window's onsets
 ENOUGH = 0.6  # of the files have so many voices, to be read so
+
+REST = "bar(s) at the end of a piece or a metre, which fill no item"
 
 Symbols = NDArray[np.int16]
 
@@ -175,6 +178,8 @@ def stretches_of(
         if bars > room:
             report.notes[f"pieces cut after {MOST_BARS:,} bars"] += 1
             bars = room
+        if wanted.stride == wanted.bars <= bars and bars % wanted.bars:
+            report.notes[REST] += bars % wanted.bars
         yield Stretch(start, bars, bar_number, METERS.index(meter))
         bar_number += bars
         if bar_number >= MOST_BARS:

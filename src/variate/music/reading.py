@@ -12,13 +12,13 @@ This module does not know models.
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from variate.errors import DataError, DataWarning, MissingExtraError
-from variate.music.extraction import Wanted, extract, suitable_voices
+from variate.music.extraction import REST, Wanted, extract, suitable_voices
 from variate.music.midi import Tracks, read_midi
 from variate.music.notation import read_notation
 from variate.music.phase import on_the_grid
@@ -186,6 +186,12 @@ def _expect_some(windows: int, scores: Scores, report: Extraction) -> None:
             DataWarning,
             stacklevel=3,
         )
+    if rest := report.notes[REST]:
+        warnings.warn(
+            f"{scores.place}: items are of {report.bars} bars, and {rest:,} {REST}, are left out.",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _kept(windows: Windows, wanted: Wanted, *, choose: bool) -> tuple[Windows, Extraction]:
@@ -203,6 +209,10 @@ def _kept(windows: Windows, wanted: Wanted, *, choose: bool) -> tuple[Windows, E
 
 def _pieces(data: Any, report: Extraction, *, show: bool) -> Iterator[tuple[str, Tracks]]:
     """The pieces of data, by name; what cannot be read is told to the report."""
+    if not isinstance(data, str | Path | Piece | Iterable):
+        raise DataError(
+            f"music is files, folders, or pieces (vt.music.Piece), got {type(data).__name__}."
+        )
     items = [data] if isinstance(data, str | Path | Piece) else list(data)
     paths: list[tuple[str, Path]] = []
     for number, item in enumerate(items):

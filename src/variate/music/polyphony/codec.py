@@ -149,13 +149,13 @@ class TracksCodec(Codec):
 
     # -- both directions ------------------------------------------------------------------------
 
-    def received(self, raw: Any) -> TrackWindows:
-        """Raw data as windows, one after the other, none left out.
+    def received(self, raw: Any, *, overlapping: bool = False) -> TrackWindows:
+        """Raw data as windows, none left out: one after the other, or from every bar on.
 
         Raises:
             DataError: It has no music.
         """
-        wanted = Wanted(self.bars, stride=self.bars, clean=False)
+        wanted = Wanted(self.bars, stride=1 if overlapping else self.bars, clean=False)
         return read_tracks(raw, self._known(), wanted, known=self.instruments)[0]
 
     def _known(self) -> Asked:
