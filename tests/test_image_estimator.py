@@ -335,7 +335,7 @@ def test_drawn_pictures_are_compared_by_the_features_of_a_classifier(model, tmp_
     assert samples["pictures"] == 398
     drawn, means, real = (found[f"samples_{n}"] for n in ("drawn", "means", "real"))
     assert real["frechet_distance"] < drawn["frechet_distance"]
-    assert abs(real["kernel_distance"]) < drawn["kernel_distance"]
+    assert abs(real["kernel_distance"]) < 0.05  # an unbiased estimate of 0, of 398 pictures
     assert means["precision"] > drawn["precision"]  # smooth, and in the middle
     assert means["recall"] < drawn["recall"]
     assert real["copy_rate"] < 0.05

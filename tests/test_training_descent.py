@@ -196,6 +196,7 @@ def test_moments_of_what_has_died_are_zero_and_no_weight_moves_for_it():
         alive = torch.tensor([1.0, 1.0, float(step < 100), float(step < 5)])
         target = torch.randn(4, generator=torch.Generator().manual_seed(step))
         down.step(Loss((alive * (ours - target).square()).sum()), 1e-3)
+        down.remember(step)
         adamw.zero_grad()
         (alive * (theirs - target).square()).sum().backward()
         adamw.step()

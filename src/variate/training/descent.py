@@ -50,8 +50,8 @@ _CRITIC_BETAS = (0.5, 0.9)  # Kim & Mnih 2018: what a critic has to learn moves
 _EPS = 1e-8
 _SHARE = 0.01  # of a new norm in what is usual, once there were 100
 _LEAST = 20  # norms, before any is called unusual
-_FAINT = (1e-20, 1e-30)  # moments, first and second, that move nothing beside _EPS
-_CLEARED = 50  # steps; in so many, what was not faint comes nowhere near a denormal number
+_FAINT = (1e-20, 1e-30)  # moments, first and second, that move nothing beside _EPS; in WINDOW
+# steps, what is not faint comes nowhere near a denormal number
 
 
 class _Group:
@@ -100,6 +100,7 @@ class _Group:
             found_inf=bad,
         )
 
+    @torch.no_grad()
     def clear(self) -> None:
         """Make moments zero that are too small to move a weight."""
         for moments, faint in zip((self.means, self.squares), _FAINT, strict=True):
@@ -170,15 +171,15 @@ class _AdamW:
         for group in self._groups:
             group.step(rate, self._betas, count=self._count, scale=self._scale, bad=self._bad)
         self._count -= self._bad
-        if self._count.device.type == "cpu" and float(self._count) % _CLEARED == 0:
-            for group in self._groups:
-                group.clear()
         for p in self.parameters:
             p.grad = None
 
     def remember(self, slot: int) -> None:
-        """Keep the norm of the last step."""
+        """Keep the norm of the last step; on a CPU, clear faint moments at the last slot."""
         self._slots[slot].copy_(self._norm)
+        if slot == WINDOW - 1 and self._norm.device.type == "cpu":
+            for group in self._groups:
+                group.clear()
 
     def norms(self) -> list[float]:
         """The norms by slot; waits for the device."""
