@@ -335,7 +335,15 @@ def test_drawn_pictures_are_compared_by_the_features_of_a_classifier(model, tmp_
     assert samples["pictures"] == 398
     drawn, means, real = (found[f"samples_{n}"] for n in ("drawn", "means", "real"))
     assert real["frechet_distance"] < drawn["frechet_distance"]
-    assert abs(real["kernel_distance"]) < 0.05  # an unbiased estimate of 0, of 398 pictures
+    others = [
+        model.evaluate(X[1000:1797], train=X[:1000], labels=DIGITS.target[:1000], draws=2, seed=n)
+        for n in (1, 2)
+    ]  # unbiased but noisy, with 398 pictures on a side: so of three ways to part them
+    near, far = (
+        np.mean([one[f"samples_{n}"]["kernel_distance"] for one in (found, *others)])
+        for n in ("real", "drawn")
+    )
+    assert abs(near) < far
     assert means["precision"] > drawn["precision"]  # smooth, and in the middle
     assert means["recall"] < drawn["recall"]
     assert real["copy_rate"] < 0.05
