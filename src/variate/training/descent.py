@@ -50,8 +50,9 @@ _CRITIC_BETAS = (0.5, 0.9)  # Kim & Mnih 2018: what a critic has to learn moves
 _EPS = 1e-8
 _SHARE = 0.01  # of a new norm in what is usual, once there were 100
 _LEAST = 20  # norms, before any is called unusual
-_FAINT = (1e-20, 1e-30)  # moments, first and second, that move nothing beside _EPS; in WINDOW
-# steps, what is not faint comes nowhere near a denormal number
+# Moments, first and second, that move nothing beside _EPS: in WINDOW steps, what is larger comes
+# nowhere near a denormal number.
+_FAINT = (1e-20, 1e-30)
 
 
 class _Group:
