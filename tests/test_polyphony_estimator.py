@@ -140,3 +140,13 @@ def test_chords_are_engraved(tmp_path):
     ):
         assert musicxml([piece]).count("<chord/>") > 0 or len(piece.voices[0]) == 2
         assert svg_of([piece]).startswith("<svg")
+
+
+def test_a_metre_can_be_asked_for():
+    """Its codes are found by the rules' own first state, which is no number as that of voices."""
+    waltzes = [chords(100 + i, meter=(3, 4)) for i in range(10)]
+    model = MusicVAE(
+        tracks=1, hidden=12, width=8, latent=4, epochs=2, batch_size=8, device="cpu"
+    ).fit([*(chords(i) for i in range(10)), *waltzes])
+    for given in ({"meter": "3/4"}, {"meter": "3/4", "density": 6.0}):
+        assert {piece.meter for piece in model.sample(5, given=given, seed=0)} == {(3, 4)}

@@ -9,7 +9,7 @@ Reconstructions, at the posterior's mean, over the symbols of items (steps times
     note_f1                   of notes that agree in voice, onset and pitch, greedily written
     exact                     the share of items that come back whole
     nll_per_step              -log p(x) / steps, importance-weighted, a mean over items, nats (in
-                              `examination`: 16 draws, at most 64 items, evenly spread)
+                              `examination`: of at most 64 items, evenly spread)
 
 Samples (draws from the prior), as overlaps of histograms, 1 for the same law:
 

@@ -122,7 +122,7 @@ def codes_in(
         z = prior.sample(torch.Size((POOL,)))
         law: Any = temper(decoder(z[None]), temperature)
         logits, _ = decoder.net.step(decoder.net.begin(z), None)
-        state = torch.zeros(len(z), dtype=torch.int64, device=z.device)
+        state = law.grammar.begin(len(z), z.device)
         share = law._shaped(logits, state).softmax(-1)[:, meter]
         kept.append(z[torch.rand_like(share) < share])
         accepted += len(kept[-1])
