@@ -150,3 +150,13 @@ def test_a_metre_can_be_asked_for():
     ).fit([*(chords(i) for i in range(10)), *waltzes])
     for given in ({"meter": "3/4"}, {"meter": "3/4", "density": 6.0}):
         assert {piece.meter for piece in model.sample(5, given=given, seed=0)} == {(3, 4)}
+
+
+def test_of_several_tracks_the_first_is_accompanied():
+    """They were read as one, and the second refused as too low for the first."""
+    pairs = [chords(i, tracks=2) for i in range(10)]
+    model = MusicVAE(
+        tracks=2, hidden=12, width=8, latent=4, epochs=1, batch_size=8, device="cpu"
+    ).fit(pairs)
+    (made,) = model.accompany(pairs[:1], seed=0).filled
+    assert [n[::2] for n in made.voices[0]] == [n[::2] for n in pairs[0].voices[0]]

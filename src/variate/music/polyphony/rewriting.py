@@ -13,7 +13,7 @@ from variate.errors import DataError, OptionError
 from variate.music.extraction import Wanted
 from variate.music.pieces import Instrument, Piece, bar_steps
 from variate.music.polyphony.codec import TracksCodec
-from variate.music.reading import read_tracks
+from variate.music.reading import gathered, read_tracks
 from variate.music.rewriting import last_of, numbers_of
 
 __all__ = ["missing_of", "only_first_track", "with_room"]
@@ -40,12 +40,18 @@ def missing_of(
 
 
 def only_first_track(codec: TracksCodec, data: object) -> Tensor:
-    """Music of one track as items x whose other tracks are silent, for these to be written.
+    """The first track of music as items x whose others are silent, for these to be written.
 
     Raises:
         SchemaError: The track goes where the model's first one does not.
     """
-    windows, _ = read_tracks(data, 1, Wanted(codec.bars, 1, stride=codec.bars, clean=False))
+    scores = gathered(data)
+    first = [
+        (name, replace(said, voices=said.voices[:1], instruments=said.instruments[:1]))
+        for name, said in scores.pieces
+    ]
+    wanted = Wanted(codec.bars, 1, stride=codec.bars, clean=False)
+    windows, _ = read_tracks(replace(scores, pieces=first), 1, wanted)
     return codec.symbols(replace(windows, instruments=codec.instruments))
 
 
