@@ -95,12 +95,12 @@ class Told:
     """A decoder whose first symbol is 1 with the probability of a sigmoid of z, shifted."""
 
     def __init__(self, shift):
-        self.net, self.shift = self, shift
+        self.net, self.grammar, self.shift = self, self, shift
 
     def __call__(self, z):
         return self
 
-    def begin(self, z):
+    def begin(self, z, device=None):
         return z
 
     def step(self, z, before):
