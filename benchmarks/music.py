@@ -276,7 +276,7 @@ def rolls_of(parts: dict[str, Tensor], options: argparse.Namespace) -> dict[str,
     torch.manual_seed(0)
     model = vt.VAE(
         nn.Sequential(ChordEncoder(options.hidden), vt.posteriors.DiagonalGaussian(latent)),
-        ChordDecoder(latent, hidden, 24, options.dropout),
+        ChordDecoder(latent, hidden, options.hidden, 24, options.dropout),
         vt.priors.StandardNormal(latent),
     )
     valid = parts["valid"] if not options.quick else parts["valid"][:4]

@@ -15,9 +15,9 @@ notes of a chord are written from the lowest up, ended by a symbol of its own,
 
 which is a law over all 2^88 chords: each has one way to be written. Logits of the next note are
 
-    E_n·u      by the pitch itself          u = f(h_t, z, what is written so far)
-    c_tn·g     by what was there lately: convolutions over the pitches of the last steps
-    Σ R[n - m]  over the notes m that are written already: by the interval
+    E_n·f       by the pitch itself          f = f(h_t, z, what is written so far)
+    c_tn·g(f)   by what was there lately: convolutions over the pitches of the last steps
+    Σ r(f)[n-m]  over the notes m that are written already: by the interval
 
 The latter two know intervals only and hold at every pitch. z is one code for a piece; h_t = GRU
 over the chords before, with z at every step. The figure is the importance-weighted bound of log
@@ -130,34 +130,33 @@ class ChordDecoder(nn.Module):
     Args:
         latent: D.
         hidden: Of the state.
+        features: Of a slot of a chord.
         channels: Of the convolutions over pitches.
         dropout: The share of the state's and the chords' numbers that training drops.
     """
 
     block = 16
 
-    def __init__(self, latent: int, hidden: int, channels: int, dropout: float) -> None:
+    def __init__(
+        self, latent: int, hidden: int, features: int, channels: int, dropout: float
+    ) -> None:
         super().__init__()
         self.latent = latent
         self.given = nn.Linear(KEYS, hidden)
         self.cells = nn.GRU(hidden + latent, hidden, batch_first=True)
         self.drop = nn.Dropout(dropout)
         self.lately = nn.Sequential(
-            nn.Conv1d(len(LAGS), channels, 25, padding=12), nn.SiLU(), nn.Dropout(dropout),
-            nn.Conv1d(channels, channels, 25, padding=12), nn.SiLU(), nn.Dropout(dropout),
+            nn.Conv1d(len(LAGS), channels, 25, padding=12), nn.SiLU(), nn.Dropout1d(dropout),
+            nn.Conv1d(channels, channels, 13, padding=6), nn.SiLU(), nn.Dropout1d(dropout),
         )  # fmt: skip
-        self.notes = nn.Embedding(KEYS + 1, hidden)
-        self.last = nn.Embedding(KEYS + 1, hidden)
-        self.mixed = nn.Linear(2 * hidden + latent, hidden)
-        self.u = nn.Linear(hidden, hidden)
-        self.g = nn.Linear(hidden, channels)
-        self.intervals = nn.Embedding(KEYS, channels)
-        self.i = nn.Linear(hidden, channels)
-        self.pitch = nn.Parameter(0.05 * torch.randn(KEYS + 1, hidden))
-        self.bias = nn.Parameter(torch.zeros(KEYS + 1))
-        nn.init.normal_(self.notes.weight, std=0.1)
-        nn.init.normal_(self.last.weight, std=0.1)
-        nn.init.normal_(self.intervals.weight, std=0.1)
+        self.mixed = nn.Linear(hidden + latent, features)
+        self.notes = nn.Embedding(KEYS + 1, features)
+        self.last = nn.Embedding(KEYS + 1, features)
+        self.pitch = nn.Linear(features, KEYS + 1)
+        self.g = nn.Linear(features, channels)
+        self.intervals = nn.Linear(features, KEYS)
+        for table in (self.notes, self.last):
+            nn.init.normal_(table.weight, std=0.1)
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z)."""
@@ -165,31 +164,19 @@ class ChordDecoder(nn.Module):
 
     def log_probs(self, z: Tensor, x: Tensor) -> Tensor:
         """What each step adds to log p(x|z), `[S, B, T]`."""
-        draws = z.shape[0]
-        known = self._states(z, x)  # [S, B, T, H]
-        part = x[..., 0] != BEYOND
         chords, slots = written(x)  # [B, T, N], the end among them; -1 beyond
-        lately = self._lately(x)  # [B, T, 88, C]
-        sofar, last = self._so_far(chords)  # [B, T, N, H]
-        codes = z[:, :, None, None].expand(*known.shape[:-1], slots, z.shape[-1])
-        state = known[..., None, :].expand(*known.shape[:-1], slots, known.shape[-1])
-        both = torch.cat([state, (sofar + last).expand_as(state), codes], -1)
-        f = F.silu(self.drop(self.mixed(both)))
-        logits = self.u(f) @ self.pitch.T + self.bias
-        g = self.g(f)
-        logits = logits + F.pad(torch.einsum("sbtnc,btkc->sbtnk", g, lately), (0, 1))
-        logits = logits + F.pad(
-            torch.einsum("sbtnc,btnkc->sbtnk", self.i(f), self._by_interval(chords)), (0, 1)
-        )
+        codes = z[:, :, None].expand(-1, -1, x.shape[1], -1)
+        state = self.mixed(torch.cat([self._states(z, x), codes], -1))  # [S, B, T, F]
+        f = F.silu(self.drop(state[..., None, :] + self._so_far(chords)))  # [S, B, T, N, F]
+        lately = self.g(f) @ self._lately(x)  # [S, B, T, N, 88]
+        logits = self.pitch(f) + F.pad(lately + self._by_interval(f, chords), (0, 1))
         before = torch.cat([torch.full_like(chords[..., :1], -1), chords[..., :-1]], -1)
         keys = torch.arange(KEYS + 1, device=x.device)
         logits = logits.masked_fill(keys <= before[..., None], -torch.inf)
-        chosen = chords.clamp(min=0)
-        told = logits.float().log_softmax(-1).gather(
-            -1, chosen[None, ..., None].expand(draws, *chosen.shape, 1)
-        )[..., 0]  # fmt: skip
+        chosen = chords.clamp(min=0)[None, ..., None].expand(len(z), *chords.shape, 1)
+        told = logits.float().log_softmax(-1).gather(-1, chosen)[..., 0]
         told = torch.where(chords >= 0, told, 0.0).sum(-1)
-        return torch.where(part, told, 0.0)
+        return torch.where(x[..., 0] != BEYOND, told, 0.0)
 
     def _states(self, z: Tensor, x: Tensor) -> Tensor:
         roll = (x == 1).float()
@@ -201,28 +188,36 @@ class ChordDecoder(nn.Module):
         return self.drop(states).unflatten(0, z.shape[:-1])
 
     def _lately(self, x: Tensor) -> Tensor:
+        """What was there lately, `[B, T, C, 88]`."""
         roll = (x == 1).float()
         lagged = [F.pad(roll, (0, 0, lag, 0))[:, : roll.shape[1]] for lag in LAGS]
         seen = torch.stack(lagged, 2).flatten(0, 1)  # [B T, lags, 88]
-        return self.lately(seen).transpose(1, 2).unflatten(0, x.shape[:2])
+        made: Tensor = self.lately(seen)
+        return made.unflatten(0, x.shape[:2])
 
-    def _so_far(self, chords: Tensor) -> tuple[Tensor, Tensor]:
-        """The notes before each slot, summed up, and the last of them."""
+    def _so_far(self, chords: Tensor) -> Tensor:
+        """What the notes before each slot say, and the last of them once more, `[B, T, N, F]`."""
         known = torch.where(chords >= 0, chords, KEYS)
         before = torch.cat([torch.full_like(known[..., :1], KEYS), known[..., :-1]], -1)
         vectors = self.notes(before)
         vectors = torch.where((before < KEYS)[..., None], vectors, torch.zeros_like(vectors))
-        return vectors.cumsum(-2), self.last(before)
+        return vectors.cumsum(-2) + self.last(before)
 
-    def _by_interval(self, chords: Tensor) -> Tensor:
-        """For each slot and key the sum over the notes before of what their interval says."""
-        keys = torch.arange(KEYS, device=chords.device)
-        valid = (chords >= 0) & (chords < KEYS)
-        apart = keys - chords.clamp(0, KEYS - 1)[..., None]  # [B, T, N, 88]
-        above = (apart > 0) & valid[..., None]
-        told = self.intervals(apart.clamp(min=0))
-        told = torch.where(above[..., None], told, torch.zeros_like(told)).cumsum(-3)
-        return F.pad(told[..., :-1, :, :], (0, 0, 0, 0, 1, 0))
+    def _by_interval(self, f: Tensor, chords: Tensor) -> Tensor:
+        """For each slot and key the sum of what its interval from each note before says.
+
+        Keys that are not above a note are not asked of it: they cannot be written any more.
+        """
+        table = self.intervals(f)  # [S, B, T, N, 88], by semitones
+        keys = torch.arange(KEYS, device=f.device)
+        told = torch.zeros_like(table)
+        for slot in range(chords.shape[-1] - 1):
+            note = chords[..., slot]
+            apart = (keys - note[..., None]).clamp(0, KEYS - 1)[None, ..., None, :]
+            later = table[..., slot + 1 :, :]
+            here = later.gather(-1, apart.expand_as(later))
+            told = told + F.pad(here, (0, 0, slot + 1, 0))
+        return told
 
 
 def written(x: Tensor) -> tuple[Tensor, int]:
@@ -231,7 +226,7 @@ def written(x: Tensor) -> tuple[Tensor, int]:
     count = roll.sum(-1)
     slots = int(count.max()) + 1
     keys = torch.where(roll, torch.arange(KEYS, device=x.device), KEYS)
-    notes = keys.sort(-1).values[..., :slots]
+    notes = F.pad(keys.sort(-1).values, (0, 1), value=KEYS)[..., :slots]
     place = torch.arange(slots, device=x.device)
     notes = torch.where(place == count[..., None], KEYS, notes)
     return torch.where(place <= count[..., None], notes, -1), slots
