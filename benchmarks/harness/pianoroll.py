@@ -164,7 +164,7 @@ class ChordDecoder(nn.Module):
 
     def log_probs(self, z: Tensor, x: Tensor) -> Tensor:
         """What each step adds to log p(x|z), `[S, B, T]`."""
-        chords, slots = written(x)  # [B, T, N], the end among them; -1 beyond
+        chords = written(x)  # [B, T, N], the end among them; -1 beyond
         codes = z[:, :, None].expand(-1, -1, x.shape[1], -1)
         state = self.mixed(torch.cat([self._states(z, x), codes], -1))  # [S, B, T, F]
         f = F.silu(self.drop(state[..., None, :] + self._so_far(chords)))  # [S, B, T, N, F]
@@ -220,7 +220,7 @@ class ChordDecoder(nn.Module):
         return told
 
 
-def written(x: Tensor) -> tuple[Tensor, int]:
+def written(x: Tensor) -> Tensor:
     """The notes of each chord from the lowest up, then the end (88), then -1: `[B, T, N]`."""
     roll = x == 1
     count = roll.sum(-1)
@@ -229,4 +229,4 @@ def written(x: Tensor) -> tuple[Tensor, int]:
     notes = F.pad(keys.sort(-1).values, (0, 1), value=KEYS)[..., :slots]
     place = torch.arange(slots, device=x.device)
     notes = torch.where(place == count[..., None], KEYS, notes)
-    return torch.where(place <= count[..., None], notes, -1), slots
+    return torch.where(place <= count[..., None], notes, -1)
