@@ -7,12 +7,22 @@ import pytest
 from tunes import hymns, tunes
 
 from variate.music import write
+from variate.music.codec import MusicCodec
+from variate.music.extraction import Wanted
+from variate.music.reading import read
+from variate.music.wholes import wholes
 
 pytest.importorskip("symusic")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::variate.errors.CollapseWarning"),
     pytest.mark.filterwarnings("ignore::variate.errors.DataWarning"),
 ]
+
+
+def read_pieces(path):
+    windows, _ = read(path, Wanted(2, clean=False))
+    codec = MusicCodec(2, 1).learn(windows)
+    return wholes(codec, path)
 
 
 @pytest.fixture(scope="module")
@@ -78,17 +88,57 @@ def test_bars_are_rewritten(run, model, folder, tmp_path):
         assert run("impute", model, path, "--bars", bars, "--out", tmp_path / bars)[0] == status
 
 
-def test_four_voices(run, folder, tmp_path):
-    out = tmp_path / "h.variate"
-    status, said, _ = run(
-        "fit", folder / "hymns", "--latent", 4, "--epochs", 1, "--quiet", "--json", "--out", out
-    )
+@pytest.fixture
+def choir(run, folder):
+    out = folder / "h.variate"
+    if not out.exists():
+        status, said, _ = run(
+            "fit", folder / "hymns", "--latent", 4, "--epochs", 1, "--quiet", "--json", "--out", out
+        )
+        assert status == 0
+        assert json.loads(said)["extraction"]["files"] == 12
+    return out
+
+
+def test_four_voices(run, choir, folder, tmp_path):
+    words = ("impute", choir, folder / "hymns", "--voices", "2-4")
+    status, _, _ = run(*words, "--out", tmp_path / "v")
     assert status == 0
-    assert json.loads(said)["extraction"]["files"] == 12
-    status, _, _ = run("impute", out, folder / "hymns", "--voices", "2-4", "--out", tmp_path / "v")
-    assert status == 0
-    status, said, _ = run("info", out)
+    status, said, _ = run("info", choir)
     assert "4 voices on the grid of sixteenths" in said
+
+
+def test_pieces_go_on(run, model, folder, tmp_path):
+    path, out = folder / "tunes" / "00003.mid", tmp_path / "longer.mid"
+    assert run("continue", model, path, "--bars", 3, "--seed", 0, "--out", out)[0] == 0
+    (before,), (after,) = read_pieces(path), read_pieces(out)
+    assert after.quarters == before.quarters + 12
+    status, _, said = run("continue", model, path, "--item", 1, "--out", tmp_path / "x.mid")
+    assert status == 2
+    assert "has the pieces 0 to 0; there is no piece 1" in said
+    status, _, said = run("continue", model, folder / "tunes", "--out", tmp_path / "x")
+    assert status == 1
+    assert "broken.mid: damaged" in said
+
+
+def test_a_style_is_a_model(run, model, folder, tmp_path):
+    out = tmp_path / "mine.variate"
+    status, said, _ = run("adapt", model, folder / "tunes" / "00003.mid", "--json", "--out", out)
+    assert status == 0
+    assert json.loads(said)["items"] == 2
+    assert run("sample", out, "-n", 1, "--seed", 0, "--out", tmp_path / "new.mid")[0] == 0
+    assert run("adapt", model, folder / "tunes", "--spread", 2, "--out", out)[0] == 2
+
+
+def test_voices_are_written_to_tunes(run, model, choir, folder, tmp_path):
+    path = folder / "hymns" / "00003.mid"
+    words = ("accompany", choir, path, "--seed", 0, "--draws", 2)
+    status, said, _ = run(*words, "--json", "--out", tmp_path / "all")
+    assert status == 0
+    assert json.loads(said)["pieces"] == 2
+    status, _, said = run("accompany", model, path, "--out", tmp_path / "none")
+    assert status == 2
+    assert "accompanies nothing" in said
 
 
 def test_options_of_other_kinds_are_refused(run, model, folder, tmp_path):

@@ -14,6 +14,7 @@ import warnings
 from cyclopts import CycloptsError
 
 from variate.cli.app import app
+from variate.cli.composing import accompany, adapt, continue_
 from variate.cli.deciding import decide
 from variate.cli.detecting import detect, recalibrate
 from variate.cli.filling import impute
@@ -27,9 +28,12 @@ from variate.console import say, show_warning
 from variate.errors import OptionError, VariateError
 
 __all__ = [
+    "accompany",
+    "adapt",
     "app",
     "balance",
     "constraints",
+    "continue_",
     "decide",
     "demo",
     "detect",

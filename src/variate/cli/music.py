@@ -19,6 +19,7 @@ __all__ = [
     "alarms_of",
     "deliver_music",
     "numbers",
+    "pieces_of",
     "rewrite",
     "stretch_of",
     "tracks_of",
@@ -74,6 +75,11 @@ def rewrite(
     """
     bars, voices, tracks = (numbers(part) for part in parts)
     made = fitted.impute(data, bars=bars, voices=voices, tracks=tracks, draws=draws or 1, seed=seed)
+    return pieces_of(made, draws)
+
+
+def pieces_of(made: Any, draws: int | None) -> list[Any]:
+    """The likeliest of rewritten pieces, or so many draws of each, those of one together."""
     if draws is None:
         return list(made.filled)
     return [piece for drawn in zip(*made.draws, strict=True) for piece in drawn]

@@ -23,9 +23,10 @@ from torch import Tensor
 from variate.codec import Codec
 from variate.distributions import Grammar
 from variate.errors import DataError, SchemaError
-from variate.music.extraction import Wanted
+from variate.music.extraction import Wanted, voices_of
 from variate.music.grid import HOLD, PITCH, REST, notes_of
-from variate.music.pieces import METERS, Piece, bar_steps
+from variate.music.midi import Tracks
+from variate.music.pieces import METERS, Note, Piece, bar_steps
 from variate.music.reading import read
 from variate.music.records import Extraction
 from variate.music.windows import Windows, longest
@@ -159,6 +160,14 @@ class MusicCodec(Codec):
         stride = 1 if overlapping else self.bars
         wanted = Wanted(self.bars, self._v, stride=stride, clean=False)
         return read(raw, wanted)[0]
+
+    def parts_of(self, said: Tracks) -> list[tuple[Note, ...]]:
+        """The notes of each voice of a file.
+
+        Raises:
+            DataError: It has not as many voices.
+        """
+        return voices_of(said, self._v, Extraction(self._v, self.bars))
 
     def encode(self, raw: Any) -> Tensor:
         """Music as x `[N, 1 + T V]`, int64.

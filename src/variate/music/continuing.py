@@ -6,26 +6,32 @@ only. This module does not know networks.
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from variate.errors import OptionError
 from variate.music.pieces import Note, Piece, bar_of
+from variate.music.wholes import one_whole
+from variate.options import whole
 
 __all__ = ["lengthened"]
 
 
 def lengthened(
-    estimator: Any, piece: Piece, bars: int, *, temperature: float, seed: int | None
+    estimator: Any, piece: Any, bars: int, *, temperature: float, seed: int | None
 ) -> Piece:
     """A piece with so many bars more; see `MusicVAE.continued`."""
-    if not isinstance(piece, Piece):
-        raise OptionError(
-            f"one piece is continued (vt.music.Piece), got {type(piece).__name__}; take those of a "
-            "list one by one."
-        )
+    whole("bars", bars)
     codec, texture = estimator.codec_, estimator._texture
     if codec.bars < 2:
         raise OptionError("items of one bar have nothing before them; fit a model of bars=2.")
+    if isinstance(piece, str | Path):
+        piece = one_whole(codec, piece)
+    if not isinstance(piece, Piece):
+        raise OptionError(
+            f"one piece is continued (vt.music.Piece, or a file), got {type(piece).__name__}; take "
+            "those of a list one by one."
+        )
     bar = bar_of(piece.meter)
     missing = bars
     piece = replace(piece, bars=round(piece.quarters / bar))

@@ -333,21 +333,26 @@ class MusicVAE(Estimator):
         return accompanied(self, X, draws=draws, temperature=temperature, seed=seed)
 
     def continued(
-        self, piece: Piece, bars: int, *, temperature: float = 1.0, seed: int | None = None
+        self,
+        piece: Piece | str | Path,
+        bars: int,
+        *,
+        temperature: float = 1.0,
+        seed: int | None = None,
     ) -> Piece:
         """A piece with so many more bars, each written given those before it.
 
         Args:
-            piece: At least a bar of music.
+            piece: At least a bar of music, or a file of it.
             bars: How many more.
             temperature: Below 1: more typical ones.
             seed: Makes the draws repeatable.
 
         Raises:
             OptionError: The model has items of one bar, which nothing goes before.
+            DataError: The file cannot be read, or has other voices than the model.
         """
         check_is_fitted(self)
-        whole("bars", bars)
         return lengthened(self, piece, bars, temperature=temperature, seed=seed)
 
     def direction(self, X: Any, labels: Any = None) -> NDArray[np.float64]:

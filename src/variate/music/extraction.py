@@ -37,6 +37,7 @@ __all__ = [
     "mostly_chords",
     "stretches_of",
     "suitable_voices",
+    "voices_of",
     "why_none",
     "windows_of",
 ]
@@ -89,7 +90,7 @@ def extract(pieces: Iterable[tuple[str, Tracks]], wanted: Wanted, report: Extrac
     found = _Found()
     for name, tracks in pieces:
         try:
-            voices = _voices_of(tracks, wanted.voices, report)
+            voices = voices_of(tracks, wanted.voices, report)
         except DataError as error:
             report.refused[name] = str(error)
             continue
@@ -273,8 +274,13 @@ def mostly_chords(pieces: Sequence[tuple[str, Tracks]]) -> bool:
     return chords > 0 and chords >= ENOUGH * len(pieces)
 
 
-def _voices_of(tracks: Tracks, wanted: int, report: Extraction) -> list[tuple[Note, ...]]:
-    """The voices to be read.
+def voices_of(tracks: Tracks, wanted: int, report: Extraction) -> list[tuple[Note, ...]]:
+    """The notes of the voices to be read, the highest first.
+
+    Args:
+        tracks: What a file says.
+        wanted: How many.
+        report: What is told.
 
     Raises:
         DataError: There are none, or not as many.

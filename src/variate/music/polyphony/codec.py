@@ -17,9 +17,10 @@ from torch import Tensor
 from variate.codec import Codec
 from variate.errors import DataError, SchemaError
 from variate.music.extraction import Wanted
+from variate.music.midi import Tracks
 from variate.music.pieces import METERS, STEPS_PER_QUARTER, Instrument, Note, Piece, bar_steps
 from variate.music.polyphony.events import END, LINE, PLACE, Events
-from variate.music.polyphony.extraction import MOST_TRACKS, Asked
+from variate.music.polyphony.extraction import MOST_TRACKS, Asked, places_of
 from variate.music.polyphony.windows import LENGTH, ONSET, PITCH, TRACK, WINDOW, TrackWindows
 from variate.music.reading import read_tracks
 from variate.music.records import Extraction
@@ -157,6 +158,17 @@ class TracksCodec(Codec):
         """
         wanted = Wanted(self.bars, stride=1 if overlapping else self.bars, clean=False)
         return read_tracks(raw, self._known(), wanted, known=self.instruments)[0]
+
+    def parts_of(self, said: Tracks) -> list[tuple[Note, ...]]:
+        """The notes of each track of a file.
+
+        Raises:
+            DataError: It has none of them.
+        """
+        parts: list[list[Note]] = [[] for _ in range(self.tracks)]
+        for number, place in places_of(said, self._known(), self.instruments):
+            parts[place] += said.voices[number]
+        return [tuple(sorted(part)) for part in parts]
 
     def _known(self) -> Asked:
         return self.asked if isinstance(self.asked, tuple) else self.tracks
