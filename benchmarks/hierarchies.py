@@ -8,6 +8,9 @@ fade away, warm-up of the KL, steps of unusual gradients skipped, averaged weigh
 by 500 training images that are held out. On a CPU the budget is CPU time, by as many epochs as the
 machine's speed allows; on a GPU it is wall time.
 
+`--tune M` goes on for M minutes with the importance-weighted bound of `--tune-draws` draws as the
+objective (Burda et al. 2016): what the figure is, too.
+
 The figure is the importance-weighted bound with `--draws` draws of each of `--items` test images,
 and -ELBO from the same draws. `--save FILE` keeps the weights, `--load FILE` measures them again
 (with more draws, on another machine) without training.
@@ -73,12 +76,16 @@ def main() -> None:
     record = Record(f"hierarchies_{options.set}", described(options, name))
     record.head()
     trained = recalled(options, device) if options.load else learned(options, train, device)
+    if options.tune:
+        trained |= tuned(options, trained["model"], train, device)
+    if options.save:
+        keep(options, trained)
     record.results = trained | measured(options, trained.pop("model"), test.to(device))
     unit = "nats" if options.set == "mnist" else "bits/dim"
     rows = [[k, f"{v:,.4g}"] for k, v in record.results.items() if isinstance(v, float | int)]
     record.table(f"{len(test)} test images of {name}, {unit}", ["", ""], rows)
     for minutes, bound in TARGETS[options.set, device.type]:
-        if options.minutes <= minutes:
+        if options.minutes + options.tune <= minutes:
             what = f"{options.set} on {device.type} within {minutes:g} minutes, {unit}"
             record.target(what, record.results["nll"], bound, least=False)
     record.write(options)
@@ -96,6 +103,9 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--rate", type=float, default=2e-3, help="the learning rate")
     made.add_argument("--free", type=float, default=0.5, help="nats free in each group at first")
     made.add_argument("--decay", type=float, default=0.0, help="weight decay")
+    made.add_argument("--tune", type=float, default=0.0, help="minutes of it after that")
+    made.add_argument("--tune-draws", type=int, default=5)
+    made.add_argument("--tune-rate", type=float, default=5e-4, help="the learning rate of it")
     made.add_argument("--precision", default="auto")
     made.add_argument("--compile", action="store_true")
     made.add_argument("--threads", type=int, help="of the CPU")
@@ -140,70 +150,87 @@ def network(options: argparse.Namespace) -> nn.Module:
 
 
 def learned(options: argparse.Namespace, train: Tensor, device: torch.device) -> dict[str, Any]:
-    """Train: the model and what is to be said of it."""
+    """Train by the ELBO: the model and what is to be said of it."""
+    objective = vt.objectives.GroupFreeBits(
+        vt.objectives.Fade(options.free, 0.5), vt.objectives.WarmUp(1.0, 0.1)
+    )
+    model = network(options)
+    told = _trained(options, model, objective, train, device, options.minutes, options.rate)
+    return told | {"parameters": sum(p.numel() for p in model.parameters()), "model": model}
+
+
+def tuned(
+    options: argparse.Namespace, model: nn.Module, train: Tensor, device: torch.device
+) -> dict[str, Any]:
+    """Go on by the importance-weighted bound: what is to be said of that."""
+    objective = vt.objectives.IWAE(options.tune_draws)
+    told = _trained(options, model, objective, train, device, options.tune, options.tune_rate)
+    return {f"tuning_{name}": value for name, value in told.items()}
+
+
+def _trained(
+    options: argparse.Namespace, model: nn.Module, objective: nn.Module, train: Tensor,
+    device: torch.device, minutes: float, rate: float,
+) -> dict[str, Any]:  # fmt: skip
     change = natural.dynamic if options.set == "mnist" else natural.mirrored
     train, validation = train[:-HELD_OUT], train[-HELD_OUT:]
     if options.set == "mnist":
         validation = natural.dynamic(validation, torch.Generator().manual_seed(2))
     source = AugmentedSource(MemorySource(train.to(device)), change)
-    model = network(options)
-    budget: dict[str, Any] = {"minutes": options.minutes}
+    budget: dict[str, Any] = {"minutes": minutes}
     if device.type == "cpu":
-        budget = {"epochs": 60 * options.minutes / _seconds_of_an_epoch(options, source)}
+        seconds = _seconds_of_an_epoch(options, objective, source)
+        budget = {"epochs": 60 * minutes / seconds}
     watch, said = Stopwatch(), time.monotonic()
-    for event in _events(options, model, source, budget | {"validation": validation}):
+    budget |= {"validation": validation, "learning_rate": rate}
+    for event in _events(options, model, objective, source, budget):
         if isinstance(event, vt.training.Validated) and time.monotonic() - said > 20:
             print(f"{event.progress:.3f} {event.seconds:.0f} s {event.figure:.3f}", flush=True)
             said = time.monotonic()
     assert isinstance(event, vt.training.Finished)
-    taken = watch.taken()
     told = {
         "steps": event.step,
         "epochs": event.step * options.batch / len(train),
         "cpu_seconds": event.cpu_seconds,
-        "wall_seconds": taken.wall,
+        "wall_seconds": watch.taken().wall,
         "images_per_cpu_second": event.step * options.batch / event.cpu_seconds,
         "images_per_second": event.step * options.batch / event.seconds,
-        "parameters": sum(p.numel() for p in model.parameters()),
     }
     print(told, flush=True)
-    if options.save:
-        state = {k: v.contiguous() for k, v in model.state_dict().items()}
-        save_file(
-            state,
-            options.save,
-            {
-                "options": json.dumps(
-                    told
-                    | {k: getattr(options, k) for k in ("set", "groups", "width", "latent", "seed")}
-                )
-            },
-        )
-    return told | {"model": model}
+    return told
 
 
 def _events(
-    options: argparse.Namespace, model: nn.Module, source: AugmentedSource, budget: dict[str, Any]
-) -> Any:
-    objective = vt.objectives.GroupFreeBits(
-        vt.objectives.Fade(options.free, 0.5), vt.objectives.WarmUp(1.0, 0.1)
-    )
+    options: argparse.Namespace, model: nn.Module, objective: nn.Module, source: AugmentedSource,
+    budget: dict[str, Any],
+) -> Any:  # fmt: skip
     return vt.train(
-        model, objective, source, batch_size=options.batch, learning_rate=options.rate,
-        weight_decay=options.decay, skip=10.0, seed=options.seed, device=options.device,
-        precision=options.precision, compile=options.compile, graph=True, **budget,
+        model, objective, source, batch_size=options.batch, weight_decay=options.decay, skip=10.0,
+        seed=options.seed, device=options.device, precision=options.precision,
+        compile=options.compile, graph=True, **budget,
     )  # fmt: skip
 
 
-def _seconds_of_an_epoch(options: argparse.Namespace, source: AugmentedSource) -> float:
+def _seconds_of_an_epoch(
+    options: argparse.Namespace, objective: nn.Module, source: AugmentedSource
+) -> float:
     """CPU seconds of an epoch of steps, from a short run that is thrown away.
 
     The run validates some thirty times besides, which costs a few hundredths.
     """
     epochs = (TRIED + UNTIMED) * options.batch / source.items
-    events = _events(options, network(options), source, {"epochs": epochs, "validate_every": 10**6})
+    budget = {"epochs": epochs, "validate_every": 10**6}
+    events = _events(options, network(options), objective, source, budget)
     clock = [event.cpu_seconds for event in events if isinstance(event, vt.training.Step)]
     return (clock[-1] - clock[UNTIMED]) / (TRIED - 1) * source.items / options.batch
+
+
+def keep(options: argparse.Namespace, trained: dict[str, Any]) -> None:
+    """Write the weights to `--save`, with what is to be said of them."""
+    state = {k: v.contiguous() for k, v in trained["model"].state_dict().items()}
+    told = {k: v for k, v in trained.items() if k != "model"}
+    told |= {k: getattr(options, k) for k in ("set", "groups", "width", "latent", "seed")}
+    save_file(state, options.save, {"options": json.dumps(told)})
 
 
 def recalled(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
