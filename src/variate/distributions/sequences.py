@@ -26,6 +26,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
 from variate.distributions.grammar import Rules
+from variate.distributions.picked import picked_log_probs
 from variate.errors import OptionError
 
 __all__ = ["Reader", "Sequences", "Shaping", "counted", "trimmed"]
@@ -35,7 +36,11 @@ _LOOK = 8  # places between two looks at whether all sequences have ended
 
 
 class Reader(Protocol):
-    """A network that says what comes next, given what came before and a code."""
+    """A network that says what comes next, given what came before and a code.
+
+    One whose logits are products W h + b may have `head()`, which gives W `[K, F]` and b `[K]`:
+    they are then never all held (`picked`).
+    """
 
     size: int
 
@@ -143,14 +148,19 @@ class Sequences(Distribution):
         states = None if self.grammar is None else self.grammar.states(x)
         axis = x.ndim - 1
         x = x.expand(known.shape[:-1])
-        pieces = [
-            self._scored(known[..., where, :], x[..., where], _cut(states, axis, where))
-            for where in self._pieces(known)
-        ]
+        head = getattr(self.reader, "head", None)
+        if head is not None and self.shaping == AS_IT_IS:
+            scored = self._picked(head(), known, x, states, axis)
+        else:
+            pieces = [
+                self._scored(known[..., where, :], x[..., where], _cut(states, axis, where))
+                for where in self._pieces(known)
+            ]
+            scored = torch.cat(pieces, -1)
         part = counted(x, self.end)
         if self.prompt is not None:
             part = part & (torch.arange(x.shape[-1], device=x.device) > 0)
-        found = torch.where(part, torch.cat(pieces, -1), 0.0)
+        found = torch.where(part, scored, 0.0)
         return F.pad(found, (0, places - found.shape[-1]))
 
     def next_logits(self, value: Tensor) -> Tensor:
@@ -227,6 +237,22 @@ class Sequences(Distribution):
             return [slice(0, places)]
         each = max(1, _LOGITS // max(1, known[..., 0, 0].numel() * self.reader.size))
         return [slice(start, start + each) for start in range(0, places, each)]
+
+    def _picked(
+        self, head: tuple[Tensor, Tensor], known: Tensor, x: Tensor, states: Tensor | None,
+        axis: int,
+    ) -> Tensor:  # fmt: skip
+        """What `_scored` gives, without holding all logits."""
+        ruled = None
+        if self.grammar is not None and states is not None:
+            grammar = self.grammar
+            of_each = states.expand(*x.shape, *states.shape[axis + 1 :])
+            flat = of_each.flatten(0, x.ndim - 1)
+            ruled = lambda logits, rows: grammar.masked(logits, flat[rows])  # noqa: E731
+        found = picked_log_probs(
+            known.flatten(0, -2), *head, x.flatten(), ruled=ruled, half=self._half
+        )
+        return found.unflatten(0, x.shape)
 
     def _scored(self, known: Tensor, x: Tensor, states: Tensor | None) -> Tensor:
         with torch.autocast(self.z.device.type, torch.bfloat16, enabled=self._half):

@@ -70,10 +70,6 @@ class Inputs(nn.Module):
         vectors: Tensor = self.drop(self.symbols(before))
         return vectors
 
-    def scores(self, h: Tensor) -> Tensor:
-        """Products `[..., K]` of h `[..., E]` with each symbol's vector."""
-        return h @ self.symbols.weight[: self.size].T
-
 
 class Memory(NamedTuple):
     """What a decoder keeps of a sequence.
@@ -133,7 +129,12 @@ class RecurrentDecoder(nn.Module):
 
     def logits(self, known: Tensor) -> Tensor:
         """Logits `[..., K]`; see `Reader.logits`."""
-        return self.inputs.scores(known) + self.bias
+        weight, bias = self.head()
+        return known @ weight.T + bias
+
+    def head(self) -> tuple[Tensor, Tensor]:
+        """What logits are made of; see `Reader`."""
+        return self.inputs.symbols.weight[: self.size], self.bias
 
     def begin(self, z: Tensor) -> Memory:
         """The memory of codes `[N, D]` before the first place."""

@@ -91,7 +91,12 @@ class TransformerDecoder(nn.Module):
 
     def logits(self, known: Tensor) -> Tensor:
         """Logits `[..., K]`; see `Reader.logits`."""
-        return self.inputs.scores(known) + self.bias
+        weight, bias = self.head()
+        return known @ weight.T + bias
+
+    def head(self) -> tuple[Tensor, Tensor]:
+        """What logits are made of; see `Reader`."""
+        return self.inputs.symbols.weight[: self.size], self.bias
 
     def begin(self, z: Tensor) -> Attended:
         """The memory of codes `[N, D]` before the first place."""
