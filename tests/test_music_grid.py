@@ -1,13 +1,11 @@
 """The grid of sixteenths: what lies on it comes back as it was."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from variate.music import Note, Piece
+from variate.music import Note
 from variate.music.grid import HOLD, PITCH, REST, cut, gridded, notes_of, sounding
-from variate.music.midi import read_midi, write_midi
 from variate.music.pieces import monophonic
 
 STEPS = 32
@@ -37,21 +35,6 @@ def test_notes_on_the_grid_come_back(voice):
 def test_symbols_that_are_made_come_back(voice):
     symbols = gridded(voice, STEPS).symbols
     assert (gridded(notes_of(symbols), STEPS).symbols == symbols).all()
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(voices().filter(bool), min_size=1, max_size=4))
-def test_a_file_says_the_notes_that_were_written(several):
-    pytest.importorskip("symusic")
-    import tempfile
-    from pathlib import Path
-
-    piece = Piece(tuple(several), (3, 4), tempo=90.0, bars=3)
-    with tempfile.TemporaryDirectory() as folder:
-        found = read_midi(write_midi(piece, Path(folder) / "piece.mid"))
-    assert found.voices == piece.voices
-    assert found.meters == ((0.0, (3, 4)),)
-    assert found.tempo == pytest.approx(90.0, rel=1e-3)
 
 
 def test_repeated_notes_are_not_one_long_note():

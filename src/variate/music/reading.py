@@ -22,7 +22,7 @@ from variate.music.extraction import REST, Wanted, extract, suitable_voices
 from variate.music.midi import Tracks, read_midi
 from variate.music.notation import read_notation
 from variate.music.phase import on_the_grid
-from variate.music.pieces import Instrument, Note, Piece
+from variate.music.pieces import Instrument, Piece
 from variate.music.polyphony.extraction import Asked, extract_tracks
 from variate.music.polyphony.windows import TrackWindows
 from variate.music.records import Extraction
@@ -269,17 +269,11 @@ def _tracks(piece: Piece, number: int) -> Tracks:
     """A piece of ours, as a file would tell it.
 
     Raises:
-        DataError: A note is none.
+        DataError: It has no voices.
     """
-    for note in piece.notes:
-        if not (0 <= note.pitch <= 127 and 0 <= note.onset < 1e6 and 0 < note.duration < 1e6):
-            raise DataError(
-                f"piece {number} (counted from 0) has the note {tuple(note)}; onsets are at least "
-                "0, durations above 0 (in quarters), and pitches 0 to 127."
-            )
     if not piece.voices:
         raise DataError(f"piece {number} (counted from 0) has no voices.")
-    voices = tuple(tuple(sorted(Note(*note) for note in voice)) for voice in piece.voices)
+    voices = tuple(tuple(sorted(voice)) for voice in piece.voices)
     return Tracks(
         voices, ((0.0, piece.meter),), tempo=piece.tempo, length=piece.quarters, ordered=True,
         instruments=piece.instruments,
