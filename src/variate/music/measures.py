@@ -40,7 +40,7 @@ from variate.evaluation import block_of
 from variate.models import priors
 from variate.music.attributes import NAMES, attributes, key_of, weights
 from variate.music.codec import MusicCodec
-from variate.music.grid import HOLD, PITCH
+from variate.music.grid import HOLD, PITCH, at_any_pitch
 from variate.music.pieces import STEPS_PER_QUARTER, Piece, bar_of, bar_steps
 from variate.music.texture import Texture
 from variate.randomness import isolated
@@ -117,8 +117,8 @@ def likeness(drawn: Sequence[Piece], real: Sequence[Piece]) -> dict[str, float]:
 
 def copied(codec: MusicCodec, drawn: Tensor, train: Tensor) -> float:
     """The share of drawn items that training items are, at the same or another pitch."""
-    known = {_relative(item) for item in codec.voices_of(train)}
-    return float(np.mean([_relative(item) in known for item in codec.voices_of(drawn)]))
+    known = {at_any_pitch(item) for item in codec.voices_of(train)}
+    return float(np.mean([at_any_pitch(item) in known for item in codec.voices_of(drawn)]))
 
 
 def between(model: Any, texture: Texture, x: Tensor) -> tuple[float, Floats]:
@@ -179,9 +179,3 @@ def _off_beat(pieces: Sequence[Piece]) -> float:
             off += int(of_bar[step] == finest)
             count += 1
     return off / max(count, 1)
-
-
-def _relative(item: NDArray[np.int16]) -> bytes:
-    struck = item >= PITCH
-    lowest = item[struck].min() if struck.any() else 0
-    return np.where(struck, item - lowest + PITCH, item).astype(np.int16).tobytes()
