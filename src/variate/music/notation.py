@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +159,7 @@ def _meters(part: Any, shift: float) -> list[tuple[float, Meter]]:
         bars = (line - begin) / bar_of(meter)
         return abs(bars - round(bars)) > 1e-3
 
-    for line, following in zip_longest(lines, lines[1:], fillvalue=None):
+    for line, following in zip(lines, [*lines[1:], None], strict=False):
         if line in said:
             begin, meter = line, said[line]
         elif off(line) and (following is None or off(following)):  # else it is an upbeat
