@@ -32,7 +32,7 @@ from variate.music.windows import Windows, longest
 
 __all__ = ["MusicCodec"]
 
-MOST_BARS = 64
+MOST_BARS, MOST_VOICES = 64, 16
 TEMPO = 120.0
 
 
@@ -274,7 +274,7 @@ class MusicCodec(Codec):
         codec.tempo = float(state["tempo"])
         if not (
             1 <= bars <= MOST_BARS
-            and 1 <= voices == len(codec.lowest) == len(codec.highest) <= 16
+            and 1 <= voices == len(codec.lowest) == len(codec.highest) <= MOST_VOICES
             and codec.meters
             and all(meter in METERS for meter in codec.meters)
             and all(0 <= a <= b <= 127 for a, b in zip(codec.lowest, codec.highest, strict=True))
