@@ -10,6 +10,7 @@ from variate.music import MusicVAE, Note, Piece
 from variate.music.attributes import attributes, weights
 from variate.music.codec import MusicCodec
 from variate.music.extraction import Wanted
+from variate.music.grid import REST
 from variate.music.measures import copied, likeness
 from variate.music.reading import read
 from variate.music.recognition import is_music
@@ -80,6 +81,18 @@ def test_the_same_notes_in_another_metre_are_no_copy():
     x = codec.symbols(windows)
     assert copied(codec, x[:1], x[1:]) == 0.0
     assert copied(codec, x[:1], x[:1]) == 1.0
+
+
+def test_a_rest_in_silence_is_a_hold():
+    """A copy that was written with two rests, which say what one does, was none."""
+    windows, _ = read([Piece(((Note(0, 1, 60), Note(3, 1, 62)),), bars=2)], Wanted(clean=False))
+    codec = MusicCodec().learn(windows)
+    x = codec.symbols(windows)
+    said = x.clone()
+    said[0, 1 + 6] = REST
+    assert x[0, 1 + 4] == REST
+    assert codec.decode(said) == codec.decode(x)
+    assert copied(codec, said, x) == 1.0
 
 
 def test_likeness_of_the_same_and_of_others():

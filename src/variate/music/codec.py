@@ -6,7 +6,8 @@
 as whole numbers 0, …, K - 1: hold, rest, the pitches of the range that the model knows, then the
 metres. Behind the bars of a metre that has fewer steps all voices hold, which the grammar makes
 certain: it adds nothing to log p. The grammar lets no item begin with a hold, and keeps each voice
-to its range; within it all items together have mass one.
+to its range; within it all items together have mass one. A rest in silence says what a hold says
+there, which is how items are made here: log p is of that one way to say an item.
 
 The range of a voice is that of the data, widened by the transpositions that it is trained with.
 

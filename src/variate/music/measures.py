@@ -18,6 +18,8 @@ overlap by a little less than 1, since what is in one by chance is not in the ot
     key_fit, off_beat         of samples, and the same of the data (`data_key_fit` …)
     copied                    the share of samples that are, at some pitch, in the training data
 
+A rest that is written in silence counts as the hold that it says.
+
 `off_beat` is the share of notes that begin where no eighth does. The degrees are pitch classes
 above the tonic of the key that fits best, since a model is trained in all keys.
 
@@ -32,6 +34,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -41,7 +44,8 @@ from variate.evaluation import block_of
 from variate.models import priors
 from variate.music.attributes import NAMES, attributes, key_of
 from variate.music.codec import MusicCodec
-from variate.music.grid import HOLD, PITCH, at_any_pitch
+from variate.music.grid import HOLD, PITCH, REST, at_any_pitch
+from variate.music.layout import heard
 from variate.music.pieces import STEPS_PER_QUARTER, Piece, bar_of
 from variate.music.texture import Texture
 from variate.randomness import isolated
@@ -65,7 +69,8 @@ def reconstructions(model: Any, codec: MusicCodec, x: Tensor, seed: int) -> dict
     mean, _ = verbs.encode(model, x)
     counts = part_of(codec, x)
     forced, drawn = _forced_and_drawn(model, x, mean, seed)
-    greedy = verbs.decode(model, mean, lambda law: law.mode)
+    drawn = _plain(codec, drawn)
+    greedy = _plain(codec, verbs.decode(model, mean, lambda law: law.mode))
 
     def accuracy(y: Tensor) -> float:
         return float((y == x)[counts].double().mean())
@@ -119,7 +124,15 @@ def likeness(drawn: Sequence[Piece], real: Sequence[Piece]) -> dict[str, float]:
 def copied(codec: MusicCodec, drawn: Tensor, train: Tensor) -> float:
     """The share of drawn items that training items are, at the same or another pitch."""
     known = set(_signatures(codec, train))
-    return float(np.mean([item in known for item in _signatures(codec, drawn)]))
+    return float(np.mean([item in known for item in _signatures(codec, _plain(codec, drawn))]))
+
+
+def _plain(codec: MusicCodec, x: Tensor) -> Tensor:
+    """Items x with holds where a model wrote rests in silence, which say the same."""
+    symbols = x[:, 1:].unflatten(1, (codec.steps, -1))
+    before = F.pad(heard(symbols)[:, :-1], (0, 0, 1, 0), value=PITCH)
+    plain = torch.where((symbols == REST) & (before == REST), HOLD, symbols)
+    return torch.cat([x[:, :1], plain.flatten(1)], 1)
 
 
 def _signatures(codec: MusicCodec, x: Tensor) -> list[tuple[int, bytes]]:

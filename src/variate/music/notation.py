@@ -175,7 +175,7 @@ def _upbeat(part: Any) -> float:
     if not measures or first is None:
         return 0.0
     bar = bar_of((int(first.numerator), int(first.denominator)))
-    length = float(measures[0].duration.quarterLength)
+    length = float(measures[1].offset if len(measures) > 1 else measures[0].duration.quarterLength)
     return bar - length if 0 < length < bar else 0.0
 
 
