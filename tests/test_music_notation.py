@@ -71,6 +71,14 @@ def test_bars_begin_anew_behind_a_first_ending(tmp_path):
     assert [int(s) for s in windows.symbols[-2:, 0, 0]] == [2 + 62, 2 + 74]
 
 
+@pytest.mark.parametrize("change", ["\nM:{}\n", "\nM:{}\nL:1/8\n", "[M:{}]"])
+def test_changes_of_metre(tmp_path, change):
+    """They were not seen where no unit of length followed, and what is said twice was lost."""
+    text = f"d|d6|e6|f6|{change.format('9/8')}d9|{change.format('6/8')}d6|{change.format('3/4')}d6|"
+    [found] = said(tmp_path, HEAD.format("6/8") + text + "e6|]\n")
+    assert found.meters == ((0.0, (6, 8)), (12.0, (9, 8)), (16.5, (6, 8)), (19.5, (3, 4)))
+
+
 def test_an_upbeat_within_is_no_new_beginning(tmp_path):
     [found] = said(tmp_path, HEAD.format("4/4") + "D8|D6|D2|D8|D8|]\n")
     assert found.meters == ((0.0, (4, 4)),)

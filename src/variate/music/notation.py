@@ -63,7 +63,23 @@ def _tunes(content: bytes) -> list[str]:
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     head, *tunes = re.split(r"^(?=X:)", text, flags=re.MULTILINE)
-    return [head + tune for tune in tunes] or [head]
+    return [_with_lengths(head + tune) for tune in tunes or [""]]
+
+
+def _with_lengths(tune: str) -> str:
+    """A tune that says its unit of length behind each change of metre.
+
+    music21 does not see the change else, nor one that is said within a line.
+    """
+    lines: list[str] = []
+    unit, begun = "", False
+    for line in re.sub(r"\[([ML]:[^]\n]*)\]", r"\n\1\n", tune).splitlines():
+        if begun and lines[-1].startswith("M:") and not line.startswith("L:") and unit:
+            lines.append(unit)
+        lines.append(line)
+        unit = line if line.startswith("L:") else unit
+        begun = begun or line.startswith("K:")
+    return "\n".join(lines) + "\n"
 
 
 def _score(source: Path | str) -> Tracks:
@@ -112,7 +128,8 @@ def tracks_of(score: Any) -> Tracks:
     if any(i.transposition is not None for i in score.recurse().getElementsByClass("Instrument")):
         score = score.toSoundingPitch()
     parts = list(score.parts) or [score]
-    shift = _upbeat(parts[0])
+    said = _said(parts[0])
+    shift = _upbeat(parts[0], said[0.0])
     voices, instruments = [], []
     for part in parts:
         flat = part.stripTies().flatten()
@@ -132,7 +149,7 @@ def tracks_of(score: Any) -> Tracks:
     ]
     return Tracks(
         tuple(voices),
-        tuple(_meters(parts[0], shift)),
+        tuple(_meters(parts[0], said, shift)),
         tempo=min(FASTEST, max(SLOWEST, tempos[0])) if tempos else 120.0,
         tempos=len(tempos),
         instruments=tuple(instruments),
@@ -145,13 +162,9 @@ def _instrument(part: Any) -> Instrument:
     return Instrument(str(getattr(part, "partName", None) or ""), int(program))
 
 
-def _meters(part: Any, shift: float) -> list[tuple[float, Meter]]:
+def _meters(part: Any, said: dict[float, Meter], shift: float) -> list[tuple[float, Meter]]:
     """Where a metre begins, and where bars begin anew because their lines are not where it says."""
-    said = {
-        float(m.offset) + (shift if m.offset else 0.0): (int(m.numerator), int(m.denominator))
-        for m in part.flatten().getElementsByClass("TimeSignature")
-    }
-    said.setdefault(0.0, (4, 4))
+    said = {at + (shift if at else 0.0): meter for at, meter in said.items()}
     lines = [float(measure.offset) + shift for measure in part.getElementsByClass("Measure")]
     begin, meter, found = 0.0, said[0.0], dict(said)
 
@@ -168,13 +181,25 @@ def _meters(part: Any, shift: float) -> list[tuple[float, Meter]]:
     return sorted(found.items())
 
 
-def _upbeat(part: Any) -> float:
+def _said(part: Any) -> dict[float, Meter]:
+    """Which metres a part says, and where; 4/4 at its beginning where it says none.
+
+    Measure by measure: flattened, one that is said twice is two at its last place.
+    """
+    said = {
+        float(stream.offset + m.getOffsetBySite(stream)): (int(m.numerator), int(m.denominator))
+        for stream in [part, *part.getElementsByClass("Measure")]
+        for m in stream.getElementsByClass("TimeSignature")
+    }
+    return {0.0: (4, 4)} | said
+
+
+def _upbeat(part: Any, meter: Meter) -> float:
     """Quarters by which a first bar that is not full is moved."""
     measures = list(part.getElementsByClass("Measure"))
-    first = next(iter(part.flatten().getElementsByClass("TimeSignature")), None)
-    if not measures or first is None:
+    if not measures:
         return 0.0
-    bar = bar_of((int(first.numerator), int(first.denominator)))
+    bar = bar_of(meter)
     length = float(measures[1].offset if len(measures) > 1 else measures[0].duration.quarterLength)
     return bar - length if 0 < length < bar else 0.0
 
