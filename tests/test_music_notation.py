@@ -95,6 +95,13 @@ def test_one_tune_of_a_book_that_cannot_be_read(tmp_path):
     assert "2 of 3 files are read" in str(report)
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_lines_end_as_they_do_elsewhere(tmp_path, ending):
+    book = (HEAD.format("4/4") + "D8|E8|]\n\n") * 2
+    (tmp_path / "a.abc").write_bytes(book.replace("\n", ending).encode("latin-1"))
+    assert len(read_notation(tmp_path / "a.abc")) == 2
+
+
 def test_names_and_tempo(tmp_path):
     text = "X:1\nT:Ünï\nM:6/8\nL:1/8\nQ:3/8=100\nK:G\nGAB c3|d6|]\n"
     assert said(tmp_path, text, "Übung 笛.abc")[0].tempo == 150.0

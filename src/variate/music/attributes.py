@@ -21,7 +21,7 @@ pitch 60 and the density 0.
 This module does not know models.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +39,10 @@ MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 
 
-def attributes(pieces: Sequence[Piece]) -> dict[str, Floats]:
-    """Every attribute of every piece, `[N]` each, by name."""
-    return {name: np.array([of(piece) for piece in pieces]) for name, of in ATTRIBUTES.items()}
+def attributes(pieces: Sequence[Piece], names: Iterable[str] | None = None) -> dict[str, Floats]:
+    """Attributes of every piece, `[N]` each, by name: those that are named, or all."""
+    chosen = ATTRIBUTES if names is None else names
+    return {name: np.array([ATTRIBUTES[name](piece) for piece in pieces]) for name in chosen}
 
 
 def weights(meter: tuple[int, int]) -> NDArray[np.int64]:

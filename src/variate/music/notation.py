@@ -62,7 +62,8 @@ def _tunes(content: bytes) -> list[str]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    head, *tunes = re.split(r"^(?=X:)", text, flags=re.MULTILINE)
+    lines = "\n".join(text.splitlines())  # however they end
+    head, *tunes = re.split(r"^(?=X:)", lines, flags=re.MULTILINE)
     return [_with_lengths(head + tune) for tune in tunes or [""]]
 
 
