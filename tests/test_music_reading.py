@@ -14,6 +14,7 @@ from variate.music.extraction import MOST_BARS, Wanted
 from variate.music.reading import read
 from variate.music.recognition import is_music
 from variate.music.splitting import split_by_piece
+from variate.music.stretches import Line, Stretch
 from variate.music.windows import Windows
 
 symusic = pytest.importorskip("symusic")
@@ -293,3 +294,18 @@ def test_hours_of_notes_beside_the_grid_do_not_take_hours(tmp_path):
     start = time.perf_counter()
     read(midi(tmp_path / "long.mid", long), Wanted(clean=False, stride=1))
     assert time.perf_counter() - start < 20
+
+
+def test_many_changes_of_metre_do_not_take_minutes(tmp_path):
+    """Each stretch looked through all notes of the piece."""
+    notes = [(0.5 * i, 0.5, 40 + i * 7 % 41) for i in range(28_000)]
+    meters = [(7 * i, *((4, 4) if i % 2 else (3, 4))) for i in range(1_900)]
+    start = time.perf_counter()
+    read(midi(tmp_path / "long.mid", notes, meters=meters), Wanted(1, clean=False, stride=1))
+    assert time.perf_counter() - start < 20
+
+
+def test_a_note_that_sounds_on_into_the_next_stretch_is_struck_there():
+    line = Line([Note(0, 10, 60), Note(1, 1, 62), Note(8, 1, 64), Note(12, 1, 65)])
+    stretch = Stretch(start=8.0, bars=1, first=2, meter=0)
+    assert stretch.within(line)[:2] == [Note(0, 2, 60), Note(0, 1, 64)]

@@ -32,6 +32,7 @@ from variate.music.pieces import (
     monophonic,
 )
 from variate.music.records import Extraction
+from variate.music.stretches import BEAT, HALF, Line, Meter, Stretch, begun, last_end
 from variate.music.windows import Windows, longest
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
     "FEWEST_NOTES",
     "MOST_OFF",
     "REST",
-    "Stretch",
     "Wanted",
     "count_met",
     "extract",
@@ -53,16 +53,13 @@ __all__ = [
 MOST_BARS = 4_000  # of a piece, two hours and more; what is beyond is left out
 MOST_VOICES = 6
 SAME_BARS = {(2, 2): (4, 4), (4, 8): (2, 4)}  # metres whose bars are as long as those of another
-BEAT = (1, 4)  # no metre, but beats that nobody counted: read in fours
 FEWEST_NOTES = 3  # of a window
 MOST_OFF = 0.25  # of a window's onsets
 ENOUGH = 0.6  # of the files have so many voices, to be read so
-HALF = 0.5 / STEPS_PER_QUARTER  # of a step, in quarters
 
 REST = "bar(s) at the end of a piece or a metre, which fill no item"
 
 Symbols = NDArray[np.int16]
-Meter = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -139,46 +136,17 @@ def windows_of(
     voices: Sequence[Sequence[Note]], tracks: Tracks, wanted: Wanted, report: Extraction
 ) -> Iterator[_Window]:
     """All windows of a piece, in order."""
+    lines = [Line(voice) for voice in voices]
     for stretch in stretches_of(voices, tracks, wanted, report):
         if stretch.bars >= wanted.bars:
-            yield from _of_stretch(voices, stretch, wanted)
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Bars of one metre.
-
-    Attributes:
-        start: Where it begins, in quarters.
-        bars: How many.
-        first: The number of the first bar, from 0.
-        meter: Which of `pieces.METERS`.
-    """
-
-    start: float
-    bars: int
-    first: int
-    meter: int
-
-    def within(self, notes: Iterable[Note]) -> list[Note]:
-        """The notes from its start on, in time from there; one that sounds there is struck.
-
-        Of one that was struck before, half a step that is left over sounds no more.
-        """
-        moved = []
-        for note in notes:
-            onset, end = note.onset - self.start, note.end - self.start
-            if end <= 1e-6 or (onset < -HALF and end < HALF):
-                continue
-            moved.append(Note(max(0.0, onset), note.duration + min(0.0, onset), note.pitch))
-        return moved
+            yield from _of_stretch(lines, stretch, wanted)
 
 
 def stretches_of(
     voices: Sequence[Sequence[Note]], tracks: Tracks, wanted: Wanted, report: Extraction
 ) -> Iterator[Stretch]:
     """The stretches of a piece in a metre that models know, in order; the others are counted."""
-    end = max(tracks.length, _last([note for voice in voices for note in voice]))
+    end = max(tracks.length, last_end([note for voice in voices for note in voice]))
     bar_number = 0
     for (start, named), until in _stretches(tracks, end):
         meter = SAME_BARS.get(named, named)
@@ -200,12 +168,10 @@ def stretches_of(
             return
 
 
-def _of_stretch(
-    voices: Sequence[Sequence[Note]], stretch: Stretch, wanted: Wanted
-) -> Iterator[_Window]:
+def _of_stretch(lines: Sequence[Line], stretch: Stretch, wanted: Wanted) -> Iterator[_Window]:
     """The windows of a stretch."""
     bar = bar_steps(METERS[stretch.meter])
-    on_grid = [gridded(stretch.within(voice), stretch.bars * bar) for voice in voices]
+    on_grid = [gridded(stretch.within(line), stretch.bars * bar) for line in lines]
     for number in range(0, stretch.bars - wanted.bars + 1, wanted.stride):
         a, b = number * bar, (number + wanted.bars) * bar
         symbols = np.stack([voice.cut(a, b) for voice in on_grid], 1)
@@ -330,35 +296,15 @@ def _skyline(notes: Sequence[Note]) -> tuple[Note, ...]:
 
 def _stretches(tracks: Tracks, end: float) -> Iterator[tuple[tuple[float, Meter], float]]:
     """Where bars of a metre begin, which metre, and where they end; the last one at a bar line."""
-    begun = _begun(tracks)
-    for i, (start, meter) in enumerate(begun):
+    places = begun(tracks)
+    for i, (start, meter) in enumerate(places):
         if start >= end or meter[0] < 1:
             continue
-        if i + 1 < len(begun):
-            yield (start, meter), min(begun[i + 1][0], end)
+        if i + 1 < len(places):
+            yield (start, meter), min(places[i + 1][0], end)
         else:
             bar = bar_of(meter)
             yield (start, meter), start + -(-round(end - start, 4) // bar) * bar
-
-
-def _begun(tracks: Tracks) -> list[tuple[float, Meter]]:
-    """Where metres begin, or bars anew: what is said again at a bar line begins nothing."""
-    found: list[tuple[float, Meter]] = []
-    for at, said in tracks.meters:
-        meter = (4, 4) if said == BEAT else said
-        if found and meter == found[-1][1]:
-            bars = (at - found[-1][0]) / bar_of(meter) if meter[0] else 0.0
-            if said == BEAT or abs(bars - round(bars)) < 1e-3:
-                continue
-        found.append((at, meter))
-    return found
-
-
-def _last(notes: Sequence[Note]) -> float:
-    """Where the last of the notes ends on the grid, in quarters."""
-    steps = (max(round(n.onset * STEPS_PER_QUARTER) + 1, round(n.end * STEPS_PER_QUARTER))
-             for n in notes)  # fmt: skip
-    return max(steps, default=0) / STEPS_PER_QUARTER
 
 
 def _fitting(bars: int, wanted: Wanted) -> int:
@@ -367,14 +313,14 @@ def _fitting(bars: int, wanted: Wanted) -> int:
 
 def count_met(tracks: Tracks, report: Extraction) -> None:
     """Tell a report what a file has besides its notes."""
-    begun = [meter for _, meter in _begun(tracks)]
-    changes = sum(a != b for a, b in pairwise(begun))
+    meters = [meter for _, meter in begun(tracks)]
+    changes = sum(a != b for a, b in pairwise(meters))
     for what, count in (
         ("tracks of drums, left out", tracks.drums),
         ("notes without length, made a sixteenth", tracks.without_length),
         ("changes of tempo, left out", max(0, tracks.tempos - 1)),
         ("changes of metre, at which windows end", changes),
-        ("bars that begin anew off a bar line, where windows end", len(begun) - 1 - changes),
+        ("bars that begin anew off a bar line, where windows end", len(meters) - 1 - changes),
         ("stretches in 1/4, read as 4/4", sum(meter == BEAT for _, meter in tracks.meters)),
     ):
         if count:
