@@ -37,6 +37,7 @@ from variate.evaluation import bounds
 from variate.models.sequences import language_model
 from variate.music import Fidelity, MusicVAE, Sampling, measures
 from variate.music.attributes import attributes
+from variate.music.textures import texture_of
 from variate.music.windows import Windows
 from variate.training import AugmentedSource, MemorySource
 
@@ -170,7 +171,7 @@ def figures_of(
     known = codec.symbols(train)
     found["copied"] = measures.copied(codec, drawn, known)
     found["data_copied"] = measures.copied(codec, x, known)
-    found["interpolation_monotone"], curve = measures.between(net, codec, x)
+    found["interpolation_monotone"], curve = measures.between(net, texture_of(codec), x)
     found["interpolation_curve"] = curve.tolist()
     found["steps_of_training"] = model.facts_["steps"]
     return found

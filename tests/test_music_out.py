@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tunes import hymns, tunes
 
 from variate.errors import DataError, OutputError
-from variate.music import Note, Piece, write
+from variate.music import Instrument, Note, Piece, write
 from variate.music.engraving import engrave, musicxml, svg_of
 from variate.music.sound import RATE, synthesised, write_audio
 from variate.music.writing import joined
@@ -89,10 +89,7 @@ def test_a_folder_is_new_or_empty(tmp_path):
 
 
 def test_pieces_in_one_file_follow_each_other():
-    one = joined(tunes(2, bars=2))
-    assert one.quarters == 8 + 4 + 8
-    with pytest.raises(OutputError, match="several metres"):
-        joined(tunes(1) + tunes(1, meter=(3, 4)))
+    assert joined(tunes(2, bars=2)).quarters == 8 + 4 + 8
 
 
 @pytest.mark.parametrize(
@@ -105,6 +102,16 @@ def test_pieces_in_one_file_follow_each_other():
         ({"voices": (((0, 1, "C4"),),)}, r"\(0, 1, 'C4'\) is no note"),
         ({"voices": (((0, 1),),)}, "is no note"),
         ({"voices": (((0, 1, 60.5),),)}, "the pitch 60.5 is none"),
+        ({"voices": (((-1, 1, 60),),)}, "onsets are at least 0"),
+        ({"voices": (((0, 0, 60),),)}, "durations above 0"),
+        ({"voices": (((0, float("nan"), 60),),)}, "durations above 0"),
+        ({"voices": (((0, 1, 128),),)}, "pitches 0 to 127"),
+        ({"voices": 3}, "3 are no voices"),
+        ({"meter": (4, 3)}, r"the metre \(4, 3\) is none"),
+        ({"meter": (300, 4)}, r"the metre \(300, 4\) is none"),
+        ({"tempo": 2}, "the tempo 2 is none"),
+        ({"instruments": (("flute", 73),)}, "do not go with 0 voices"),
+        ({"voices": ((),), "instruments": (("flute", 200),)}, "a program of 0 to 127"),
     ],
 )
 def test_what_is_no_piece(given, reason):
@@ -116,6 +123,11 @@ def test_three_numbers_are_a_note():
     piece = Piece([[(0, 1, 60.0), [1, 1, np.int64(62)]]])
     assert piece.voices == ((Note(0, 1, 60), Note(1, 1, 62)),)
     assert all(type(note.pitch) is int for note in piece.notes)
+
+
+def test_lists_are_as_good_as_tuples():
+    piece = Piece([[[0, 1, 60]]], [3, 4], instruments=[["flute", 73]])
+    assert piece == Piece(((Note(0, 1, 60),),), (3, 4), instruments=(Instrument("flute", 73),))
 
 
 def test_no_pieces_are_not_written(tmp_path):

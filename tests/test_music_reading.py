@@ -1,5 +1,6 @@
 """Files of music: what is kept, what is left out, and what is said of it."""
 
+import time
 import warnings
 
 import numpy as np
@@ -13,6 +14,7 @@ from variate.music.extraction import MOST_BARS, Wanted
 from variate.music.reading import read
 from variate.music.recognition import is_music
 from variate.music.splitting import split_by_piece
+from variate.music.stretches import Line, Stretch
 from variate.music.windows import Windows
 
 symusic = pytest.importorskip("symusic")
@@ -231,38 +233,79 @@ def test_no_piece_is_on_two_sides_of_the_split():
     assert min(map(len, split_by_piece(np.arange(12), 33, seed=0))) == 2
 
 
-ABC = """X:1
-T:made up
-M:3/4
-L:1/4
-K:G
-D|GAB|c2A|BAG|A2D|GAB|c2A|BAF|G2|]
-"""
-XML = """<?xml version="1.0"?><score-partwise version="3.1"><part-list><score-part id="P1">
-<part-name/></score-part></part-list><part id="P1">{}</part></score-partwise>"""
+def test_a_key_held_over_a_change_of_metre_by_a_little_is_not_struck_again(tmp_path):
+    """Legato over the change took a place beside the note that begins there: called crowded."""
+    notes = [(i, 1.1, 60 + i % 5 + i // 7) for i in range(8 + 9)]
+    path = midi(tmp_path / "a.mid", notes, meters=((0, 4, 4), (8, 3, 4)))
+    windows, report = read(path, Wanted())
+    assert report.meters == {"4/4": 1, "3/4": 2}
+    assert windows.symbols[1, 0, 0] == 2 + notes[8][2]
 
 
-def test_abc_with_an_upbeat(tmp_path):
-    pytest.importorskip("music21")
-    (tmp_path / "tune.abc").write_text(ABC)
+def test_a_last_note_that_is_let_go_of_late_adds_no_bar(tmp_path):
+    notes = [(i, 1.05, 60 + i) for i in range(8)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        windows, report = read(tmp_path / "tune.abc", Wanted(clean=False, stride=2))
-    assert report.meters["3/4"] == len(windows)
-    first = windows.symbols[0, :24, 0]
-    assert first[0] == 1  # the upbeat lies at the end of a bar of its own
-    assert first[8] == 2 + 62
-    assert first[12] == 2 + 67
+        warnings.simplefilter("error", DataWarning)
+        windows, _ = read(midi(tmp_path / "a.mid", notes), Wanted(2, clean=False, stride=2))
+    assert len(windows) == 1
 
 
-def test_musicxml(tmp_path):
-    pytest.importorskip("music21")
-    from variate.music.engraving import musicxml
+def test_bars_begin_anew_where_a_metre_is_said_off_a_bar_line(tmp_path):
+    """What came after was read a beat beside its bar lines."""
+    notes = [(i, 1, 60 + i * 3 % 7) for i in range(9 + 8)]
+    path = midi(tmp_path / "a.mid", notes, meters=((0, 4, 4), (8, 4, 4), (9, 4, 4)))
+    windows, report = read(path, Wanted(2, clean=False, stride=2))
+    assert windows.labels() == ["a.mid:1-2", "a.mid:3-4"]
+    assert windows.symbols[1, 0, 0] == 2 + notes[9][2]
+    assert "1 bars that begin anew off a bar line" in str(report)
+    assert "changes of metre" not in str(report)
 
-    piece = tunes(1, bars=2)[0]
-    (tmp_path / "tune.musicxml").write_text(musicxml([piece]))
-    (tmp_path / "bad.musicxml").write_text("<score>")
-    with pytest.warns(DataWarning, match="not a score that can be read"):
-        windows, _ = read(tmp_path, Wanted(clean=False, stride=2))
-    expected, _ = read([piece], Wanted(clean=False, stride=2))
-    assert (windows.symbols == expected.symbols).all()
+
+def test_chords_that_are_not_struck_at_once_give_their_highest_notes(tmp_path):
+    """A lower note a moment before kept its place, and the window was called crowded."""
+    notes = [(i + j / 50, 0.9 - j / 50, p + i % 3) for i in range(8)
+             for j, p in enumerate((48, 52, 67))]  # fmt: skip
+    windows, _ = read(midi(tmp_path / "a.mid", notes), Wanted())
+    assert [s for s in windows.symbols[0, :, 0] if s >= 2] == [2 + 67 + i % 3 for i in range(8)]
+
+
+def test_what_is_missing_from_scores_is_told(tmp_path):
+    """Bars of a metre that no model knows, and stretches shorter than an item, were not."""
+    notes = [(i, 1, 60 + i % 7) for i in range(8 + 10 + 4 + 6)]
+    meters = ((0, 4, 4), (8, 5, 4), (18, 4, 4), (22, 3, 4))
+    path = midi(tmp_path / "a.mid", notes, meters=meters)
+    with pytest.warns(DataWarning) as told:
+        windows, _ = read(path, Wanted(2, clean=False, stride=2))
+    assert windows.labels() == ["a.mid:1-2", "a.mid:6-7"]
+    said = " ".join(str(warning.message) for warning in told)
+    assert "1 item(s), as their metre is 5/4" in said
+    assert "1 bar(s) at the end of a piece or a metre" in said
+
+
+def test_what_was_left_out_is_not_told_where_it_is_nothing(tmp_path):
+    notes = [(i, 1, 60 + i % 7) for i in range(8 + 5)]
+    path = midi(tmp_path / "a.mid", notes, meters=((0, 4, 4), (8, 5, 4)))
+    assert "their metre" not in str(read(path, Wanted())[1])
+
+
+def test_hours_of_notes_beside_the_grid_do_not_take_hours(tmp_path):
+    """Each window looked through all notes of the piece that were off."""
+    long = [(0.25 * i + i % 3 / 12, 0.1, 40 + i * 7 % 41) for i in range(60_000)]
+    start = time.perf_counter()
+    read(midi(tmp_path / "long.mid", long), Wanted(clean=False, stride=1))
+    assert time.perf_counter() - start < 20
+
+
+def test_many_changes_of_metre_do_not_take_minutes(tmp_path):
+    """Each stretch looked through all notes of the piece."""
+    notes = [(0.5 * i, 0.5, 40 + i * 7 % 41) for i in range(28_000)]
+    meters = [(7 * i, *((4, 4) if i % 2 else (3, 4))) for i in range(1_900)]
+    start = time.perf_counter()
+    read(midi(tmp_path / "long.mid", notes, meters=meters), Wanted(1, clean=False, stride=1))
+    assert time.perf_counter() - start < 20
+
+
+def test_a_note_that_sounds_on_into_the_next_stretch_is_struck_there():
+    line = Line([Note(0, 10, 60), Note(1, 1, 62), Note(8, 1, 64), Note(12, 1, 65)])
+    stretch = Stretch(start=8.0, bars=1, first=2, meter=0)
+    assert stretch.within(line)[:2] == [Note(0, 2, 60), Note(0, 1, 64)]

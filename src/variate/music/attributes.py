@@ -21,12 +21,12 @@ pitch 60 and the density 0.
 This module does not know models.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from variate.errors import OptionError
+from variate.errors import DataError, OptionError
 from variate.music.pieces import STEPS_PER_QUARTER, Note, Piece, bar_of, bar_steps
 
 __all__ = ["ATTRIBUTES", "attributes", "expect_attribute", "key_of", "weights"]
@@ -37,23 +37,47 @@ NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 # Krumhansl & Kessler 1982: how well each degree fits a key
 MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
-_PARTS = {(4, 4): (2, 2, 2, 2), (2, 4): (2, 2, 2), (3, 4): (3, 2, 2), (6, 8): (2, 3, 2)}
 
 
-def attributes(pieces: Sequence[Piece]) -> dict[str, Floats]:
-    """Every attribute of every piece, `[N]` each, by name."""
-    return {name: np.array([of(piece) for piece in pieces]) for name, of in ATTRIBUTES.items()}
+def attributes(pieces: Sequence[Piece], names: Iterable[str] | None = None) -> dict[str, Floats]:
+    """Attributes of every piece, `[N]` each, by name: those that are named, or all."""
+    chosen = ATTRIBUTES if names is None else names
+    return {name: np.array([ATTRIBUTES[name](piece) for piece in pieces]) for name in chosen}
 
 
 def weights(meter: tuple[int, int]) -> NDArray[np.int64]:
-    """The weight of each step of a bar, 0 for its first."""
-    found = np.full(bar_steps(meter), -len(_PARTS[meter]))
+    """The weight of each step of a bar, 0 for its first.
+
+    Raises:
+        DataError: The bar is no whole number of sixteenths.
+    """
+    levels = _parts(meter)
+    found = np.full(bar_steps(meter), -len(levels))
     step = len(found)
-    for level, parts in enumerate((1, *_PARTS[meter])):
+    for level, parts in enumerate((1, *levels)):
         step //= parts
         where = np.arange(0, len(found), step)
         found[where] = np.maximum(found[where], -level)
     return found
+
+
+def _parts(meter: tuple[int, int]) -> list[int]:
+    """How many parts each level of a metre's tree has: beats (even ones in pairs), then halves."""
+    beats, unit = meter
+    if bar_of(meter) * STEPS_PER_QUARTER % 1:
+        raise DataError(
+            f"bars of {beats}/{unit} are no whole number of sixteenths, on which music is measured."
+        )
+    parts, below = [], 16 // unit  # sixteenths of a beat
+    if unit >= 8 and beats % 3 == 0:
+        beats, three = beats // 3, [3]
+    else:
+        three = []
+    while beats % 2 == 0:
+        parts.append(2)
+        beats //= 2
+    parts += [beats] * (beats > 1) + three
+    return parts + [2] * (below.bit_length() - 1)
 
 
 def key_of(piece: Piece) -> str:

@@ -6,7 +6,8 @@
 as whole numbers 0, …, K - 1: hold, rest, the pitches of the range that the model knows, then the
 metres. Behind the bars of a metre that has fewer steps all voices hold, which the grammar makes
 certain: it adds nothing to log p. The grammar lets no item begin with a hold, and keeps each voice
-to its range; within it all items together have mass one.
+to its range; within it all items together have mass one. A rest in silence says what a hold says
+there, which is how items are made here: log p is of that one way to say an item.
 
 The range of a voice is that of the data, widened by the transpositions that it is trained with.
 
@@ -33,7 +34,7 @@ from variate.music.windows import Windows, longest
 
 __all__ = ["MusicCodec"]
 
-MOST_BARS = 64
+MOST_BARS, MOST_VOICES = 64, 16
 TEMPO = 120.0
 
 
@@ -283,7 +284,7 @@ class MusicCodec(Codec):
         codec.tempo = float(state["tempo"])
         if not (
             1 <= bars <= MOST_BARS
-            and 1 <= voices == len(codec.lowest) == len(codec.highest) <= 16
+            and 1 <= voices == len(codec.lowest) == len(codec.highest) <= MOST_VOICES
             and codec.meters
             and all(meter in METERS for meter in codec.meters)
             and all(0 <= a <= b <= 127 for a, b in zip(codec.lowest, codec.highest, strict=True))

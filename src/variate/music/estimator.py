@@ -31,7 +31,7 @@ from variate.models import VAE, priors
 from variate.music.adapting import adapted
 from variate.music.attributes import attributes
 from variate.music.chain import Chain
-from variate.music.codec import MOST_BARS
+from variate.music.codec import MOST_BARS, MOST_VOICES
 from variate.music.continuing import lengthened
 from variate.music.editing import accompanied, rewritten
 from variate.music.examination import examined
@@ -45,6 +45,7 @@ from variate.music.sliders import Sliders
 from variate.music.targets import drawn_given, parsed
 from variate.music.texture import Sizes, Texture
 from variate.music.textures import AnyMusic, expect_tracks, started, texture_of
+from variate.music.transposing import expect_transpose
 from variate.objectives import GroupFreeBits, WarmUp
 from variate.options import whole
 from variate.preparation import Prepared
@@ -162,19 +163,15 @@ class MusicVAE(Estimator):
         super()._check_options()
         for name in ("bars", "voices", "width", "hidden"):
             whole(name, getattr(self, name))
-        if self.bars > MOST_BARS:
-            raise OptionError(f"bars must be at most {MOST_BARS}, got {self.bars}.")
+        for name, most in (("bars", MOST_BARS), ("voices", MOST_VOICES)):
+            if (getattr(self, name) or 0) > most:
+                raise OptionError(f"{name} must be at most {most}, got {getattr(self, name)}.")
         if self.preset is not None and not isinstance(self.preset, Preset):
             raise OptionError(
                 "preset must be vt.music.Sampling() or vt.music.Fidelity(), got "
                 f"{self.preset!r:.60}."
             )
-        down, up = self.transpose
-        if not -24 <= down <= 0 <= up <= 24:
-            raise OptionError(
-                "transpose must be the fewest and the most semitones, -24 to 0 and 0 to 24, got "
-                f"{self.transpose!r}; (0, 0) leaves music where it is."
-            )
+        expect_transpose(self.transpose)
 
     @property
     def _preset(self) -> Preset:
@@ -186,7 +183,7 @@ class MusicVAE(Estimator):
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:  # noqa: ARG002 - in memory
         tracks = expect_tracks(self.tracks, self.voices)
-        move = (self.transpose[0], self.transpose[1])
+        move = expect_transpose(self.transpose)
         codec, windows = started(self.bars, self.voices, tracks, move, X, show=self.verbose)
         self.extraction_ = codec.extraction
         return made_ready(codec, windows, self.seed)
@@ -312,6 +309,7 @@ class MusicVAE(Estimator):
         Raises:
             OptionError: There is no such bar, voice or track.
         """
+        check_is_fitted(self)
         return rewritten(self, self._rows(X), bars, (voices, tracks), draws=draws,
                          temperature=temperature, seed=seed)  # fmt: skip
 

@@ -39,7 +39,7 @@ SAID = {
 def examined(
     estimator: Any, x: Tensor, train: Tensor | None, seed: int, *, draws: int = DRAWS
 ) -> tuple[dict[str, Any], list[Section]]:
-    """Figures of items x `[N, 1 + T V]`, and the sections that show them.
+    """Figures of items x `[N, T']`, and the sections that show them.
 
     Args:
         estimator: A `MusicVAE`, fitted.
@@ -49,10 +49,10 @@ def examined(
         draws: Importance draws of `nll_per_step`.
     """
     model, codec, texture = estimator.model_, estimator.codec_, estimator._texture
-    some = x[:: max(1, len(x) // MEASURED)][:MEASURED]
+    some = _spread(x, MEASURED)
     figures: dict[str, Any] = dict(texture.reconstructions(model, some, seed))
     if estimator._has_density():
-        few = some[torch.linspace(0, len(some) - 1, min(SCORED, len(some))).long()]
+        few = _spread(some, SCORED)
         rows = max(1, block_of(model) // 2)
         bound = log_evidence(model, few, draws=draws, seed=seed, rows=rows)
         figures["nll_per_step"] = float((-bound / codec.steps_of(few)).mean())
@@ -69,6 +69,11 @@ def examined(
         sections.append(_ways(estimator, some, forward, distances))
     sections.append(_attributes(pieces, real))
     return figures, sections
+
+
+def _spread(x: Tensor, most: int) -> Tensor:
+    """At most so many of the items, from all over."""
+    return x[torch.linspace(0, len(x) - 1, min(most, len(x))).long()]
 
 
 def _drawn(pieces: Any, figures: dict[str, Any]) -> Section:

@@ -4,7 +4,8 @@ One voice: the first track that sounds one note at a time; if there is none, the
 the first track. More: as many such tracks as are asked for, no more and no fewer, the highest (by
 its mean pitch) first.
 
-A window lies within a stretch of one metre and begins at a bar line. To learn from, windows are
+A window lies within a stretch of one metre and begins at a bar line. Where a metre is said again
+off a bar line, bars begin anew there. To learn from, windows are
 left out that are nearly silent, have a bar of silence, lie off the grid, have notes that are closer
 than a sixteenth, or are there already (transposed ones too where a model is trained transposed):
 a tune that comes twice would else be learned from and tested on. What is left out is counted.
@@ -14,15 +15,24 @@ This module does not know files.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from variate.errors import DataError
-from variate.music.grid import PITCH, Gridded, cut, gridded, sounding
+from variate.music.grid import PITCH, at_any_pitch, gridded, sounding
 from variate.music.midi import Tracks
-from variate.music.pieces import METERS, Note, bar_of, bar_steps, monophonic
+from variate.music.pieces import (
+    METERS,
+    STEPS_PER_QUARTER,
+    Note,
+    bar_of,
+    bar_steps,
+    monophonic,
+)
 from variate.music.records import Extraction
+from variate.music.stretches import BEAT, HALF, Line, Meter, Stretch, begun, last_end
 from variate.music.windows import Windows, longest
 
 __all__ = [
@@ -30,7 +40,6 @@ __all__ = [
     "FEWEST_NOTES",
     "MOST_OFF",
     "REST",
-    "Stretch",
     "Wanted",
     "count_met",
     "extract",
@@ -45,7 +54,6 @@ __all__ = [
 MOST_BARS = 4_000  # of a piece, two hours and more; what is beyond is left out
 MOST_VOICES = 6
 SAME_BARS = {(2, 2): (4, 4), (4, 8): (2, 4)}  # metres whose bars are as long as those of another
-BEAT = (1, 4)  # no metre, but beats that nobody counted: read in fours
 FEWEST_NOTES = 3  # of a window
 MOST_OFF = 0.25  # of a window's onsets
 ENOUGH = 0.6  # of the files have so many voices, to be read so
@@ -129,57 +137,31 @@ def windows_of(
     voices: Sequence[Sequence[Note]], tracks: Tracks, wanted: Wanted, report: Extraction
 ) -> Iterator[_Window]:
     """All windows of a piece, in order."""
+    lines = [Line(voice) for voice in voices]
     for stretch in stretches_of(voices, tracks, wanted, report):
         if stretch.bars >= wanted.bars:
-            yield from _of_stretch(voices, stretch, wanted)
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Bars of one metre.
-
-    Attributes:
-        start: Where it begins, in quarters.
-        bars: How many.
-        first: The number of the first bar, from 0.
-        meter: Which of `pieces.METERS`.
-    """
-
-    start: float
-    bars: int
-    first: int
-    meter: int
-
-    def within(self, notes: Iterable[Note]) -> list[Note]:
-        """The notes from its start on, in time from there; one that sounds there is struck."""
-        moved = []
-        for note in notes:
-            onset = note.onset - self.start
-            if note.end - self.start <= 1e-6:
-                continue
-            moved.append(Note(max(0.0, onset), note.duration + min(0.0, onset), note.pitch))
-        return moved
+            yield from _of_stretch(lines, stretch, wanted)
 
 
 def stretches_of(
     voices: Sequence[Sequence[Note]], tracks: Tracks, wanted: Wanted, report: Extraction
 ) -> Iterator[Stretch]:
     """The stretches of a piece in a metre that models know, in order; the others are counted."""
-    end = max((note.end for voice in voices for note in voice), default=0.0)
-    end = max(end, tracks.length)
+    end = max(tracks.length, last_end([note for voice in voices for note in voice]))
     bar_number = 0
     for (start, named), until in _stretches(tracks, end):
         meter = SAME_BARS.get(named, named)
         bars = int((until - start) / bar_of(named) + 1e-6)
         if meter not in METERS:
-            report.rejected[f"their metre is {named[0]}/{named[1]}"] += _fitting(bars, wanted)
+            if lost := _fitting(bars, wanted):
+                report.rejected[f"their metre is {named[0]}/{named[1]}"] += lost
             bar_number += bars
             continue
         room = max(0, MOST_BARS - bar_number)
         if bars > room:
             report.notes[f"pieces cut after {MOST_BARS:,} bars"] += 1
             bars = room
-        if wanted.stride == wanted.bars <= bars and bars % wanted.bars:
+        if wanted.stride == wanted.bars and bars % wanted.bars:
             report.notes[REST] += bars % wanted.bars
         yield Stretch(start, bars, bar_number, METERS.index(meter))
         bar_number += bars
@@ -187,17 +169,21 @@ def stretches_of(
             return
 
 
-def _of_stretch(
-    voices: Sequence[Sequence[Note]], stretch: Stretch, wanted: Wanted
-) -> Iterator[_Window]:
+def _of_stretch(lines: Sequence[Line], stretch: Stretch, wanted: Wanted) -> Iterator[_Window]:
     """The windows of a stretch."""
     bar = bar_steps(METERS[stretch.meter])
-    on_grid = [gridded(stretch.within(voice), stretch.bars * bar) for voice in voices]
+    on_grid = [gridded(stretch.within(line), stretch.bars * bar) for line in lines]
     for number in range(0, stretch.bars - wanted.bars + 1, wanted.stride):
         a, b = number * bar, (number + wanted.bars) * bar
-        symbols = np.stack([cut(voice.symbols, a, b) for voice in on_grid], 1)
-        onsets = sum(int((voice.symbols[a:b] >= PITCH).sum()) for voice in on_grid)
-        off, crowded = (_between(on_grid, what, a, b) for what in ("off", "crowded"))
+        symbols = np.stack([voice.cut(a, b) for voice in on_grid], 1)
+        onsets, off, crowded = (
+            sum(int(of[a:b].sum()) for of in each)
+            for each in (
+                [voice.symbols >= PITCH for voice in on_grid],
+                [voice.off for voice in on_grid],
+                [voice.crowded for voice in on_grid],
+            )
+        )
         yield _Window(symbols, stretch.meter, stretch.first + number, onsets, off, crowded)
 
 
@@ -207,7 +193,8 @@ def _keep(window: _Window, piece: int, wanted: Wanted, found: _Found, report: Ex
         report.off += window.off
     if wanted.clean:
         reason = _fault(window)
-        key = (window.meter, _signature(window.symbols, transposed=wanted.transposed))
+        same = at_any_pitch(window.symbols) if wanted.transposed else window.symbols.tobytes()
+        key = (window.meter, same)
         if reason is None and key in found.known:
             reason = "which are there already"
         if reason is not None:
@@ -239,15 +226,6 @@ def _fault(window: _Window) -> str | None:
         if len(edges) and (edges[1::2] - edges[::2]).max() >= bar_steps(METERS[window.meter]):
             return "with a bar of silence"
     return None
-
-
-def _signature(symbols: Symbols, *, transposed: bool) -> bytes:
-    """The same for windows that are the same."""
-    if not transposed:
-        return symbols.tobytes()
-    struck = symbols >= PITCH
-    lowest = symbols[struck].min() if struck.any() else 0
-    return np.where(struck, symbols - lowest + PITCH, symbols).astype(np.int16).tobytes()
 
 
 # -- voices ---------------------------------------------------------------------------------------
@@ -288,8 +266,6 @@ def voices_of(tracks: Tracks, wanted: int, report: Extraction) -> list[tuple[Not
     if not tracks.voices:
         raise DataError("it has drums only" if tracks.drums else "it has no notes")
     single = [voice for voice in tracks.voices if monophonic(voice)]
-    if tracks.ordered and len(single) == len(tracks.voices) >= wanted == 1:
-        return single[:1]
     if wanted == 1:
         if single:
             return single[:1]
@@ -305,37 +281,36 @@ def voices_of(tracks: Tracks, wanted: int, report: Extraction) -> list[tuple[Not
 
 
 def _skyline(notes: Sequence[Note]) -> tuple[Note, ...]:
-    """The highest notes: a note is left out if a higher one begins with it or still sounds."""
+    """The highest notes: a note is left out if a higher one begins at its step or still sounds."""
     kept: list[Note] = []
-    for note in sorted(notes, key=lambda n: (n.onset, -n.pitch)):
-        if kept and note.onset < kept[-1].end - 0.125:
-            if note.onset <= kept[-1].onset or note.pitch < kept[-1].pitch:
+    last = -1  # the step at which the last one begins
+    for step, _, note in sorted((round(n.onset * STEPS_PER_QUARTER), -n.pitch, n) for n in notes):
+        if step == last:
+            continue
+        if kept and note.onset < kept[-1].end - HALF:
+            if note.pitch < kept[-1].pitch:
                 continue
-            last = kept.pop()
-            kept.append(last._replace(duration=note.onset - last.onset))
+            cut = kept.pop()
+            kept.append(cut._replace(duration=note.onset - cut.onset))
         kept.append(note)
+        last = step
     return tuple(kept)
 
 
 # -- time -----------------------------------------------------------------------------------------
 
 
-def _stretches(tracks: Tracks, end: float) -> Iterator[tuple[tuple[float, tuple[int, int]], float]]:
-    """Where a metre begins, which, and where it ends; the last one at a bar line."""
-    named = [(at, (4, 4) if meter == BEAT else meter) for at, meter in tracks.meters]
-    changes = [m for i, m in enumerate(named) if i == 0 or m[1] != named[i - 1][1]]
-    for i, (start, meter) in enumerate(changes):
-        if start >= end or meter[0] < 1 or meter[1] < 1:
+def _stretches(tracks: Tracks, end: float) -> Iterator[tuple[tuple[float, Meter], float]]:
+    """Where bars of a metre begin, which metre, and where they end; the last one at a bar line."""
+    places = begun(tracks)
+    for i, (start, meter) in enumerate(places):
+        if start >= end or meter[0] < 1:
             continue
-        if i + 1 < len(changes):
-            yield (start, meter), min(changes[i + 1][0], end)
+        if i + 1 < len(places):
+            yield (start, meter), min(places[i + 1][0], end)
         else:
             bar = bar_of(meter)
             yield (start, meter), start + -(-round(end - start, 4) // bar) * bar
-
-
-def _between(voices: Sequence[Gridded], what: str, a: int, b: int) -> int:
-    return sum(sum(a <= step < b for step in getattr(voice, what)) for voice in voices)
 
 
 def _fitting(bars: int, wanted: Wanted) -> int:
@@ -344,11 +319,14 @@ def _fitting(bars: int, wanted: Wanted) -> int:
 
 def count_met(tracks: Tracks, report: Extraction) -> None:
     """Tell a report what a file has besides its notes."""
+    meters = [meter for _, meter in begun(tracks)]
+    changes = sum(a != b for a, b in pairwise(meters))
     for what, count in (
         ("tracks of drums, left out", tracks.drums),
         ("notes without length, made a sixteenth", tracks.without_length),
         ("changes of tempo, left out", max(0, tracks.tempos - 1)),
-        ("changes of metre, at which windows end", len(set(tracks.meters)) - 1),
+        ("changes of metre, at which windows end", changes),
+        ("bars that begin anew off a bar line, where windows end", len(meters) - 1 - changes),
         ("stretches in 1/4, read as 4/4", sum(meter == BEAT for _, meter in tracks.meters)),
     ):
         if count:

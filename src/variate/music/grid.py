@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from variate.music.pieces import STEPS_PER_QUARTER, Note
 
-__all__ = ["HOLD", "PITCH", "REST", "Gridded", "cut", "gridded", "notes_of", "sounding"]
+__all__ = ["HOLD", "PITCH", "REST", "Gridded", "at_any_pitch", "gridded", "notes_of", "sounding"]
 
 HOLD, REST, PITCH = 0, 1, 2  # PITCH + p is the pitch p
 OFF = 1 / 12  # of a step
@@ -39,13 +39,21 @@ class Gridded:
 
     Attributes:
         symbols: One for each step, `[T]`.
-        off: The steps at which a note begins that was moved there.
-        crowded: The steps at which more than one note wanted to begin.
+        sounds: What sounds at each step, `[T]`; see `sounding`.
+        off: At which steps a note begins that was moved there, `[T]`.
+        crowded: At which steps more than one note wanted to begin, `[T]`.
     """
 
     symbols: Symbols
-    off: frozenset[int]
-    crowded: frozenset[int]
+    sounds: Symbols
+    off: NDArray[np.bool_]
+    crowded: NDArray[np.bool_]
+
+    def cut(self, start: int, end: int) -> Symbols:
+        """The steps from start to end, by themselves: what is held there is struck anew."""
+        part = self.symbols[start:end].copy()
+        part[:1] = self.sounds[start : start + 1]
+        return part
 
 
 def gridded(notes: Sequence[Note], steps: int) -> Gridded:
@@ -58,18 +66,16 @@ def gridded(notes: Sequence[Note], steps: int) -> Gridded:
     symbols = np.zeros(steps, np.int16)
     if steps:
         symbols[0] = REST
-    off, crowded, taken = set(), set(), set()
+    off, crowded, taken = (np.zeros(steps, bool) for _ in range(3))
     silent = 0  # the step at which it is silent again
     for note in notes:
         exact = note.onset * STEPS_PER_QUARTER
         at = round(exact)
         if not 0 <= at < steps:
             continue
-        if abs(exact - at) > OFF:
-            off.add(at)
-        if at in taken:
-            crowded.add(at)
-        taken.add(at)
+        off[at] |= abs(exact - at) > OFF
+        crowded[at] |= taken[at]
+        taken[at] = True
         if silent < at:
             symbols[silent] = REST
         symbols[at] = PITCH + note.pitch
@@ -77,15 +83,7 @@ def gridded(notes: Sequence[Note], steps: int) -> Gridded:
         symbols[at + 1 : silent] = HOLD
     if silent < steps:
         symbols[silent] = REST
-    return Gridded(symbols, frozenset(off), frozenset(crowded))
-
-
-def cut(symbols: Symbols, start: int, end: int) -> Symbols:
-    """The steps from start to end as symbols of their own: what is held there is struck anew."""
-    part = symbols[start:end].copy()
-    if len(part) and part[0] == HOLD:
-        part[0] = sounding(symbols[: start + 1])[-1]
-    return part
+    return Gridded(symbols, sounding(symbols), off, crowded)
 
 
 def sounding(symbols: Symbols) -> Symbols:
@@ -104,3 +102,10 @@ def notes_of(symbols: Symbols) -> tuple[Note, ...]:
         for begin, end, s in zip(begins.tolist(), ends.tolist(), symbols[begins], strict=True)
         if s >= PITCH
     )
+
+
+def at_any_pitch(symbols: Symbols) -> bytes:
+    """The same for symbols `[T, V]` of music that differs by a transposition only."""
+    struck = symbols >= PITCH
+    lowest = symbols[struck].min() if struck.any() else 0
+    return np.where(struck, symbols - lowest + PITCH, symbols).astype(np.int16).tobytes()

@@ -1,26 +1,35 @@
 """MIDI files <-> tracks of notes, by symusic.
 
-What a file says is kept as it is: notes of tracks, where the metre changes, the first tempo. Drum
-tracks (channel 10) hold no pitches and are left out, and counted. A note without length is a stroke
-that nobody let go of: it is given the shortest one, a sixteenth, and counted.
+What a file says is kept as it is: notes of tracks, where the metre changes, the first tempo. What a
+file sounds on one channel with one program is a track (symusic parts it so), in any format. Drum
+tracks (channel 10) hold no pitches and are left out, and counted. A note without length is given
+the shortest one, a sixteenth, and counted.
+
+What is written comes back: notes, metre, tempo, instruments and, by a marker, bars of silence at
+the end. Two things no file of notes can say: a voice that is silent throughout, and a key that is
+struck while it is down, which is let go of first.
 
 This module does not know grids or windows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from variate.errors import DataError, MissingExtraError
-from variate.music.pieces import Instrument, Note, Piece
+from variate.music.pieces import FASTEST, SLOWEST, Instrument, Note, Piece
 from variate.output import replacing
 
 __all__ = ["Tracks", "read_midi", "write_midi"]
 
 LARGEST = 16 << 20  # bytes of a file
 SHORTEST = 0.25  # quarters, of a note that has no length
+TICKS = 480  # of a quarter, in files that are written
+END = "end"  # the marker at the last bar line, where silence leads up to it
 PROGRAMS = {1: (73,), 4: (52, 52, 52, 52)}  # General MIDI: a flute; a choir
 
 
@@ -60,11 +69,14 @@ def read_midi(path: Path) -> Tracks:
     symusic = _symusic()
     if path.stat().st_size > LARGEST:
         raise DataError(f"larger than {LARGEST >> 20} MB, which no score of notes is")
-    with open(path, "rb") as file:
-        if file.read(4) not in (b"MThd", b"RIFF"):
-            raise DataError("not a MIDI file (it does not begin with MThd)")
+    content = path.read_bytes()
+    head = content.find(b"MThd", 0, 32) if content.startswith(b"RIFF") else 0
+    if not content.startswith(b"MThd", head) or head < 0:
+        raise DataError("not a MIDI file (it does not begin with MThd)")
+    if len(content) > head + 12 and content[head + 12] >= 0x80:
+        raise DataError("its time is told in seconds (SMPTE), not in notes")
     try:
-        score = symusic.Score(path)
+        score = symusic.Score.from_midi(content[head:])
     except (RuntimeError, ValueError, OSError):
         raise DataError("damaged: it is cut short, or no MIDI") from None
     ticks = float(score.ticks_per_quarter)
@@ -89,10 +101,11 @@ def read_midi(path: Path) -> Tracks:
     return Tracks(
         tuple(voices),
         tuple(meters),
-        tempo=min(400.0, max(20.0, tempos[0])) if tempos else 120.0,
+        tempo=min(FASTEST, max(SLOWEST, tempos[0])) if tempos else 120.0,
         tempos=len(tempos),
         drums=len(with_notes) - len(pitched),
         without_length=without,
+        length=max((mark.time / ticks for mark in score.markers if mark.text == END), default=0.0),
         instruments=tuple(Instrument(str(t.name), int(t.program)) for t in pitched),
     )
 
@@ -104,19 +117,35 @@ def write_midi(piece: Piece, path: str | Path) -> Path:
         OutputError: It cannot be written.
     """
     symusic = _symusic()
-    ticks = 480
-    score = symusic.Score(ticks)
+    score = symusic.Score(TICKS)
     score.time_signatures.append(symusic.TimeSignature(0, *piece.meter))
     score.tempos.append(symusic.Tempo(0, piece.tempo))
     for voice, (name, program) in zip(piece.voices, _instruments(piece), strict=True):
         track = symusic.Track(name, program, False)  # noqa: FBT003 - no drum
-        for note in voice:
-            onset, length = round(note.onset * ticks), max(1, round(note.duration * ticks))
-            track.notes.append(symusic.Note(onset, length, note.pitch, 80))
+        for onset, end, pitch in _strokes(voice):
+            track.notes.append(symusic.Note(onset, end - onset, pitch, 80))
         score.tracks.append(track)
+    if piece.quarters > replace(piece, bars=0).quarters:
+        score.markers.append(symusic.TextMeta(round(piece.quarters * TICKS), END))
     with replacing(path) as file:
         file.write(score.dumps_midi())
     return Path(path)
+
+
+def _strokes(voice: Sequence[Note]) -> list[tuple[int, int, int]]:
+    """Notes in ticks, onset, end and pitch: a key is let go of before it is struck again."""
+    longest: dict[tuple[int, int], int] = {}
+    for note in voice:
+        onset = round(note.onset * TICKS)
+        end = max(onset + 1, round(note.end * TICKS))
+        longest[note.pitch, onset] = max(end, longest.get((note.pitch, onset), 0))
+    keys = sorted(longest)
+    found = []
+    for (pitch, onset), following in zip_longest(keys, keys[1:]):
+        again = following[1] if following is not None and following[0] == pitch else None
+        end = longest[pitch, onset]
+        found.append((onset, end if again is None else min(end, again), pitch))
+    return sorted(found)
 
 
 def _instruments(piece: Piece) -> tuple[Instrument, ...]:

@@ -185,7 +185,6 @@ class MusicDecoder(nn.Module):
         latent: D.
         width: Of the symbols' vectors.
         hidden: Of the state.
-        layers: How many layers the GRU has.
         dropout: The share of the outputs that training drops.
         word_dropout: The share of the steps whose past training hides.
     """
@@ -198,7 +197,6 @@ class MusicDecoder(nn.Module):
         latent: int,
         width: int = 64,
         hidden: int = 256,
-        layers: int = 1,
         dropout: float = 0.0,
         word_dropout: float = 0.0,
     ) -> None:
@@ -211,10 +209,9 @@ class MusicDecoder(nn.Module):
         self.meter = nn.Linear(latent, len(layout.meters))
         self.spread = nn.Linear(each, hidden)
         self.plan = nn.Linear(hidden, layout.part * width)
-        self.first = nn.Linear(each, layers * hidden)
+        self.first = nn.Linear(each, hidden)
         self.register_buffer("due", layout.due(), persistent=False)
-        between = dropout if layers > 1 else 0.0
-        self.cells = nn.GRU(2 * width, hidden, layers, batch_first=True, dropout=between)
+        self.cells = nn.GRU(2 * width, hidden, batch_first=True)
         self.drop = nn.Dropout(dropout)
         self.state = nn.Linear(hidden + width, hidden)
         self.above = nn.ModuleList(
@@ -228,7 +225,6 @@ class MusicDecoder(nn.Module):
         self.voice = nn.Parameter(torch.zeros(layout.voices, hidden))
         self.mixed = nn.Linear(hidden, hidden)
         self.out = nn.Linear(hidden, layout.first_meter)
-        self.layers = layers
 
     # -- all at once ----------------------------------------------------------------------------
 
@@ -286,9 +282,9 @@ class MusicDecoder(nn.Module):
         return found
 
     def _first(self, z: Tensor) -> Tensor:
+        """The state before the first step, `[1, N, H]`, of the first part's code."""
         codes = z.unflatten(-1, (self.layout.spans, -1))[..., 0, :]
-        state = torch.tanh(self.first(codes)).unflatten(-1, (self.layers, -1))
-        return state.transpose(0, 1).contiguous()
+        return torch.tanh(self.first(codes))[None]
 
     # -- one after the other --------------------------------------------------------------------
 

@@ -1,8 +1,10 @@
 """Scores in MusicXML and ABC -> tracks of notes, by music21; and the chorales that it bundles.
 
-A part of a score is a track. Chords within a part stay in it (see `extraction`); ties are joined;
-grace notes, which take no time, are left out. An upbeat is moved to the end of a bar of its own,
-so that bar lines are where the metre says.
+A part of a score is a track, at the pitch that it sounds at. Chords within a part stay in it (see
+`extraction`); ties are joined; grace notes, which take no time, are left out. Repeats are read
+once, as they are written. An upbeat is moved to the end of a bar of its own, so that bar lines are
+where the metre says; where they are not, as behind a first ending that is short of the upbeat, bars
+begin anew (the metre is said again).
 
 Reading is slow (a tenth of a second to a second for each file): that is music21's parsing.
 
@@ -11,6 +13,7 @@ This module does not know grids or windows.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,34 +21,86 @@ from typing import Any
 
 from variate.errors import DataError, MissingExtraError
 from variate.music.midi import Tracks
-from variate.music.pieces import Instrument, Note, bar_of
+from variate.music.pieces import FASTEST, SLOWEST, Instrument, Note, bar_of
 
 __all__ = ["bundled_chorales", "read_notation", "tracks_of"]
 
 LARGEST = 16 << 20  # bytes of a file
 
+Meter = tuple[int, int]
 
-def read_notation(path: Path) -> list[tuple[str, Tracks]]:
+
+def read_notation(path: Path) -> list[tuple[str, Tracks | DataError]]:
     """The scores of a file, each with a name; a book of tunes in ABC has many.
 
+    Of a tune that cannot be read the reason is given instead.
+
     Raises:
-        DataError: It cannot be read; the message is the reason, without the file's name.
+        DataError: None can be read; the message is the reason, without the file's name.
     """
-    music21 = _music21()
     if path.stat().st_size > LARGEST:
         raise DataError(f"larger than {LARGEST >> 20} MB")
+    if path.suffix.lower() != ".abc":
+        return [(path.name, _score(path))]
+    found: list[Tracks | DataError] = []
+    tunes = _tunes(path.read_bytes())
+    for tune in tunes:
+        try:
+            found.append(_score(tune))
+        except DataError as error:
+            if len(tunes) == 1:
+                raise
+            found.append(error)
+    if len(found) == 1:
+        return [(path.name, found[0])]
+    return [(f"{path.name}#{n}", said) for n, said in enumerate(found, start=1)]
+
+
+def _tunes(content: bytes) -> list[str]:
+    """The tunes of a book in ABC, each with what is said before the first of them."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    lines = "\n".join(text.splitlines())  # however they end
+    head, *tunes = re.split(r"^(?=X:)", lines, flags=re.MULTILINE)
+    return [_with_lengths(head + tune) for tune in tunes or [""]]
+
+
+def _with_lengths(tune: str) -> str:
+    """A tune that says its unit of length behind each change of metre.
+
+    music21 does not see the change else, nor one that is said within a line.
+    """
+    lines: list[str] = []
+    unit, begun = "", False
+    for line in re.sub(r"\[([ML]:[^]\n]*)\]", r"\n\1\n", tune).splitlines():
+        if begun and lines[-1].startswith("M:") and not line.startswith("L:") and unit:
+            lines.append(unit)
+        lines.append(line)
+        unit = line if line.startswith("L:") else unit
+        begun = begun or line.startswith("K:")
+    return "\n".join(lines) + "\n"
+
+
+def _score(source: Path | str) -> Tracks:
+    """A file, or a text in ABC.
+
+    Raises:
+        DataError: It is no score.
+    """
+    music21 = _music21()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = music21.converter.parse(path, forceSource=True)
-            scores = list(made.scores) if isinstance(made, music21.stream.Opus) else [made]
-            found = [tracks_of(score) for score in scores]
+            if isinstance(source, Path):
+                made = music21.converter.parse(source, forceSource=True)
+            else:
+                made = music21.converter.parseData(source, format="abc")
+            return tracks_of(made)
     except Exception as error:  # noqa: BLE001 - music21 raises whatever it comes upon
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:80]
         raise DataError(f"not a score that can be read ({reason})") from None
-    if len(found) == 1:
-        return [(path.name, found[0])]
-    return [(f"{path.name}#{n}", tracks) for n, tracks in enumerate(found, start=1)]
 
 
 def bundled_chorales(most: int | None = None) -> Iterator[tuple[str, Tracks]]:
@@ -71,8 +126,11 @@ def bundled_chorales(most: int | None = None) -> Iterator[tuple[str, Tracks]]:
 
 def tracks_of(score: Any) -> Tracks:
     """A score of music21's as tracks."""
+    if any(i.transposition is not None for i in score.recurse().getElementsByClass("Instrument")):
+        score = score.toSoundingPitch()
     parts = list(score.parts) or [score]
-    shift = _upbeat(parts[0])
+    said = _said(parts[0])
+    shift = _upbeat(parts[0], said[0.0])
     voices, instruments = [], []
     for part in parts:
         flat = part.stripTies().flatten()
@@ -84,24 +142,66 @@ def tracks_of(score: Any) -> Tracks:
         ]
         if voice:
             voices.append(tuple(sorted(voice)))
-            instruments.append(Instrument(str(getattr(part, "partName", None) or "")))
-    meters = [
-        (float(m.offset) + (shift if i else 0.0), (int(m.numerator), int(m.denominator)))
-        for i, m in enumerate(parts[0].flatten().getElementsByClass("TimeSignature"))
+            instruments.append(_instrument(part))
+    tempos = [
+        float(quarters)
+        for mark in score.recurse().getElementsByClass("MetronomeMark")
+        if (quarters := mark.getQuarterBPM())
     ]
-    if not meters or meters[0][0] > 0:
-        meters.insert(0, (0.0, (4, 4)))
-    return Tracks(tuple(voices), tuple(meters), instruments=tuple(instruments))
+    return Tracks(
+        tuple(voices),
+        tuple(_meters(parts[0], said, shift)),
+        tempo=min(FASTEST, max(SLOWEST, tempos[0])) if tempos else 120.0,
+        tempos=len(tempos),
+        instruments=tuple(instruments),
+    )
 
 
-def _upbeat(part: Any) -> float:
+def _instrument(part: Any) -> Instrument:
+    played = next(iter(part.recurse().getElementsByClass("Instrument")), None)
+    program = getattr(played, "midiProgram", None) or 0
+    return Instrument(str(getattr(part, "partName", None) or ""), int(program))
+
+
+def _meters(part: Any, said: dict[float, Meter], shift: float) -> list[tuple[float, Meter]]:
+    """Where a metre begins, and where bars begin anew because their lines are not where it says."""
+    said = {at + (shift if at else 0.0): meter for at, meter in said.items()}
+    lines = [float(measure.offset) + shift for measure in part.getElementsByClass("Measure")]
+    begin, meter, found = 0.0, said[0.0], dict(said)
+
+    def off(line: float) -> bool:
+        bars = (line - begin) / bar_of(meter)
+        return abs(bars - round(bars)) > 1e-3
+
+    for line, following in zip(lines, [*lines[1:], None], strict=False):
+        if line in said:
+            begin, meter = line, said[line]
+        elif off(line) and (following is None or off(following)):  # else it is an upbeat
+            found[line] = meter
+            begin = line
+    return sorted(found.items())
+
+
+def _said(part: Any) -> dict[float, Meter]:
+    """Which metres a part says, and where; 4/4 at its beginning where it says none.
+
+    Measure by measure: flattened, one that is said twice is two at its last place.
+    """
+    said = {
+        float(stream.offset + m.getOffsetBySite(stream)): (int(m.numerator), int(m.denominator))
+        for stream in [part, *part.getElementsByClass("Measure")]
+        for m in stream.getElementsByClass("TimeSignature")
+    }
+    return {0.0: (4, 4)} | said
+
+
+def _upbeat(part: Any, meter: Meter) -> float:
     """Quarters by which a first bar that is not full is moved."""
     measures = list(part.getElementsByClass("Measure"))
-    first = next(iter(part.flatten().getElementsByClass("TimeSignature")), None)
-    if not measures or first is None:
+    if not measures:
         return 0.0
-    bar = bar_of((int(first.numerator), int(first.denominator)))
-    length = float(measures[0].duration.quarterLength)
+    bar = bar_of(meter)
+    length = float(measures[1].offset if len(measures) > 1 else measures[0].duration.quarterLength)
     return bar - length if 0 < length < bar else 0.0
 
 

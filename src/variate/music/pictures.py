@@ -23,22 +23,23 @@ if TYPE_CHECKING:
 __all__ = ["curves", "rolls"]
 
 WIDE = 7.2  # inches
+COLUMNS = 4
 
 
-def rolls(pieces: Sequence[Piece], caption: str, *, columns: int = 4) -> Picture:
-    """Pieces as piano-rolls, `columns` in a row."""
-    return Picture(lambda: _rolls(pieces, columns), caption)
+def rolls(pieces: Sequence[Piece], caption: str) -> Picture:
+    """Pieces as piano-rolls, four in a row."""
+    return Picture(lambda: _rolls(pieces), caption)
 
 
 @styled()
-def _rolls(pieces: Sequence[Piece], columns: int) -> Figure:
-    rows = math.ceil(len(pieces) / columns)
+def _rolls(pieces: Sequence[Piece]) -> Figure:
+    rows = math.ceil(len(pieces) / COLUMNS)
     figure, first = canvas(WIDE, 1.15 * rows)
     first.remove()
     pitches = [note.pitch for piece in pieces for note in piece.notes] or [60]
     low, high = min(pitches) - 1.5, max(pitches) + 1.5
     for number, piece in enumerate(pieces):
-        ax = figure.add_subplot(rows, columns, number + 1)
+        ax = figure.add_subplot(rows, COLUMNS, number + 1)
         _roll(ax, piece)
         ax.set_ylim(low, high)
         ax.set_title(f"{piece.meter[0]}/{piece.meter[1]}", fontsize=6, color=MUTED, pad=2)

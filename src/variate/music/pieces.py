@@ -13,10 +13,23 @@ from typing import Any, NamedTuple
 
 from variate.errors import DataError
 
-__all__ = ["METERS", "Instrument", "Note", "Piece", "bar_of", "bar_steps", "monophonic"]
+__all__ = [
+    "FASTEST",
+    "METERS",
+    "SLOWEST",
+    "Instrument",
+    "Note",
+    "Piece",
+    "bar_of",
+    "bar_steps",
+    "monophonic",
+]
 
 METERS = ((4, 4), (3, 4), (6, 8), (2, 4))  # those that models know, in the order of their codes
 STEPS_PER_QUARTER = 4
+SLOWEST, FASTEST = 4.0, 1000.0  # quarters in a minute; MIDI can say none below 3.6
+BEATS = (1, 2, 4, 8, 16, 32, 64)  # what a beat can be
+FARTHEST = 1e6  # quarters
 
 
 class Note(NamedTuple):
@@ -58,7 +71,7 @@ class Piece:
         voices: The notes of each voice, in order; the highest voice first. Of music of tracks: the
             notes of each track.
         meter: Beats of a bar and what a beat is, such as (6, 8).
-        tempo: Quarters in a minute, for those who play it.
+        tempo: Quarters in a minute, for those who play it; 4 to 1,000.
         name: Where it comes from.
         bars: How many it has; 0 for as many as the notes need.
         instruments: Of each voice; empty where nothing is said.
@@ -75,17 +88,37 @@ class Piece:
     instruments: tuple[Instrument, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.meter) != 2 or not all(_is_whole(n) and n >= 1 for n in self.meter):
+        if not _is_meter(self.meter):
             raise DataError(
-                f"the metre {self.meter!r} is none: it is the beats of a bar and what a beat is, "
-                "such as (3, 4)."
+                f"the metre {self.meter!r} is none: it is the beats of a bar (1 to 255) and what a "
+                "beat is (1, 2, 4, 8 …), such as (3, 4)."
             )
-        if not (_is_real(self.tempo) and 0 < self.tempo < float("inf")):
-            raise DataError(f"the tempo {self.tempo!r} is none: quarters in a minute, above 0.")
+        if not (_is_real(self.tempo) and SLOWEST <= self.tempo <= FASTEST):
+            raise DataError(
+                f"the tempo {self.tempo!r} is none: quarters in a minute, {SLOWEST:.0f} to "
+                f"{FASTEST:,.0f}."
+            )
         if not (_is_whole(self.bars) and self.bars >= 0):
             raise DataError(f"a piece has {self.bars!r} bars; give a whole number, or 0.")
-        voices = tuple(tuple(map(_note, voice)) for voice in self.voices)
+        try:
+            given = tuple(tuple(voice) for voice in self.voices)
+        except TypeError:
+            raise DataError(
+                f"{self.voices!r:.80} are no voices: give the notes of each, ((Note(…), …), …)."
+            ) from None
+        voices = tuple(tuple(map(_note, voice)) for voice in given)
+        instruments = tuple(Instrument(*instrument) for instrument in self.instruments)
+        if instruments and not (
+            len(instruments) == len(voices)
+            and all(_is_whole(i.program) and 0 <= i.program <= 127 for i in instruments)
+        ):
+            raise DataError(
+                f"the instruments {instruments!r:.80} do not go with {len(voices)} voices: give "
+                "one for each, with a program of 0 to 127, or none."
+            )
         object.__setattr__(self, "voices", voices)
+        object.__setattr__(self, "instruments", instruments)
+        object.__setattr__(self, "meter", (int(self.meter[0]), int(self.meter[1])))
 
     @property
     def quarters(self) -> float:
@@ -106,17 +139,33 @@ def _note(given: Any) -> Note:
     Raises:
         DataError: They are none.
     """
-    if type(given) is Note and type(given.pitch) is int:  # those that are made here
-        return given
-    if not (isinstance(given, tuple | list) and len(given) == 3 and all(map(_is_real, given))):
-        raise DataError(
-            f"{given!r:.80} is no note: it is an onset and a duration in quarters, and a pitch "
-            "(60 is the middle C), three numbers."
-        )
+    if type(given) is not Note or type(given.pitch) is not int:  # not one that is made here
+        if not (isinstance(given, tuple | list) and len(given) == 3 and all(map(_is_real, given))):
+            raise DataError(
+                f"{given!r:.80} is no note: it is an onset and a duration in quarters, and a pitch "
+                "(60 is the middle C), three numbers."
+            )
+        onset, duration, pitch = given
+        if pitch != pitch // 1:
+            raise DataError(f"the pitch {pitch!r} is none: pitches are whole numbers, 0 to 127.")
+        given = Note(onset, duration, int(pitch))
     onset, duration, pitch = given
-    if pitch != pitch // 1:
-        raise DataError(f"the pitch {pitch!r} is none: pitches are whole numbers, 0 to 127.")
-    return Note(onset, duration, int(pitch))
+    if not (0 <= onset < FARTHEST and 0 < duration < FARTHEST and 0 <= pitch <= 127):
+        raise DataError(
+            f"there is the note {tuple(given)}; onsets are at least 0, durations above 0 (in "
+            f"quarters, below {FARTHEST:,.0f}), and pitches 0 to 127."
+        )
+    return given
+
+
+def _is_meter(meter: Any) -> bool:
+    return (
+        isinstance(meter, tuple | list)
+        and len(meter) == 2
+        and all(map(_is_whole, meter))
+        and 1 <= meter[0] <= 255
+        and meter[1] in BEATS
+    )
 
 
 def _is_real(value: Any) -> bool:

@@ -38,7 +38,7 @@ class Preset:
     word_dropout: float
 
     def __post_init__(self) -> None:
-        if not (self.nats >= 0 and self.latent >= 1 and 0 <= self.word_dropout < 1):
+        if not (0 <= self.nats < math.inf and self.latent >= 1 and 0 <= self.word_dropout < 1):
             raise OptionError(
                 f"{self}: nats must be at least 0, latent at least 1, and word_dropout at least 0 "
                 "and below 1"

@@ -22,7 +22,7 @@ from variate.music.extraction import REST, Wanted, extract, suitable_voices
 from variate.music.midi import Tracks, read_midi
 from variate.music.notation import read_notation
 from variate.music.phase import on_the_grid
-from variate.music.pieces import Instrument, Note, Piece
+from variate.music.pieces import Instrument, Piece
 from variate.music.polyphony.extraction import Asked, extract_tracks
 from variate.music.polyphony.windows import TrackWindows
 from variate.music.records import Extraction
@@ -51,7 +51,7 @@ class Scores:
 
     Attributes:
         pieces: What each says, by its name.
-        files: How many there were.
+        files: How many there were; each tune of a book is one.
         refused: Why a file could not be read, by its name.
         place: What the data are called.
         notes: What else was met in reading.
@@ -127,7 +127,7 @@ def read(
         wanted = replace(wanted, voices=suitable_voices(scores.pieces))
     report = scores.report(wanted.voices, wanted.bars)
     windows = extract(scores.pieces, wanted, report)
-    _expect_some(len(windows), scores, report)
+    _expect_some(len(windows), scores, report, wanted)
     return windows, report
 
 
@@ -169,11 +169,11 @@ def read_tracks(
     scores = gathered(data, show=show)
     report = scores.report(0, wanted.bars)
     windows = extract_tracks(scores.pieces, asked, wanted, report, known)
-    _expect_some(len(windows), scores, report)
+    _expect_some(len(windows), scores, report, wanted)
     return windows, report
 
 
-def _expect_some(windows: int, scores: Scores, report: Extraction) -> None:
+def _expect_some(windows: int, scores: Scores, report: Extraction, wanted: Wanted) -> None:
     """Say what was left out; refuse if that is all."""
     if not windows:
         raise DataError(f"{scores.place} has no music to learn from or to look at.\n{report}")
@@ -186,12 +186,11 @@ def _expect_some(windows: int, scores: Scores, report: Extraction) -> None:
             DataWarning,
             stacklevel=3,
         )
-    if rest := report.notes[REST]:
-        warnings.warn(
-            f"{scores.place}: items are of {report.bars} bars, and {rest:,} {REST}, are left out.",
-            DataWarning,
-            stacklevel=3,
-        )
+    lost = [f"items are of {report.bars} bars, and {n:,} {REST}" for n in [report.notes[REST]] if n]
+    if not wanted.clean:  # nothing is learned from them, and yet they are missing
+        lost += [f"{n:,} item(s), as {why}" for why, n in report.rejected.items()]
+    for what in lost:
+        warnings.warn(f"{scores.place}: {what}, are left out.", DataWarning, stacklevel=3)
 
 
 def _kept(windows: Windows, wanted: Wanted, *, choose: bool) -> tuple[Windows, Extraction]:
@@ -228,25 +227,29 @@ def _pieces(data: Any, report: Extraction, *, show: bool) -> Iterator[tuple[str,
             )
     with tally("scores read", show=show) as more:
         for name, path in paths:
-            report.files += 1
             try:
-                yield from _scores(name, path, report)
+                found = _scores(name, path, report)
             except MissingExtraError:
                 raise
             except (DataError, OSError) as error:
-                report.refused[name] = str(error)
+                found = [(name, DataError(str(error)))]
+            report.files += len(found)
+            for inner, said in found:
+                if isinstance(said, DataError):
+                    report.refused[inner] = str(said)
+                else:
+                    yield inner, said
             more(1)
 
 
-def _scores(name: str, path: Path, report: Extraction) -> Iterator[tuple[str, Tracks]]:
+def _scores(name: str, path: Path, report: Extraction) -> list[tuple[str, Tracks | DataError]]:
+    """What a file says, or each tune of a book."""
     if path.suffix.lower() in MIDI:
         said = read_midi(path)
         moved = on_the_grid(said)
         report.notes["files beside the grid by one amount, moved onto it"] += moved is not said
-        yield name, moved
-        return
-    for inner, tracks in read_notation(path):
-        yield name + inner[len(path.name) :], tracks
+        return [(name, moved)]
+    return [(name + inner[len(path.name) :], tracks) for inner, tracks in read_notation(path)]
 
 
 def _files(path: Path) -> Sequence[tuple[str, Path]]:
@@ -269,17 +272,11 @@ def _tracks(piece: Piece, number: int) -> Tracks:
     """A piece of ours, as a file would tell it.
 
     Raises:
-        DataError: A note is none.
+        DataError: It has no voices.
     """
-    for note in piece.notes:
-        if not (0 <= note.pitch <= 127 and 0 <= note.onset < 1e6 and 0 < note.duration < 1e6):
-            raise DataError(
-                f"piece {number} (counted from 0) has the note {tuple(note)}; onsets are at least "
-                "0, durations above 0 (in quarters), and pitches 0 to 127."
-            )
     if not piece.voices:
         raise DataError(f"piece {number} (counted from 0) has no voices.")
-    voices = tuple(tuple(sorted(Note(*note) for note in voice)) for voice in piece.voices)
+    voices = tuple(tuple(sorted(voice)) for voice in piece.voices)
     return Tracks(
         voices, ((0.0, piece.meter),), tempo=piece.tempo, length=piece.quarters, ordered=True,
         instruments=piece.instruments,

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from variate.music.pieces import Piece
+from variate.music.polyphony.windows import TrackWindows
 from variate.music.reading import MIDI, SUFFIXES
 from variate.music.windows import Windows
 
 __all__ = ["is_music"]
 
-NAMES = {"symbols.npy", "meters.npy", "pieces.npy", "starts.npy", "bars.npy"}
+NAMES = {"meters.npy", "pieces.npy", "starts.npy", "bars.npy"}  # of kept windows
+NOTES = {"symbols.npy", "notes.npy"}  # of voices, and of tracks
 
 
 def is_music(data: Any) -> bool:
@@ -21,12 +23,12 @@ def is_music(data: Any) -> bool:
 
     Args:
         data: Anything. Music is files that end as scores do, folders that hold such files (of MIDI
-            some, or nothing else), kept windows (.npz), and pieces.
+            some, or nothing else), kept windows (.npz), and pieces, or lists of files or pieces.
     """
-    if isinstance(data, Windows | Piece):
+    if isinstance(data, Windows | TrackWindows | Piece):
         return True
     if isinstance(data, list | tuple):
-        return bool(data) and isinstance(data[0], Piece)
+        return bool(data) and all(isinstance(item, Piece) or _is_score(item) for item in data)
     if not isinstance(data, str | Path):
         return False
     path = Path(data)
@@ -37,7 +39,12 @@ def is_music(data: Any) -> bool:
     if path.suffix.lower() == ".npz":
         try:
             with zipfile.ZipFile(path) as archive:
-                return set(archive.namelist()) >= NAMES
+                names = set(archive.namelist())
+                return names >= NAMES and bool(names & NOTES)
         except (OSError, zipfile.BadZipFile):
             return False
-    return path.suffix.lower() in SUFFIXES
+    return _is_score(path)
+
+
+def _is_score(item: Any) -> bool:
+    return isinstance(item, str | Path) and Path(item).suffix.lower() in SUFFIXES

@@ -17,7 +17,7 @@ class Extraction:
     """What became of files on their way to windows.
 
     Attributes:
-        files: How many there were.
+        files: How many there were; each tune of a book is one.
         refused: Why a file gave nothing, by its name.
         kept: Windows.
         rejected: Windows that were left out, by the reason.

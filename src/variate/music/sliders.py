@@ -5,7 +5,11 @@ the transform of "joint losses", 2025), and laid over the codes by ridge regress
 
     rank(a) ≈ w · (z - m) + noise            w over standardised z
 
-so the direction of an attribute is the least change of a code, in the codes' own spread Σ (their
+with the ridge that foretells items best that are left out, one at a time. What codes *tell* of an
+attribute is the share of its variance that is foretold so: by the residuals of the fit itself,
+codes of as many dimensions as there are items would tell everything.
+
+So the direction of an attribute is the least change of a code, in the codes' own spread Σ (their
 variances), that moves its expectation by one standard deviation:  d = Σ w / (w · Σ w). Where codes
 tell less than a quarter of an attribute, a step is that of a quarter: it would else lead to where
 no code has been.
@@ -35,7 +39,7 @@ from variate.errors import OptionError
 __all__ = ["Sliders"]
 
 Floats = NDArray[np.float64]
-RIDGE = 1e-2  # of the number of items
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the number of items
 LEAST_TOLD = 0.25  # of an attribute, that a direction reckons with
 GRID = 33  # quantiles that are kept of an attribute
 
@@ -48,7 +52,8 @@ class Sliders:
         names: Of the A attributes.
         quantiles: Of each over the training items, `[A, GRID]`.
         weights: w, `[A, D]`.
-        told: The share of each attribute's variance (by ranks) that the codes tell, `[A]`.
+        told: The share of each attribute's variance (by ranks) that the codes tell of items that
+            are left out, `[A]`, at least 0.
         mean: Of the codes, `[D]`.
         variance: Of the codes, `[D]`.
     """
@@ -64,19 +69,19 @@ class Sliders:
     def fit(cls, codes: Floats, attributes: Mapping[str, Floats]) -> Self:
         """Lay attributes `[N]` over codes `[N, D]`; those that do not vary are left out."""
         mean, variance = codes.mean(0), codes.var(0) + 1e-12
-        z = (codes - mean) / np.sqrt(variance)
-        gram = z.T @ z + RIDGE * len(z) * np.eye(z.shape[1])
+        left, spread, right = np.linalg.svd((codes - mean) / np.sqrt(variance), full_matrices=False)
         names, quantiles, weights, told = [], [], [], []
         for name, values in attributes.items():
             if np.ptp(values) == 0:
                 continue
             normal = ndtri((rankdata(values) - 0.5) / len(values))
             normal = (normal - normal.mean()) / max(normal.std(), 1e-9)
-            w = np.linalg.solve(gram, z.T @ normal)
+            fits = [_left_out(left, spread, normal, ridge * len(values)) for ridge in RIDGES]
+            lost, shrunk = min(fits, key=lambda fit: fit[0])
             names.append(name)
             quantiles.append(np.quantile(values, np.linspace(0, 1, GRID)))
-            weights.append(w / np.sqrt(variance))
-            told.append(1 - (normal - z @ w).var())
+            weights.append(right.T @ shrunk / np.sqrt(variance))
+            told.append(max(0.0, 1 - lost))
         return cls(
             tuple(names), np.array(quantiles), np.array(weights), np.array(told), mean, variance
         )
@@ -113,16 +118,14 @@ class Sliders:
             place = below - 1 + (value - a) / max(b - a, 1e-12)
         else:
             place = (below + upto - 1) / 2
-        share = (place + 0.5) / GRID
-        return float(ndtri(np.clip(share, 0.02, 0.98)))
+        return float(ndtri(np.clip(place / (GRID - 1), 0.02, 0.98)))
 
     def distance(self, attributes: Mapping[str, Floats], targets: Mapping[str, float]) -> Floats:
         """How far items are from the targets, `[N]`, in the spreads of the attributes."""
         total: Floats = np.zeros(())
         for name, value in targets.items():
             quantiles = self.quantiles[self._number(name)]
-            spread = max(float(quantiles[GRID * 3 // 4] - quantiles[GRID // 4]), 1e-6)
-            total = total + np.abs((attributes[name] - value) / spread)
+            total = total + np.abs(attributes[name] - value) / quantiles.std()
         return total
 
     def _number(self, name: str) -> int:
@@ -137,7 +140,7 @@ class Sliders:
         """All of it as JSON-able values."""
         parts = ("quantiles", "weights", "told", "mean", "variance")
         return {"names": list(self.names)} | {
-            part: np.asarray(getattr(self, part), np.float32).tolist() for part in parts
+            part: np.asarray(getattr(self, part), np.float64).tolist() for part in parts
         }
 
     @classmethod
@@ -146,3 +149,23 @@ class Sliders:
         parts = ("quantiles", "weights", "told", "mean", "variance")
         arrays = {part: np.asarray(state[part], np.float64) for part in parts}
         return cls(tuple(state["names"]), **arrays)
+
+
+def _left_out(left: Floats, spread: Floats, y: Floats, ridge: float) -> tuple[float, Floats]:
+    """What a ridge regression loses of items that it is not fitted to, and its weights.
+
+    Args:
+        left: U of the standardised codes U S V, `[N, K]`.
+        spread: S, `[K]`.
+        y: Of each item, of mean 0, `[N]`.
+        ridge: What is added to the squares of S.
+
+    Returns:
+        The mean squared error of each item by the regression on all others (which follows from
+        the fit to all), and the weights in the basis of V, `[K]`.
+    """
+    kept = spread**2 / (spread**2 + ridge)
+    along = left.T @ y
+    leverage = left**2 @ kept + 1 / len(y)
+    errors = (y - left @ (kept * along)) / np.maximum(1 - leverage, 1e-6)
+    return float((errors**2).mean()), along * spread / (spread**2 + ridge)

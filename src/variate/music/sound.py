@@ -31,7 +31,7 @@ PARTIALS = (1.0, 0.5, 0.33, 0.2, 0.12, 0.06)  # how loud each partial is
 ATTACK, RELEASE = 0.012, 0.08  # seconds
 TAIL = 0.4
 LOUD = 0.8
-LONGEST = 3600  # seconds
+LONGEST = 3600  # seconds of a file
 
 Floats = NDArray[np.float32]
 
@@ -44,12 +44,19 @@ def write_audio(piece: Piece, path: str | Path) -> Path:
         path: Where to: .wav, .ogg or .flac.
 
     Raises:
-        OutputError: The ending is another, or the file cannot be written.
+        OutputError: The ending is another, the piece lasts longer than an hour, or the file cannot
+            be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in (".wav", ".ogg", ".flac"):
         raise OutputError(f"cannot write {path}: sound ends in .wav, .ogg or .flac.")
+    seconds = piece.quarters * 60.0 / piece.tempo
+    if seconds > LONGEST:
+        raise OutputError(
+            f"cannot write {path}: the piece lasts {seconds / 60:,.0f} minutes, and sound is of "
+            f"{LONGEST // 60} at most; write parts of it."
+        )
     sound = rendered(piece)
     if suffix == ".wav":
         with replacing(path) as file, wave.open(file, "wb") as out:
@@ -74,7 +81,7 @@ def rendered(piece: Piece) -> Floats:
         write_midi(piece, score)
         done = subprocess.run(
             ["fluidsynth", "-ni", "-q", "-r", str(RATE), "-F", str(out), str(font), str(score)],
-            check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=LONGEST,
+            check=False, capture_output=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         if done.returncode != 0 or not out.exists():
             return synthesised(piece)
@@ -93,7 +100,7 @@ def soundfont() -> Path | None:
 def synthesised(piece: Piece) -> Floats:
     """A piece by sines; a simple organ."""
     second = 60.0 / piece.tempo  # of a quarter
-    length = min(piece.quarters * second, LONGEST) + TAIL
+    length = piece.quarters * second + TAIL
     sound = np.zeros(int(length * RATE) + 1)
     for note in piece.notes:
         start = int(note.onset * second * RATE)

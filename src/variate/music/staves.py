@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from variate.music.pieces import STEPS_PER_QUARTER, Note, Piece, monophonic
+from variate.music.pieces import STEPS_PER_QUARTER, Note, Piece
 
 __all__ = ["Chord", "Staff", "staves_of"]
 
@@ -59,23 +59,42 @@ class Staff(NamedTuple):
 def staves_of(pieces: Sequence[Piece]) -> list[Staff]:
     """The staves of pieces that have as many voices or tracks each."""
     count = len(pieces[0].voices)
-    if all(monophonic(voice, 0.0) for piece in pieces for voice in piece.voices):
+    voices = [[_gridded(voice) for voice in piece.voices] for piece in pieces]
+    if all(_one_at_a_time(voice) for piece in voices for voice in piece):
         shared = ((0, 1), (2, 3)) if count == 4 else tuple((v,) for v in range(count))
         return [
-            Staff([[_voice(piece.voices[v]) for v in voices] for piece in pieces])
-            for voices in shared
+            Staff([[_single(piece[v]) for v in numbers] for piece in voices]) for numbers in shared
         ]
     found: list[Staff] = []
     for track in range(count):
-        found += _of_track([piece.voices[track] for piece in pieces])
+        found += _of_track([piece[track] for piece in voices])
     return found
 
 
-def _voice(notes: Sequence[Note]) -> Layer:
-    return [Chord(*_steps(note), (note.pitch,)) for note in notes]
+class _Stroke(NamedTuple):
+    begin: int
+    end: int
+    pitch: int
 
 
-def _of_track(tracks: Sequence[Sequence[Note]]) -> list[Staff]:
+def _gridded(notes: Sequence[Note]) -> list[_Stroke]:
+    """Notes in steps, of one at the least, in order."""
+    found = []
+    for note in notes:
+        begin, end = (round(time * STEPS_PER_QUARTER) for time in (note.onset, note.end))
+        found.append(_Stroke(begin, max(begin + 1, end), note.pitch))
+    return sorted(set(found))
+
+
+def _one_at_a_time(notes: Sequence[_Stroke]) -> bool:
+    return all(before.end <= after.begin for before, after in pairwise(notes))
+
+
+def _single(notes: Sequence[_Stroke]) -> Layer:
+    return [Chord(note.begin, note.end, (note.pitch,)) for note in notes]
+
+
+def _of_track(tracks: Sequence[Sequence[_Stroke]]) -> list[Staff]:
     """The staves of one track in several pieces."""
     pitches = [note.pitch for notes in tracks for note in notes] or [MIDDLE]
     if max(pitches) <= MIDDLE + FAR or min(pitches) >= MIDDLE - FAR:
@@ -90,11 +109,11 @@ def _of_track(tracks: Sequence[Sequence[Note]]) -> list[Staff]:
     ]
 
 
-def _layers(notes: Sequence[Note]) -> list[Layer]:
+def _layers(notes: Sequence[_Stroke]) -> list[Layer]:
     """Notes as chords that do not overlap within a layer."""
     together: dict[tuple[int, int], list[int]] = {}
     for note in notes:
-        together.setdefault(_steps(note), []).append(note.pitch)
+        together.setdefault((note.begin, note.end), []).append(note.pitch)
     layers: list[Layer] = [[]]
     for (begin, end), pitches in sorted(together.items(), key=lambda c: (c[0][0], -max(c[1]))):
         chord = Chord(begin, end, tuple(sorted(pitches, reverse=True)))
@@ -106,21 +125,15 @@ def _layers(notes: Sequence[Note]) -> list[Layer]:
     return layers if len(layers) <= MOST_LAYERS else [_tied(notes)]
 
 
-def _tied(notes: Sequence[Note]) -> Layer:
+def _tied(notes: Sequence[_Stroke]) -> Layer:
     """Notes as one layer: whatever sounds between two changes is a chord."""
-    spans = [(*_steps(note), note.pitch) for note in notes]
-    changes = sorted({step for begin, end, _ in spans for step in (begin, end)})
+    changes = sorted({step for note in notes for step in (note.begin, note.end)})
     layer = []
     for begin, end in pairwise(changes):
-        sounds = [(a, b, pitch) for a, b, pitch in spans if a <= begin and b >= end]
+        sounds = [note for note in notes if note.begin <= begin and note.end >= end]
         if sounds:
-            pitches = tuple(sorted({pitch for *_, pitch in sounds}, reverse=True))
-            back = frozenset(pitch for a, _, pitch in sounds if a < begin)
-            on = frozenset(pitch for _, b, pitch in sounds if b > end)
+            pitches = tuple(sorted({note.pitch for note in sounds}, reverse=True))
+            back = frozenset(note.pitch for note in sounds if note.begin < begin)
+            on = frozenset(note.pitch for note in sounds if note.end > end)
             layer.append(Chord(begin, end, pitches, back, on))
     return layer
-
-
-def _steps(note: Note) -> tuple[int, int]:
-    begin, end = (round(time * STEPS_PER_QUARTER) for time in (note.onset, note.end))
-    return begin, end

@@ -141,7 +141,7 @@ def _nearest(
     """Of each `tries` items the one nearest to the targets."""
     if tries == 1:
         return x
-    distance = sliders.distance(attributes(codec.decode(x)), targets).reshape(-1, tries)
+    distance = sliders.distance(attributes(codec.decode(x), targets), targets).reshape(-1, tries)
     best = torch.from_numpy(distance.argmin(1))
     return x.unflatten(0, (-1, tries))[torch.arange(len(best)), best]
 

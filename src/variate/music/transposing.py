@@ -5,14 +5,19 @@ module does not know where batches come from.
 """
 
 from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
+from variate.errors import OptionError
 from variate.music.codec import MusicCodec
 from variate.music.grid import PITCH
 
-__all__ = ["Transposing", "transposing"]
+__all__ = ["Transposing", "expect_transpose", "transposing"]
+
+FARTHEST = 24  # semitones
 
 
 class Transposing:
@@ -51,3 +56,20 @@ def transposing(codec: MusicCodec) -> Transposing:
         for pitches in (codec.lowest, codec.highest)
     )
     return Transposing(*codec.transpose, list(zip(low, high, strict=True)))
+
+
+def expect_transpose(given: Any) -> tuple[int, int]:
+    """The option `transpose`: the fewest and the most semitones.
+
+    Raises:
+        OptionError: It is something else.
+    """
+    pair = given if isinstance(given, tuple | list) and len(given) == 2 else (1, 0)
+    down, up = pair
+    whole = isinstance(down, Integral) and isinstance(up, Integral)
+    if not (whole and -FARTHEST <= down <= 0 <= up <= FARTHEST):
+        raise OptionError(
+            f"transpose must be the fewest and the most semitones, -{FARTHEST} to 0 and 0 to "
+            f"{FARTHEST}, got {given!r:.60}; (0, 0) leaves music where it is."
+        )
+    return int(down), int(up)

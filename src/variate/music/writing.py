@@ -7,12 +7,13 @@ This module does not know models.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from variate.errors import OutputError
 from variate.music.engraving import engrave
 from variate.music.midi import write_midi
-from variate.music.pieces import Note, Piece
+from variate.music.pieces import Note, Piece, bar_of
 from variate.music.sound import write_audio
 
 __all__ = ["joined", "write"]
@@ -21,7 +22,7 @@ GAP = 1  # bars of silence between pieces in one file
 
 
 def write(
-    pieces: Sequence[Piece],
+    pieces: Sequence[Piece] | Piece,
     path: str | Path,
     *,
     score: str | None = None,
@@ -31,7 +32,7 @@ def write(
     """Write pieces.
 
     Args:
-        pieces: The pieces.
+        pieces: The pieces, or one.
         path: A folder that is new or empty, or an .mid file for all of them, one after the other.
         score: "svg" or "png", to engrave each as well.
         audio: "wav", "ogg" or "flac", to render each as well.
@@ -41,9 +42,13 @@ def write(
         The files written.
 
     Raises:
-        OutputError: The folder is not empty, or a file cannot be written.
+        OutputError: The folder is not empty, the names are not as many as the pieces, or a file
+            cannot be written.
     """
     path = Path(path)
+    pieces = [pieces] if isinstance(pieces, Piece) else pieces
+    if names is not None and len(names) != len(pieces):
+        raise OutputError(f"there are {len(pieces)} pieces and {len(names)} names; give as many.")
     if path.suffix.lower() in (".mid", ".midi"):
         return _all_of(joined(pieces), path, score, audio)
     if path.suffix:
@@ -70,25 +75,32 @@ def write(
 def joined(pieces: Sequence[Piece]) -> Piece:
     """Pieces of one metre one after the other, with a bar of silence between them.
 
+    Tempo, name and instruments are those of the first.
+
     Raises:
         OutputError: There are none, or their metres or their voices differ.
     """
     if not pieces:
         raise OutputError("there are no pieces to write; give one at the least.")
-    if len({piece.meter for piece in pieces}) != 1 or len({len(p.voices) for p in pieces}) != 1:
-        raise OutputError(
-            "pieces of several metres do not go into one MIDI file; name a folder, or draw pieces "
-            "of one metre."
-        )
+    for what, several in (
+        ("metres", {f"{piece.meter[0]}/{piece.meter[1]}" for piece in pieces}),
+        ("numbers of voices", {str(len(piece.voices)) for piece in pieces}),
+    ):
+        if len(several) > 1:
+            raise OutputError(
+                f"pieces of several {what} ({', '.join(sorted(several))}) do not go into one MIDI "
+                "file; name a folder, or give pieces that are alike."
+            )
     first = pieces[0]
-    bar = first.meter[0] * 4 / first.meter[1]
+    gap = GAP * bar_of(first.meter)
     voices: list[list[Note]] = [[] for _ in first.voices]
     start = 0.0
     for piece in pieces:
         for voice, notes in zip(voices, piece.voices, strict=True):
             voice += [note._replace(onset=note.onset + start) for note in notes]
-        start += piece.quarters + GAP * bar
-    return Piece(tuple(tuple(v) for v in voices), first.meter, first.tempo, first.name)
+        start += piece.quarters + gap
+    bars = round((start - gap) / bar_of(first.meter))
+    return replace(first, voices=tuple(map(tuple, voices)), bars=bars)
 
 
 def _all_of(piece: Piece, path: Path, score: str | None, audio: str | None) -> list[Path]:

@@ -22,7 +22,6 @@ from variate.errors import DataError
 from variate.music.extraction import (
     FEWEST_NOTES,
     MOST_OFF,
-    Stretch,
     Wanted,
     count_met,
     stretches_of,
@@ -33,6 +32,7 @@ from variate.music.midi import Tracks
 from variate.music.pieces import METERS, STEPS_PER_QUARTER, Instrument, bar_steps
 from variate.music.polyphony.windows import TrackWindows, in_order, joined
 from variate.music.records import Extraction
+from variate.music.stretches import Line, Stretch
 
 __all__ = ["MOST_NOTES", "extract_tracks", "places_of"]
 
@@ -169,10 +169,11 @@ def _windows_of(
 ) -> Iterator[_Window]:
     """All windows of a piece, in order."""
     read = [tracks.voices[number] for number, _ in chosen]
+    lines = [(Line(tracks.voices[number]), place) for number, place in chosen]
     for stretch in stretches_of(read, tracks, wanted, report):
         if stretch.bars < wanted.bars:
             continue
-        notes, off = _on_grid(stretch, tracks, chosen, report)
+        notes, off = _on_grid(stretch, lines, report)
         bar = bar_steps(METERS[stretch.meter])
         for number in range(0, stretch.bars - wanted.bars + 1, wanted.stride):
             a, b = number * bar, (number + wanted.bars) * bar
@@ -180,13 +181,13 @@ def _windows_of(
 
 
 def _on_grid(
-    stretch: Stretch, tracks: Tracks, chosen: Sequence[tuple[int, int]], report: Extraction
+    stretch: Stretch, lines: Sequence[tuple[Line, int]], report: Extraction
 ) -> tuple[Notes, NDArray[np.bool_]]:
     """Notes `[n, 4]` by their onsets, and which of them lay off the grid."""
     rows: list[tuple[int, float, float, int]] = [
         (place, note.onset, note.end, note.pitch)
-        for number, place in chosen
-        for note in stretch.within(tracks.voices[number])
+        for line, place in lines
+        for note in stretch.within(line)
     ]
     if not rows:
         return np.zeros((0, 4), np.int32), np.zeros(0, bool)
