@@ -14,6 +14,7 @@ from variate.music.midi import Tracks
 from variate.music.pieces import METERS, Instrument, Piece, bar_of
 from variate.music.reading import gathered
 from variate.music.records import Extraction
+from variate.music.stretches import Line, last_end
 from variate.music.textures import Codec
 
 __all__ = ["one_whole", "wholes"]
@@ -56,7 +57,7 @@ def _whole(codec: Codec, name: str, said: Tracks) -> Piece:
     report = Extraction(len(parts), 1)
     stretches = stretches_of(parts, said, Wanted(1, len(parts), clean=False), report)
     last = max((s for s in stretches if s.bars), key=lambda s: s.start, default=None)
-    end = max((note.end for part in parts for note in part), default=0.0)
+    end = last_end([note for part in parts for note in part])
     meter = METERS[last.meter] if last else (0, 0)
     if last is None or meter not in codec.meters or end > last.start + last.bars * bar_of(meter):
         raise DataError(
@@ -69,7 +70,7 @@ def _whole(codec: Codec, name: str, said: Tracks) -> Piece:
             DataWarning,
             stacklevel=4,
         )
-    voices = tuple(tuple(sorted(last.within(part))) for part in parts)
+    voices = tuple(tuple(sorted(last.within(Line(part)))) for part in parts)
     return Piece(voices, meter, said.tempo, name, last.bars, _instruments(codec))
 
 
