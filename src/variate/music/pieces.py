@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from variate.errors import DataError
 
-__all__ = ["METERS", "Instrument", "Note", "Piece", "bar_of", "bar_steps", "monophonic"]
+__all__ = ["METERS", "Instrument", "Note", "Piece", "bar_of", "bar_steps", "monophonic", "shown"]
 
 METERS = ((4, 4), (3, 4), (6, 8), (2, 4))  # those that models know, in the order of their codes
 STEPS_PER_QUARTER = 4
@@ -125,6 +125,11 @@ def _is_real(value: Any) -> bool:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def shown(meters: Iterable[tuple[int, int]]) -> str:
+    """Metres, for people: 4/4, 6/8."""
+    return ", ".join(f"{beats}/{unit}" for beats, unit in meters)
 
 
 def bar_of(meter: tuple[int, int]) -> float:

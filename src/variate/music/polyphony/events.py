@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["END", "LINE", "Events", "Struck"]
@@ -246,6 +247,19 @@ class Events(nn.Module):
         head = heads[item, place]
         step = self.step_of(head)
         return Struck(item, head[:, NOTE], step, self._ends(head, x[item, place]) - step)
+
+    def told_of(self, x: Tensor) -> Tensor:
+        """The note that each symbol of x `[N, T]` tells of, `[N, T]`: 0 if it tells of none.
+
+        A place is told for the note after it, the first there.
+        """
+        x = x.long()
+        note = torch.where((x >= self.first_note) & (x < self.first_meter), x - self.first_note, 0)
+        place = (x >= PLACE) & (x < self.longer)
+        length = (x >= self.longer) & (x < self.first_note)
+        struck = self._heads(x)[..., NOTE].clamp(min=0)
+        following = F.pad(note[..., 1:], (0, 1))
+        return torch.where(place, following, torch.where(length, struck, note))
 
 
 def _later(values: Tensor) -> Tensor:
