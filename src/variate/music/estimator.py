@@ -312,6 +312,7 @@ class MusicVAE(Estimator):
         Raises:
             OptionError: There is no such bar, voice or track.
         """
+        check_is_fitted(self)
         return rewritten(self, self._rows(X), bars, (voices, tracks), draws=draws,
                          temperature=temperature, seed=seed)  # fmt: skip
 

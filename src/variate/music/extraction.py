@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from variate.errors import DataError
 from variate.music.grid import PITCH, Gridded, cut, gridded, sounding
 from variate.music.midi import Tracks
-from variate.music.pieces import METERS, Note, bar_of, bar_steps, monophonic
+from variate.music.pieces import METERS, STEPS_PER_QUARTER, Note, bar_of, bar_steps, monophonic
 from variate.music.records import Extraction
 from variate.music.windows import Windows, longest
 
@@ -30,6 +30,7 @@ __all__ = [
     "FEWEST_NOTES",
     "MOST_OFF",
     "REST",
+    "SAME_BARS",
     "Stretch",
     "Wanted",
     "count_met",
@@ -38,7 +39,6 @@ __all__ = [
     "stretches_of",
     "suitable_voices",
     "why_none",
-    "windows_of",
 ]
 
 MOST_BARS = 4_000  # of a piece, two hours and more; what is beyond is left out
@@ -95,7 +95,7 @@ def extract(pieces: Iterable[tuple[str, Tracks]], wanted: Wanted, report: Extrac
             continue
         count_met(tracks, report)
         before = len(found.symbols) + sum(report.rejected.values())
-        for window in windows_of(voices, tracks, wanted, report):
+        for window in _windows_of(voices, tracks, wanted, report):
             _keep(window, len(found.names), wanted, found, report)
         if len(found.symbols) + sum(report.rejected.values()) == before:
             report.refused[name] = why_none(tracks, wanted.bars)
@@ -124,7 +124,7 @@ class _Window:
     crowded: int
 
 
-def windows_of(
+def _windows_of(
     voices: Sequence[Sequence[Note]], tracks: Tracks, wanted: Wanted, report: Extraction
 ) -> Iterator[_Window]:
     """All windows of a piece, in order."""
@@ -150,13 +150,15 @@ class Stretch:
     meter: int
 
     def within(self, notes: Iterable[Note]) -> list[Note]:
-        """The notes from its start on, in time from there; one that sounds there is struck."""
-        moved = []
+        """The notes from its start on, in time from there.
+
+        One that sounds there already is struck, if it goes on for half a step at the least.
+        """
+        moved, half = [], 0.5 / STEPS_PER_QUARTER
         for note in notes:
-            onset = note.onset - self.start
-            if note.end - self.start <= 1e-6:
-                continue
-            moved.append(Note(max(0.0, onset), note.duration + min(0.0, onset), note.pitch))
+            onset, end = note.onset - self.start, note.end - self.start
+            if end > half or (end > 0 and onset >= -half):
+                moved.append(Note(max(0.0, onset), end - max(0.0, onset), note.pitch))
         return moved
 
 

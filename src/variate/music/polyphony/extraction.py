@@ -89,7 +89,7 @@ def extract_tracks(
             _keep(window, len(found.names), wanted, found, report)
         if len(found.notes) + sum(report.rejected.values()) == before:
             report.refused[name] = why_none(tracks, wanted.bars)
-        if not found.instruments and tracks.instruments:
+        if not found.instruments:
             found.instruments = _instruments(tracks, chosen, count)
         found.names.append(name)
         found.tempos.append(tracks.tempo)
@@ -145,8 +145,9 @@ def places_of(
 def _instruments(
     tracks: Tracks, chosen: Sequence[tuple[int, int]], count: int
 ) -> tuple[Instrument, ...]:
-    """What the tracks are, if a file has all of them."""
-    of = {place: tracks.instruments[number] for number, place in reversed(chosen)}
+    """What the tracks are, if a file has all of them and says so."""
+    said = len(tracks.instruments)
+    of = {place: tracks.instruments[n] for n, place in reversed(chosen) if n < said}
     return tuple(of[place] for place in range(count)) if len(of) == count else ()
 
 
@@ -182,11 +183,15 @@ def _windows_of(
 def _on_grid(
     stretch: Stretch, tracks: Tracks, chosen: Sequence[tuple[int, int]], report: Extraction
 ) -> tuple[Notes, NDArray[np.bool_]]:
-    """Notes `[n, 4]` by their onsets, and which of them lay off the grid."""
+    """Notes `[n, 4]` by their onsets, and which of them lay off the grid.
+
+    Those that sound already where the stretch begins have onsets below 0.
+    """
     rows: list[tuple[int, float, float, int]] = [
-        (place, note.onset, note.end, note.pitch)
+        (place, note.onset - stretch.start, note.end - stretch.start, note.pitch)
         for number, place in chosen
-        for note in stretch.within(tracks.voices[number])
+        for note in tracks.voices[number]
+        if note.end > stretch.start
     ]
     if not rows:
         return np.zeros((0, 4), np.int32), np.zeros(0, bool)
