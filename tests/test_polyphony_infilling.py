@@ -9,8 +9,8 @@ import variate as vt
 from variate.models import SequenceDecoder
 from variate.music import particles
 from variate.music.layout import Layout
-from variate.music.polyphony.events import END, Events
-from variate.music.polyphony.infilling import ROOM, infilled_tracks
+from variate.music.polyphony.events import END, LINE, PLACE, Events
+from variate.music.polyphony.infilling import ROOM, Given, infilled_tracks
 from variate.music.polyphony.network import EventDecoder
 
 
@@ -87,3 +87,48 @@ def test_what_is_missing_is_drawn_as_bayes_rule_says(model, every, missing, give
     shares = torch.bincount(torch.tensor([number[n] for n in drawn]), minlength=len(sets)).double()
     off = (shares / shares.sum() - expected).abs().sum() / 2
     assert off < 0.08
+
+
+def item_of(events, notes):
+    """The one way in which notes are said, `[1, L]`."""
+    bar, symbols, bars, here = int(events.of_bar[0]), [events.first_meter], 0, -1
+    for note, step, length in sorted(notes, key=lambda n: (n[1], n[0])):
+        symbols += [LINE] * (step // bar - bars)
+        symbols += [PLACE + step % bar] * (step != here)
+        symbols += [events.first_note + note] + [events.longer] * ((length - 1) // events.longest)
+        symbols += [events.first_length + (length - 1) % events.longest]
+        bars, here = step // bar, step
+    symbols += [LINE] * (events.bars - 1 - bars)
+    return torch.tensor([symbols + [END] * (events.length - len(symbols))])
+
+
+@pytest.mark.parametrize("length", [12, 14, 30])
+@pytest.mark.parametrize(
+    ("given", "gaps"),
+    [
+        ({(1, 1, 2)}, [(0, 0), (1, 0), (2, 0), (3, 0)]),
+        ({(0, 2, 1), (2, 5, 1)}, [(0, 0), (0, 1), (1, 0), (1, 1)]),
+        ({(1, 0, 5), (0, 0, 1)}, [(1, 0), (1, 1), (2, 1), (4, 1)]),
+        ({(0, 0, 2), (1, 5, 1)}, [(2, 0), (2, 1), (3, 0), (3, 1), (4, 0), (4, 1)]),
+    ],
+)
+def test_whatever_is_allowed_can_be_ended_with_all_that_is_given(length, given, gaps):
+    """Keys that were all down, and symbols that were used up, left no way to go on."""
+    events, track = Events(2, [3], 3, length), torch.tensor([0, 1, 1])
+    missing = torch.zeros(1, 6, 2, dtype=torch.bool)
+    for step, number in gaps:
+        missing[0, step, number] = True
+    said = Given(events, item_of(events, given), missing, track, torch.tensor([6]))
+    state = events.begin(1_000, torch.device("cpu"))
+    symbols = [torch.full((1_000,), events.first_meter)]
+    torch.manual_seed(0)
+    while len(symbols) < length:
+        state = events.after(state, symbols[-1])
+        may = events.allowed(state) & said.allowed(state, torch.zeros(1_000, dtype=torch.int64))
+        assert may.any(1).all()
+        symbols.append(torch.multinomial(may.float(), 1)[:, 0])
+    x = torch.stack(symbols, 1)
+    assert (x[:, -1] == END).all()
+    sets = notes_of(events, x)
+    assert all({n for n in notes if not missing[0, n[1], track[n[0]]]} == given for notes in sets)
+    assert len(set(sets)) > 5

@@ -37,7 +37,7 @@ __all__ = ["TracksCodec"]
 
 ROOM = 1.25  # of the longest item's symbols
 MOST_BARS = 64
-MOST_SYMBOLS = 1 << 15
+MOST_SYMBOLS = (1 << 14) - 1  # states count up to twice as many in 16 bits
 TEMPO = 120.0
 
 
@@ -114,7 +114,7 @@ class TracksCodec(Codec):
         self.lowest, self.highest = tuple(lowest), tuple(highest)
         self.tempo = float(np.median(windows.tempos)) if windows.tempos else TEMPO
         sizes = _symbols(windows, self._events(2).longest)
-        self.length = int(ROOM * sizes.max()) + 1
+        self.length = min(int(ROOM * sizes.max()) + 1, MOST_SYMBOLS)
         return self
 
     # -- sizes ----------------------------------------------------------------------------------

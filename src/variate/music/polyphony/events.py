@@ -176,11 +176,11 @@ class Events(nn.Module):
 
     def allowed(self, state: Tensor) -> Tensor:
         """Which symbols may follow on states `[..., 7 + notes]`, bool `[..., K]`."""
-        count, meter, bar, at, note, phase, longer = state[..., :UNTIL].long()[..., None].unbind(-2)
+        _, meter, bar, at, note, phase, longer = state[..., :UNTIL].long()[..., None].unbind(-2)
         until = state[..., UNTIL:]
         of_bar = self.of_bar[meter]
         step, beyond = bar * of_bar + at, of_bar * self.bars
-        free = self.length - count - (self.bars - bar)  # symbols, but for bar lines and the end
+        free = self.room_of(state)[..., None]
         open_, placed, sounds = phase == OPEN, phase == PLACED, phase == SOUNDING
         last = bar == self.bars - 1
         place = torch.arange(self.longest, device=state.device)
@@ -213,6 +213,11 @@ class Events(nn.Module):
         """The steps of a bar in states, `[...]`."""
         return self.of_bar[self.meter_of(state)]
 
+    def room_of(self, state: Tensor) -> Tensor:
+        """How many symbols may still come, but for bar lines and the end, `[...]`."""
+        bar = state[..., BAR].long()
+        return self.length - self.count_of(state) - (self.bars - bar)
+
     def count_of(self, state: Tensor) -> Tensor:
         """How many symbols there were, `[...]`."""
         return state[..., COUNT].long()
@@ -233,6 +238,10 @@ class Events(nn.Module):
         """The step in the item, `[...]`; that of the bar line before the first place of a bar."""
         bar, at = state[..., BAR].long(), state[..., AT].long()
         return bar * self.of_bar[self.meter_of(state)] + at.clamp(min=0)
+
+    def silent_of(self, state: Tensor) -> Tensor:
+        """The step at which each note is silent again, 0 if it was not struck, `[..., notes]`."""
+        return state[..., UNTIL:].long()
 
     def down(self, state: Tensor) -> Tensor:
         """Which notes sound at the step of states, bool `[..., notes]`."""

@@ -34,7 +34,7 @@ from variate.music.pieces import METERS, STEPS_PER_QUARTER, Instrument, bar_step
 from variate.music.polyphony.windows import TrackWindows, in_order, joined
 from variate.music.records import Extraction
 
-__all__ = ["MOST_NOTES", "extract_tracks", "places_of"]
+__all__ = ["MOST_TRACKS", "Asked", "extract_tracks"]
 
 MOST_NOTES = 64  # of a bar, of a window that is learned from
 MOST_TRACKS = 16
@@ -77,7 +77,7 @@ def extract_tracks(
     report.tracks = count
     for name, tracks in pieces:
         try:
-            chosen = places_of(tracks, asked, known)
+            chosen = _places_of(tracks, asked, known)
         except DataError as error:
             report.refused[name] = str(error)
             continue
@@ -111,7 +111,7 @@ def extract_tracks(
 # -- tracks ---------------------------------------------------------------------------------------
 
 
-def places_of(
+def _places_of(
     tracks: Tracks, asked: Asked, known: Sequence[Instrument] = ()
 ) -> list[tuple[int, int]]:
     """Which tracks of a file are read, and as which: pairs of numbers from 0.

@@ -32,7 +32,6 @@ from variate.verbs import device_of
 __all__ = ["Given", "infilled_tracks"]
 
 WAIT = 4  # steps between two looks at the weights
-LOST = -1e4  # what a particle weighs that cannot go on
 ROOM = 2  # times as many symbols as an item of the model has
 
 
@@ -56,7 +55,7 @@ class Given:
     ) -> None:
         self.events = events
         count, self.steps, notes = len(x), missing.shape[1], events.notes
-        self.gaps, self.free = missing.any(-1), missing[..., track]
+        self.missing, self.track, self.free = missing, track, missing[..., track]
         item, note, step, length = events.struck(x)
         kept = ~self.free[item, step, note]
         item, note, step, length = item[kept], note[kept], step[kept], length[kept]
@@ -66,11 +65,16 @@ class Given:
         number = torch.arange(self.beyond + 1, device=x.device)
         here = torch.where(self.length > 0, number, self.beyond)
         self.following = here.flip(1).cummin(1).values.flip(1)  # the next given, from each on
+        place = item * self.steps + step
+        symbols = torch.zeros_like(self.length)
+        symbols[item, step * notes + note] = 2 + (length - 1) // events.longest
+        symbols[item, step * notes + note] += place != F.pad(place[:-1], (1, 0), value=-1)
+        self.needed = symbols.flip(1).cumsum(1).flip(1)  # symbols of the given, from each on
         again = steps[:, None, None].expand(count, self.steps + 1, notes).clone()
         again[item, step, note] = step
         self.again = again.flip(1).cummin(1).values.flip(1)  # where each key is given next
         self.last = int(step.max()) if len(step) else -1
-        self.first = int(self.gaps.any(0).int().argmax())
+        self.first = int(missing.any(-1).any(0).int().argmax())
         after = events.step_of(events.states(F.pad(x, (0, 1), value=END)))[:, 1:]
         self.count = ((after < self.first) & (x != END)).sum(1).clamp(min=1)
         place = torch.arange(x.shape[1], device=x.device)
@@ -93,32 +97,40 @@ class Given:
         coming = self.following[item, first.clamp(max=self.beyond)][:, None]
         due, bar = coming // notes, step // size
         at = (bar * size)[:, None] + torch.arange(events.longest, device=state.device)
-        open_ = self.gaps[item[:, None], at.clamp(max=self.steps - 1)]
-        places = (at <= due) & (open_ | (at == due))
+        room = (events.room_of(state) - self.needed[item, coming[:, 0]])[:, None]
+        places = (at <= due) & ((self._open(state, item, at) & (room >= 3)) | (at == due))
         line = due // size[:, None] > bar[:, None]
         number = torch.arange(notes, device=state.device)
         flat = step[:, None] * notes + number
         free = self.free[item, step.clamp(max=self.steps - 1)]
-        strike = (free & (flat < coming)) | (flat == coming)
-        more, lengths = self._lengths(state, item, step, note)
+        strike = (free & (flat < coming) & (room >= 2)) | (flat == coming)
+        more, lengths = self._lengths(state, item, step, note, room)
         nothing = coming == self.beyond
         meters = nothing.expand(-1, len(events.of_bar))  # the rules allow none behind the first
         return torch.cat([nothing, line | nothing, places, more, lengths, strike, meters], -1)
 
+    def _open(self, state: Tensor, item: Tensor, at: Tensor) -> Tensor:
+        """Whether a key of a track that is missing there is up at steps `[P, S]`."""
+        silent = self.events.silent_of(state)
+        first = silent.new_full((len(state), self.missing.shape[-1]), self.steps)
+        first.scatter_reduce_(1, self.track.expand_as(silent), silent, "amin")
+        gaps = self.missing[item[:, None], at.clamp(max=self.steps - 1)]
+        return (gaps & (first[:, None] <= at[..., None])).any(-1)
+
     def _lengths(
-        self, state: Tensor, item: Tensor, step: Tensor, note: Tensor
+        self, state: Tensor, item: Tensor, step: Tensor, note: Tensor, room: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Whether a note may be longer `[P, 1]`, and its lengths `[P, S]`."""
         events = self.events
         struck = note.clamp(min=0)
         own = self.length[item, (step * events.notes + struck).clamp(max=self.beyond)][:, None]
         after = (step + 1).clamp(max=self.again.shape[1] - 1)
-        room = (self.again[item, after, struck] - step)[:, None]
+        most = (self.again[item, after, struck] - step)[:, None]
         longer = events.longer_of(state)[:, None] * events.longest
         length = longer + 1 + torch.arange(events.longest, device=state.device)
         given = own > 0
-        more = torch.where(given, own - longer > events.longest, room - longer > events.longest)
-        return more, torch.where(given, length == own, length <= room)
+        more = torch.where(given, own, most) - longer > events.longest
+        return more & (given | (room >= 2)), torch.where(given, length == own, length <= most)
 
 
 def infilled_tracks(
@@ -195,20 +207,14 @@ def _written_until(
         place = events.count_of(some.known)
         logits, some = net.told(some, x[goes, place - 1])
         logits = law._shaped(logits, some.known).log_softmax(-1)
-        drawn, mass = _drawn(logits, given.allowed(some.known, goes // PARTICLES))
+        within = given.allowed(some.known, goes // PARTICLES)
+        logits = logits.masked_fill(~within, -torch.inf)
+        drawn = draw(logits)
         x[goes, place] = drawn
-        weight = weight.index_add(0, goes, mass)
+        weight = weight.index_add(0, goes, logits.logsumexp(-1))
         some = some._replace(known=events.after(some.known, drawn))
         waits = events.waits(some.known, step)
         if bool(waits.any()):
             memory = net.put(memory, net.select(some, waits), goes[waits])
             goes, some = goes[~waits], net.select(some, ~waits)
     return x, weight, memory
-
-
-def _drawn(logits: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
-    """Draws within what is allowed, and the mass of that (as logs); any symbol if it is nothing."""
-    within = logits.masked_fill(~allowed, -torch.inf)
-    mass = within.logsumexp(-1)
-    lost = torch.isinf(mass)
-    return draw(torch.where(lost[:, None], logits, within)), torch.where(lost, LOST, mass)
