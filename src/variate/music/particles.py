@@ -73,6 +73,9 @@ def _of_block(model: VAE, size: int, write: Writer, draws: int) -> tuple[Tensor,
     z = prior.sample(torch.Size((size * PARTICLES,)))
     written, weight = write(z, torch.zeros(len(z), device=z.device))
     for _ in range(ROUNDS):
+        uneven = resampled(weight)
+        if uneven is not None:
+            written = written[uneven[0]]
         q: Distribution = model.encoder(written)
         z = q.sample()
         # a code far from the prior's costs what it is improbable there
