@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from tunes import hymns, tunes
 
 import variate as vt
@@ -205,6 +206,11 @@ def test_options_are_checked():
     with pytest.raises(OptionError):
         Fidelity(nats=-1)
     assert clone(MusicVAE(bars=4, preset=Fidelity())).get_params()["bars"] == 4
+
+
+def test_nothing_is_written_by_a_model_that_is_not_fitted():
+    with pytest.raises(NotFittedError):
+        MusicVAE().impute(TUNES[:1], bars=[1])
 
 
 def test_too_little_music():

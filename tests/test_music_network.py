@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.distributions import Independent, Normal
 from tunes import hymns, tunes
 
 import variate as vt
@@ -102,9 +103,16 @@ def test_what_is_given_stays_and_the_rest_is_written(model):
     assert (again.draws == found.draws).all()
 
 
+class Nothing(torch.nn.Module):
+    """A posterior that has learned nothing."""
+
+    def forward(self, x):
+        zero = torch.zeros(len(x), 1)
+        return Independent(Normal(zero, zero + 1), 1)
+
+
 def test_particles_are_drawn_as_the_posterior_is():
     """A model of a fair and a loaded beginning: what follows tells which, by Bayes' rule."""
-    from torch.distributions import Categorical, Independent, Normal
 
     class Net(torch.nn.Module):
         """Symbols 0 and 1, the second as the first with probability 0.9, whatever z."""
@@ -133,12 +141,7 @@ def test_particles_are_drawn_as_the_posterior_is():
             table = torch.tensor([[0.9, 0.1], [0.1, 0.9]]).log()
             return table[before], memory
 
-    class Encoder(torch.nn.Module):
-        def forward(self, x):
-            zero = torch.zeros(len(x), 1)
-            return Independent(Normal(zero, zero + 1), 1)
-
-    model = vt.VAE(Encoder(), SequenceDecoder(Net(), 3), vt.priors.StandardNormal(1))
+    model = vt.VAE(Nothing(), SequenceDecoder(Net(), 3), vt.priors.StandardNormal(1))
     x = torch.tensor([[0, 0, 1]])
     mask = torch.tensor([[True, True, False]])
     found = infilled(model, x.expand(400, 3), mask.expand(400, 3), voices=1, draws=1, seed=0)
@@ -146,7 +149,37 @@ def test_particles_are_drawn_as_the_posterior_is():
     assert share == pytest.approx(0.9, abs=0.05)  # p(x_2 = 1 | x_3 = 1)
     first = (found.draws[0, :, 0] == 1).float().mean().item()
     assert first == pytest.approx(0.82, abs=0.06)
-    del Categorical
+
+
+def test_the_likeliest_is_so_by_all_that_is_given():
+    """Particles were drawn anew after the last symbol too, and all were equally likely then."""
+
+    class Net(torch.nn.Module):
+        """The second symbol is 0 with a probability that the first one says."""
+
+        size = 3
+
+        def __init__(self):
+            super().__init__()
+            self.zero = torch.nn.Parameter(torch.tensor([0.9, 0.2, 0.001]))
+
+        def begin(self, z):
+            return z
+
+        def select(self, memory, chosen):
+            return memory[chosen]
+
+        def step(self, memory, before):
+            if before is None:
+                return memory.new_zeros(len(memory), 3), memory
+            zero = self.zero[before]
+            return torch.stack([zero, (1 - zero) / 2, (1 - zero) / 2], 1).log(), memory
+
+    model = vt.VAE(Nothing(), SequenceDecoder(Net(), 2), vt.priors.StandardNormal(1))
+    x, missing = torch.zeros(50, 2, dtype=torch.int64), torch.tensor([[True, False]]).expand(50, 2)
+    found = infilled(model, x, missing, voices=1, draws=1, seed=0)
+    assert (found.likeliest[:, 0] == 0).all()
+    assert (found.draws[0, :, 0] == 1).any()
 
 
 def test_each_part_has_a_code_of_its_own():

@@ -2,24 +2,31 @@
 
 import itertools
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from chords import chords
 
-from variate.errors import DataError, DataWarning, SchemaError
+from variate.errors import DataError, DataWarning, OptionError, SchemaError
 from variate.models import SequenceDecoder
 from variate.music import Note, Piece, write
 from variate.music.extraction import Wanted
 from variate.music.layout import Layout
+from variate.music.midi import Tracks
 from variate.music.pieces import Instrument
 from variate.music.polyphony.codec import TracksCodec
 from variate.music.polyphony.events import END, Events
+from variate.music.polyphony.extraction import extract_tracks
 from variate.music.polyphony.network import EventDecoder
+from variate.music.polyphony.rewriting import with_room
 from variate.music.polyphony.texture import Polyphony
 from variate.music.polyphony.windows import TrackWindows
 from variate.music.reading import read_tracks
+from variate.music.records import Extraction
+from variate.music.rewriting import last_of, missing_of
+from variate.music.stretches import Line, Stretch
 from variate.music.textures import started
 
 
@@ -240,3 +247,65 @@ def test_a_file_beside_the_grid_is_moved_onto_it(tmp_path):
     onsets = {(n.onset, n.pitch) for n in chords(0).voices[0]}
     assert {(n.onset, n.pitch) for n in again[0].voices[0]} == onsets
     assert np.isclose(report.off_share, 0)
+
+
+def test_nats_go_to_the_track_that_they_tell_of():
+    """A place went to the track of the note before it."""
+    high, low = (Note(0, 1, 72), Note(6, 1, 74)), (Note(2, 1, 40), Note(4, 8 - 4, 41))
+    pieces = [Piece((high, low), bars=2)]
+    codec = TracksCodec(2, 2, (0, 0)).fit(pieces * 2 + [chords(0, tracks=2)])
+    x = codec.encode(pieces)
+    used = 1 + int((x != END).sum())
+    told = torch.ones(x.shape).double() * (torch.arange(x.shape[1]) < used)
+    found = Polyphony(codec).lost(told, x)[0]
+    # 72, 40 and the metre and the bar line; 41, 74 and the end; each note has three symbols
+    assert found.tolist() == [[3 + 2, 3], [3 + 1, 3]]
+
+
+@pytest.mark.parametrize("given", [2, "2", [1.0], [True], [], [0], [3], ["1"]])
+def test_bars_that_are_none(given):
+    codec = TracksCodec(2, 1).fit([chords(seed) for seed in range(4)])
+    with pytest.raises(OptionError, match="bars must be some of 1 to 2, such as"):
+        missing_of(codec, codec.blank(), given, None, (1, "track"))
+    some = missing_of(codec, codec.blank(), np.array([2]), None, (1, "track"))
+    assert some[0, :, 0].tolist() == [False] * 16 + [True] * 16
+
+
+def test_what_sounds_where_the_metre_changes():
+    """Ends of notes of any length were struck anew there, and not counted."""
+    notes = (Note(0, 8.2, 60), Note(4, 6, 64), Note(4, 4.1, 59), Note(7.9, 2, 67), Note(9, 2, 62))
+    said = Tracks((notes,), ((0.0, (4, 4)), (8.0, (3, 4))))
+    report = Extraction(0, 1)
+    windows = extract_tracks([("a", said)], 1, Wanted(1, stride=1, clean=False), report)
+    assert windows.notes[windows.notes[:, 0] == 2, 1:].tolist() == [
+        [0, 0, 8, 67], [0, 0, 8, 64], [0, 4, 8, 62]
+    ]  # fmt: skip
+    ends = "ends of notes of less than a quarter at a window's beginning, left out"
+    assert report.notes[ends] == 1
+    voice = Stretch(8.0, 1, 0, 1).within(Line(notes[1:3]))
+    assert [(note.onset, note.pitch) for note in voice] == [(0, 64)]
+
+
+def test_windows_that_were_kept_are_of_their_tracks(tmp_path):
+    """Asked for in another order, they were taken for each other."""
+    named = (Instrument("Lead"), Instrument("Bass"))
+    pieces = [Piece(chords(s, tracks=2).voices, instruments=named) for s in range(4)]
+    windows, _ = read_tracks(pieces, ("lead", "bass"), Wanted(2))
+    kept = windows.save(tmp_path / "w.npz")
+    assert read_tracks(kept, ("LEAD", "bass"), Wanted(2))[0].tracks == 2
+    with pytest.raises(DataError, match=r"the windows are of the tracks \['Lead', 'Bass'\]"):
+        read_tracks(kept, ("bass", "lead"), Wanted(2))
+
+
+def test_windows_without_names():
+    windows, _ = read_tracks([chords(0), chords(1)], 1, Wanted(2))
+    assert replace(windows, names=[]).labels() == ["piece 0:1-2", "piece 1:1-2"]
+
+
+def test_an_alla_breve_goes_on_as_four_quarters():
+    codec = TracksCodec(2, 1).fit([chords(seed) for seed in range(4)])
+    piece = Piece(chords(0).voices, (2, 2), bars=2)
+    x = with_room(codec, piece, 1)
+    assert codec.decode(x)[0].voices[0] == tuple(sorted(last_of(piece, 1).voices[0]))
+    with pytest.raises(DataError, match="the piece has 1 tracks in 5/4; the model knows"):
+        with_room(codec, Piece(piece.voices, (5, 4), bars=2), 1)

@@ -29,7 +29,7 @@ from variate.distributions.grammar import Rules
 from variate.distributions.picked import picked_log_probs
 from variate.errors import OptionError
 
-__all__ = ["Reader", "Sequences", "Shaping", "counted", "trimmed"]
+__all__ = ["Reader", "Sequences", "Shaping", "counted", "draw", "trimmed"]
 
 _LOGITS = 2**24  # numbers that are held at once where no gradient is wanted
 _LOOK = 8  # places between two looks at whether all sequences have ended
@@ -184,7 +184,7 @@ class Sequences(Distribution):
         """Draws `[*sample_shape, S, B, T]`."""
         shape = Size(sample_shape) + self.batch_shape
         z = self.z.expand(*shape, self.z.shape[-1])
-        return self._written(z.reshape(-1, z.shape[-1]), _draw).unflatten(0, shape)
+        return self._written(z.reshape(-1, z.shape[-1]), draw).unflatten(0, shape)
 
     @property
     def mode(self) -> Tensor:
@@ -201,7 +201,7 @@ class Sequences(Distribution):
         with torch.no_grad():
             given = prefix.long().expand(*self.batch_shape, prefix.shape[-1]).flatten(0, 1)
             flat = self.z.reshape(-1, self.z.shape[-1])
-            return self._written(flat, _draw, given).unflatten(0, self.batch_shape)
+            return self._written(flat, draw, given).unflatten(0, self.batch_shape)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "Sequences":
         """The same law with its batch broadcast to `batch_shape`."""
@@ -302,7 +302,8 @@ class Sequences(Distribution):
         return x
 
 
-def _draw(logits: Tensor) -> Tensor:
+def draw(logits: Tensor) -> Tensor:
+    """A symbol of each law `[..., K]` that is given as logits, `[...]`."""
     # the largest of logits and Gumbel noise is a draw (Gumbel 1954), and needs no normalisation
     noise = torch.empty_like(logits).exponential_().clamp_(min=1e-30).log()
     return (logits - noise).argmax(-1)

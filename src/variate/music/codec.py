@@ -27,10 +27,10 @@ from variate.errors import DataError, SchemaError
 from variate.music.extraction import Wanted, voices_of
 from variate.music.grid import HOLD, PITCH, REST, notes_of
 from variate.music.midi import Tracks
-from variate.music.pieces import METERS, Note, Piece, bar_steps
+from variate.music.pieces import METERS, Note, Piece, bar_steps, shown
 from variate.music.reading import read
 from variate.music.records import Extraction
-from variate.music.windows import Windows, longest
+from variate.music.windows import Windows, expect_meters, longest
 
 __all__ = ["MusicCodec"]
 
@@ -156,8 +156,6 @@ class MusicCodec(Codec):
         Raises:
             DataError: It has no music.
         """
-        if isinstance(raw, Windows):
-            return read(raw, Wanted(self.bars, self._v))[0]
         stride = 1 if overlapping else self.bars
         wanted = Wanted(self.bars, self._v, stride=stride, clean=False)
         return read(raw, wanted)[0]
@@ -181,14 +179,7 @@ class MusicCodec(Codec):
 
     def symbols(self, windows: Windows) -> Tensor:
         """Windows as x."""
-        number = {METERS.index(meter): i for i, meter in enumerate(self.meters)}
-        known = np.isin(windows.meters, list(number))
-        if not known.all():
-            first = int((~known).argmax())
-            raise SchemaError(
-                f"{windows.labels()[first]} is in {_shown(METERS[windows.meters[first]])}, and the "
-                f"model knows {', '.join(map(_shown, self.meters))}; leave it out, or fit again."
-            )
+        meter = self.first_meter + expect_meters(windows, self.meters)
         symbols = windows.symbols[:, : self.steps].astype(np.int64)
         low, high = np.array(self.lowest) + PITCH, np.array(self.highest) + PITCH
         strange = (symbols >= PITCH) & ((symbols < low) | (symbols > high))
@@ -200,7 +191,6 @@ class MusicCodec(Codec):
                 f"knows {self.lowest[v]} to {self.highest[v]} there; transpose it, or fit again."
             )
         symbols = np.where(symbols >= PITCH, symbols - self.base, symbols)
-        meter = np.array([number[int(m)] for m in windows.meters], np.int64) + self.first_meter
         flat = symbols.reshape(len(symbols), -1)
         return torch.from_numpy(np.concatenate([meter[:, None], flat], 1))
 
@@ -297,13 +287,9 @@ class MusicCodec(Codec):
     def schema(self) -> str:
         """The music, for people."""
         voices = "one voice" if self.voices == 1 else f"{self.voices} voices"
-        meters = ", ".join(map(_shown, self.meters))
+        meters = shown(self.meters)
         ranges = "; ".join(f"{a} to {b}" for a, b in zip(self.lowest, self.highest, strict=True))
         return (
             f"{self.bars} bars of {voices} on the grid of sixteenths, metres {meters}, pitches "
             f"(60 is the middle C) {ranges}"
         )
-
-
-def _shown(meter: tuple[int, int]) -> str:
-    return f"{meter[0]}/{meter[1]}"

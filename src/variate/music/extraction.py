@@ -14,13 +14,13 @@ This module does not know files.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from variate.errors import DataError
+from variate.music.found import Found, found_in
 from variate.music.grid import PITCH, at_any_pitch, gridded, sounding
 from variate.music.midi import Tracks
 from variate.music.pieces import (
@@ -32,7 +32,7 @@ from variate.music.pieces import (
     monophonic,
 )
 from variate.music.records import Extraction
-from variate.music.stretches import BEAT, HALF, Line, Meter, Stretch, begun, last_end
+from variate.music.stretches import HALF, Line, Meter, Stretch, begun, last_end
 from variate.music.windows import Windows, longest
 
 __all__ = [
@@ -40,15 +40,13 @@ __all__ = [
     "FEWEST_NOTES",
     "MOST_OFF",
     "REST",
+    "SAME_BARS",
     "Wanted",
-    "count_met",
     "extract",
     "mostly_chords",
     "stretches_of",
     "suitable_voices",
     "voices_of",
-    "why_none",
-    "windows_of",
 ]
 
 MOST_BARS = 4_000  # of a piece, two hours and more; what is beyond is left out
@@ -82,45 +80,19 @@ class Wanted:
     transposed: bool = True
 
 
-@dataclass
-class _Found:
-    symbols: list[Symbols] = field(default_factory=list)
-    meters: list[int] = field(default_factory=list)
-    pieces: list[int] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    tempos: list[float] = field(default_factory=list)
-    known: set[tuple[int, bytes]] = field(default_factory=set)
-
-
 def extract(pieces: Iterable[tuple[str, Tracks]], wanted: Wanted, report: Extraction) -> Windows:
     """The windows of pieces; what is left out is told to the report."""
-    found = _Found()
-    for name, tracks in pieces:
-        try:
-            voices = voices_of(tracks, wanted.voices, report)
-        except DataError as error:
-            report.refused[name] = str(error)
-            continue
-        count_met(tracks, report)
-        before = len(found.symbols) + sum(report.rejected.values())
-        for window in windows_of(voices, tracks, wanted, report):
-            _keep(window, len(found.names), wanted, found, report)
-        if len(found.symbols) + sum(report.rejected.values()) == before:
-            report.refused[name] = why_none(tracks, wanted.bars)
-        found.names.append(name)
-        found.tempos.append(tracks.tempo)
-    report.kept = len(found.symbols)
+
+    def windows_of(tracks: Tracks) -> Iterator[_Window]:
+        return _windows_of(voices_of(tracks, wanted.voices, report), tracks, wanted, report)
+
+    def keep(window: _Window, found: Found) -> None:
+        _keep(window, wanted, found, report)
+
+    found = found_in(pieces, wanted.bars, report, windows_of, keep)
     empty = np.zeros((0, longest(wanted.bars), wanted.voices), np.int16)
-    return Windows(
-        np.stack(found.symbols) if found.symbols else empty,
-        np.array(found.meters, np.int64),
-        np.array(found.pieces, np.int64),
-        np.array(found.starts, np.int64),
-        wanted.bars,
-        found.names,
-        found.tempos,
-    )
+    symbols = np.stack(found.contents) if found.contents else empty
+    return Windows(symbols, *found.facts(), wanted.bars, found.names, found.tempos)
 
 
 @dataclass(frozen=True)
@@ -133,7 +105,7 @@ class _Window:
     crowded: int
 
 
-def windows_of(
+def _windows_of(
     voices: Sequence[Sequence[Note]], tracks: Tracks, wanted: Wanted, report: Extraction
 ) -> Iterator[_Window]:
     """All windows of a piece, in order."""
@@ -187,28 +159,17 @@ def _of_stretch(lines: Sequence[Line], stretch: Stretch, wanted: Wanted) -> Iter
         yield _Window(symbols, stretch.meter, stretch.first + number, onsets, off, crowded)
 
 
-def _keep(window: _Window, piece: int, wanted: Wanted, found: _Found, report: Extraction) -> None:
+def _keep(window: _Window, wanted: Wanted, found: Found, report: Extraction) -> None:
     if window.start % wanted.bars == 0:  # each onset once, where windows overlap
         report.onsets += window.onsets
         report.off += window.off
     if wanted.clean:
-        reason = _fault(window)
         same = at_any_pitch(window.symbols) if wanted.transposed else window.symbols.tobytes()
-        key = (window.meter, same)
-        if reason is None and key in found.known:
-            reason = "which are there already"
-        if reason is not None:
-            report.rejected[reason] += 1
+        if not found.takes(_fault(window), (window.meter, same), report):
             return
-        found.known.add(key)
     full = np.zeros((longest(wanted.bars), window.symbols.shape[1]), np.int16)
     full[: len(window.symbols)] = window.symbols
-    found.symbols.append(full)
-    found.meters.append(window.meter)
-    found.pieces.append(piece)
-    found.starts.append(window.start)
-    numerator, denominator = METERS[window.meter]
-    report.meters[f"{numerator}/{denominator}"] += 1
+    found.keep(full, window.meter, window.start, report)
 
 
 def _fault(window: _Window) -> str | None:
@@ -315,24 +276,3 @@ def _stretches(tracks: Tracks, end: float) -> Iterator[tuple[tuple[float, Meter]
 
 def _fitting(bars: int, wanted: Wanted) -> int:
     return max(0, (bars - wanted.bars) // wanted.stride + 1)
-
-
-def count_met(tracks: Tracks, report: Extraction) -> None:
-    """Tell a report what a file has besides its notes."""
-    meters = [meter for _, meter in begun(tracks)]
-    changes = sum(a != b for a, b in pairwise(meters))
-    for what, count in (
-        ("tracks of drums, left out", tracks.drums),
-        ("notes without length, made a sixteenth", tracks.without_length),
-        ("changes of tempo, left out", max(0, tracks.tempos - 1)),
-        ("changes of metre, at which windows end", changes),
-        ("bars that begin anew off a bar line, where windows end", len(meters) - 1 - changes),
-        ("stretches in 1/4, read as 4/4", sum(meter == BEAT for _, meter in tracks.meters)),
-    ):
-        if count:
-            report.notes[what] += count
-
-
-def why_none(tracks: Tracks, bars: int) -> str:
-    """Why a file gave no window."""
-    return f"it has no {bars} bars of one metre" if tracks.voices else "it has no notes"

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from variate.distributions import temper
+from variate.distributions.sequences import draw
 from variate.models import VAE, SequenceDecoder
-from variate.music.particles import PARTICLES, Writer, infilled_by, levelled, resampled
+from variate.music.particles import PARTICLES, Writer, infilled_by, resampled
 from variate.music.texture import Infilled
 from variate.verbs import device_of
 
@@ -67,24 +68,21 @@ def _written(
     net: Any = decoder.net
     grammar = decoder.grammar
     law: Any = temper(decoder(z[None]), temperature)
-    x = given.clone()
-    weight = start
+    x, weight, last = given.clone(), start, given.shape[1] - 1
     memory, before = net.begin(z), None
     state = torch.zeros_like(x[:, 0]) if grammar is None else grammar.begin(len(x), x.device)
     for place in range(x.shape[1]):
         logits, memory = net.step(memory, before)
         shaped = law._shaped(logits, state).log_softmax(-1)
-        drawn = torch.multinomial(shaped.exp(), 1)[:, 0]
-        before = torch.where(gaps[:, place], drawn, given[:, place])
+        before = torch.where(gaps[:, place], draw(shaped), given[:, place])
         told = shaped.gather(1, before[:, None])[:, 0].clamp(min=-100.0)
         weight = torch.where(gaps[:, place], weight, weight + told)
         x[:, place] = before
         if grammar is not None:
             state = grammar.after(state, before)
-        if place % voices == 0 and place:
-            chosen = resampled(weight)
-            if chosen is not None:
-                weight = levelled(weight)
-                x, state, before = (kept[chosen] for kept in (x, state, before))
-                memory = net.select(memory, chosen)
+        chosen = resampled(weight) if place % voices == 0 and 0 < place < last else None
+        if chosen is not None:
+            kept, weight = chosen
+            x, state, before = (part[kept] for part in (x, state, before))
+            memory = net.select(memory, kept)
     return x, weight

@@ -50,7 +50,7 @@ from variate.music.pieces import STEPS_PER_QUARTER, Piece, bar_of
 from variate.music.texture import Texture
 from variate.randomness import isolated
 
-__all__ = ["between", "copied", "likeness", "part_of", "reconstructions"]
+__all__ = ["between", "copied", "forced_and_drawn", "likeness", "part_of", "reconstructions"]
 
 WAYS, STEPS = 24, 9
 
@@ -68,7 +68,7 @@ def reconstructions(model: Any, codec: MusicCodec, x: Tensor, seed: int) -> dict
     """The figures of reconstructions of x `[N, 1 + T V]`."""
     mean, _ = verbs.encode(model, x)
     counts = part_of(codec, x)
-    forced, drawn = _forced_and_drawn(model, x, mean, seed)
+    forced, drawn = forced_and_drawn(model, x, mean, seed)
     drawn = _plain(codec, drawn)
     greedy = _plain(codec, verbs.decode(model, mean, lambda law: law.mode))
 
@@ -86,7 +86,7 @@ def reconstructions(model: Any, codec: MusicCodec, x: Tensor, seed: int) -> dict
 
 
 @torch.no_grad()
-def _forced_and_drawn(model: Any, x: Tensor, z: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+def forced_and_drawn(model: Any, x: Tensor, z: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """The likeliest symbols given the true past, and what is drawn from the code alone."""
     device, weight = verbs.device_of(model), next(model.decoder.parameters())
     forced, drawn, rows = [], [], block_of(model)

@@ -14,6 +14,7 @@ counts p(z) / q(z | o, m) into the weights, so that they are those of importance
 This module does not know how an item is written.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -25,7 +26,7 @@ from variate.music.texture import Infilled
 from variate.randomness import isolated
 from variate.verbs import device_of
 
-__all__ = ["PARTICLES", "Writer", "infilled_by", "levelled", "resampled"]
+__all__ = ["PARTICLES", "Writer", "infilled_by", "resampled"]
 
 PARTICLES = 32
 ROUNDS = 4
@@ -72,6 +73,9 @@ def _of_block(model: VAE, size: int, write: Writer, draws: int) -> tuple[Tensor,
     z = prior.sample(torch.Size((size * PARTICLES,)))
     written, weight = write(z, torch.zeros(len(z), device=z.device))
     for _ in range(ROUNDS):
+        uneven = resampled(weight)
+        if uneven is not None:
+            written = written[uneven[0]]
         q: Distribution = model.encoder(written)
         z = q.sample()
         # a code far from the prior's costs what it is improbable there
@@ -84,28 +88,22 @@ def _of_block(model: VAE, size: int, write: Writer, draws: int) -> tuple[Tensor,
     return best, chains[torch.arange(size, device=z.device), chosen]
 
 
-def resampled(weight: Tensor) -> Tensor | None:
-    """Which particles go on, if too few of any item count; each item's own go on for it."""
-    weights = weight.unflatten(0, (-1, PARTICLES)).double().softmax(1)
-    effective = 1 / weights.square().sum(1)
-    if not bool((effective < UNEVEN * PARTICLES).any()):
-        return None
-    uneven = (effective < UNEVEN * PARTICLES)[:, None]
-    # systematic: one draw for all, evenly spread, so that a weight of 2 in M goes on about twice
-    offset = torch.rand(len(weights), 1, device=weight.device, dtype=weights.dtype)
-    points = (torch.arange(PARTICLES, device=weight.device) + offset) / PARTICLES
-    chosen = torch.searchsorted(weights.cumsum(1), points).clamp(max=PARTICLES - 1)
-    own = torch.arange(PARTICLES, device=weight.device).expand_as(chosen)
-    chosen = torch.where(uneven, chosen, own)
-    first = torch.arange(len(weights), device=weight.device)[:, None] * PARTICLES
-    found: Tensor = (chosen + first).flatten()
-    return found
+def resampled(weight: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Which particles go on, and the log-weights of these; None where enough of each item count.
 
-
-def levelled(weight: Tensor) -> Tensor:
-    """The weights after particles were drawn anew: their item's mean; those of others stay."""
+    Each item's own go on for it, with their mean weight; those of an item of which enough count
+    stay as they are.
+    """
     of_items = weight.unflatten(0, (-1, PARTICLES)).double()
-    weights = of_items.softmax(1)
-    uneven = (1 / weights.square().sum(1) < UNEVEN * PARTICLES)[:, None]
-    mean = of_items.logsumexp(1, keepdim=True) - torch.log(torch.tensor(float(PARTICLES)))
-    return torch.where(uneven, mean.expand_as(of_items), of_items).flatten().float()
+    shares = of_items.softmax(1)
+    uneven = (1 / shares.square().sum(1) < UNEVEN * PARTICLES)[:, None]
+    if not bool(uneven.any()):
+        return None
+    # systematic: one draw for all, evenly spread, so that a weight of 2 in M goes on about twice
+    own = torch.arange(PARTICLES, device=weight.device).expand_as(shares)
+    offset = torch.rand(len(shares), 1, device=weight.device, dtype=shares.dtype)
+    chosen = torch.searchsorted(shares.cumsum(1), (own + offset) / PARTICLES)
+    chosen = torch.where(uneven, chosen.clamp(max=PARTICLES - 1), own)
+    first = torch.arange(len(shares), device=weight.device)[:, None] * PARTICLES
+    mean = of_items.logsumexp(1, keepdim=True) - math.log(PARTICLES)
+    return (chosen + first).flatten(), torch.where(uneven, mean, of_items).flatten().float()

@@ -23,6 +23,7 @@ __all__ = [
     "bar_of",
     "bar_steps",
     "monophonic",
+    "shown",
 ]
 
 METERS = ((4, 4), (3, 4), (6, 8), (2, 4))  # those that models know, in the order of their codes
@@ -174,6 +175,11 @@ def _is_real(value: Any) -> bool:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def shown(meters: Iterable[tuple[int, int]]) -> str:
+    """Metres, for people: 4/4, 6/8."""
+    return ", ".join(f"{beats}/{unit}" for beats, unit in meters)
 
 
 def bar_of(meter: tuple[int, int]) -> float:

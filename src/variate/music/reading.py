@@ -164,6 +164,12 @@ def read_tracks(
                 f"there are {len(data)} windows of {data.bars} bars and {data.tracks} tracks, and "
                 f"some of {wanted.bars} bars and {count} tracks are wanted; read the music anew."
             )
+        names = [instrument.name for instrument in data.instruments]
+        if isinstance(asked, tuple) and [*map(str.casefold, asked)] != [*map(str.casefold, names)]:
+            raise DataError(
+                f"the windows are of the tracks {names}, and the tracks {list(asked)} are wanted; "
+                "ask for those, in their order, or read the music anew."
+            )
         report = Extraction(0, data.bars, files=len(data.names), kept=len(data), tracks=count)
         return data, report
     scores = gathered(data, show=show)

@@ -53,14 +53,18 @@ class Stretch:
     first: int
     meter: int
 
+    @property
+    def end(self) -> float:
+        """Where it ends, in quarters."""
+        return self.start + self.bars * bar_of(METERS[self.meter])
+
     def within(self, line: Line) -> list[Note]:
         """The notes from its start on, in time from there; one that sounds there is struck.
 
         Of one that was struck before, half a step that is left over sounds no more.
         """
         moved = []
-        end_of_all = self.start + self.bars * bar_of(METERS[self.meter])
-        for note in line.between(self.start, end_of_all):
+        for note in line.between(self.start, self.end):
             onset, end = note.onset - self.start, note.end - self.start
             if end <= 1e-6 or (onset < -HALF and end < HALF):
                 continue

@@ -9,6 +9,7 @@ This module does not know how a texture is modelled.
 """
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from variate import codec as base
@@ -88,9 +89,10 @@ def expect_tracks(tracks: Any, voices: Any) -> Asked | None:
             f"music is of voices (one note at a time in each) or of tracks (any number), got "
             f"voices={voices!r} and tracks={tracks!r}; give one of them."
         )
-    if isinstance(tracks, int) and not isinstance(tracks, bool) and 1 <= tracks <= MOST_TRACKS:
-        return tracks
-    if isinstance(tracks, Sequence) and not isinstance(tracks, str):
+    if isinstance(tracks, Integral) and not isinstance(tracks, bool):
+        if 1 <= int(tracks) <= MOST_TRACKS:
+            return int(tracks)
+    elif isinstance(tracks, Sequence) and not isinstance(tracks, str):
         names = tuple(tracks)
         fits = 1 <= len({n.casefold() for n in names if isinstance(n, str)}) == len(names)
         if fits and len(names) <= MOST_TRACKS and all(names):

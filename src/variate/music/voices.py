@@ -108,4 +108,4 @@ class Voices:
 
     def last_bars(self, piece: Piece, known: int) -> Tensor:
         """See `rewriting`."""
-        return with_bars(self.codec, piece, known)[0]
+        return with_bars(self.codec, piece, known)

@@ -11,7 +11,7 @@ from typing import Any
 from variate.errors import DataError, DataWarning
 from variate.music.extraction import Wanted, stretches_of
 from variate.music.midi import Tracks
-from variate.music.pieces import METERS, Instrument, Piece, bar_of
+from variate.music.pieces import METERS, Instrument, Piece
 from variate.music.reading import gathered
 from variate.music.records import Extraction
 from variate.music.stretches import Line, last_end
@@ -59,7 +59,7 @@ def _whole(codec: Codec, name: str, said: Tracks) -> Piece:
     last = max((s for s in stretches if s.bars), key=lambda s: s.start, default=None)
     end = last_end([note for part in parts for note in part])
     meter = METERS[last.meter] if last else (0, 0)
-    if last is None or meter not in codec.meters or end > last.start + last.bars * bar_of(meter):
+    if last is None or meter not in codec.meters or end > last.end:
         raise DataError(
             f"{name}: it does not end in whole bars of a metre that the model knows "
             f"({codec.schema})."

@@ -19,11 +19,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from variate.errors import DataError
-from variate.music.pieces import METERS, bar_steps
+from variate.errors import DataError, SchemaError
+from variate.music.pieces import METERS, bar_steps, shown
 from variate.output import replacing
 
-__all__ = ["Windows", "labels_of", "longest", "opened"]
+__all__ = ["Windows", "expect_meters", "labels_of", "longest", "opened"]
 
 LARGEST = 1 << 28  # symbols of a file
 
@@ -99,13 +99,12 @@ class Windows:
                 kept["pieces"].astype(np.int64), kept["starts"].astype(np.int64),
                 int(kept["bars"]), kept["names"].tolist(), kept["tempos"].tolist(),
             )  # fmt: skip
-        if not made._is_sound():
-            raise DataError(f"{path} holds windows that do not fit together; make it anew.")
+            if not made._is_sound():
+                raise DataError(f"{path} holds windows that do not fit together; make it anew.")
         return made
 
     def _is_sound(self) -> bool:
-        count = len(self)
-        known = max((len(self.names), 1))
+        count, known = len(self), max(len(self.names), 1)
         return (
             self.symbols.ndim == 3
             and self.symbols.size <= LARGEST
@@ -118,11 +117,31 @@ class Windows:
         )
 
 
+def expect_meters(windows: Any, meters: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    """The number of each window's metre, `[N]`, among those that a model knows.
+
+    Raises:
+        SchemaError: It does not know one.
+    """
+    numbers = np.full(len(METERS), -1)
+    numbers[[METERS.index(meter) for meter in meters]] = np.arange(len(meters))
+    found: NDArray[np.int64] = numbers[windows.meters]
+    if (found < 0).any():
+        first = int((found < 0).argmax())
+        named = METERS[windows.meters[first]]
+        raise SchemaError(
+            f"{labels_of(windows)[first]} is in {shown([named])}, and the model knows "
+            f"{shown(meters)}; leave it out, or fit again."
+        )
+    return found
+
+
 def labels_of(windows: Any) -> list[str]:
-    """What each window is of: the piece, and the bars counted from 1."""
+    """What each window is of: the piece, by name or by number, and the bars counted from 1."""
     ends = windows.starts + windows.bars
+    names = windows.names or [f"piece {n}" for n in range(int(windows.pieces.max(initial=0)) + 1)]
     return [
-        f"{windows.names[piece]}:{start + 1}-{end}"
+        f"{names[piece]}:{start + 1}-{end}"
         for piece, start, end in zip(windows.pieces, windows.starts, ends, strict=True)
     ]
 

@@ -18,19 +18,27 @@ from variate.codec import Codec
 from variate.errors import DataError, SchemaError
 from variate.music.extraction import Wanted
 from variate.music.midi import Tracks
-from variate.music.pieces import METERS, STEPS_PER_QUARTER, Instrument, Note, Piece, bar_steps
+from variate.music.pieces import (
+    METERS,
+    STEPS_PER_QUARTER,
+    Instrument,
+    Note,
+    Piece,
+    bar_steps,
+    shown,
+)
 from variate.music.polyphony.events import END, LINE, PLACE, Events
 from variate.music.polyphony.extraction import MOST_TRACKS, Asked, places_of
 from variate.music.polyphony.windows import LENGTH, ONSET, PITCH, TRACK, WINDOW, TrackWindows
 from variate.music.reading import read_tracks
 from variate.music.records import Extraction
-from variate.music.windows import longest
+from variate.music.windows import expect_meters, longest
 
 __all__ = ["TracksCodec"]
 
 ROOM = 1.25  # of the longest item's symbols
 MOST_BARS = 64
-MOST_SYMBOLS = 1 << 15
+MOST_SYMBOLS = (1 << 14) - 1  # states count up to twice as many in 16 bits
 TEMPO = 120.0
 
 
@@ -107,7 +115,7 @@ class TracksCodec(Codec):
         self.lowest, self.highest = tuple(lowest), tuple(highest)
         self.tempo = float(np.median(windows.tempos)) if windows.tempos else TEMPO
         sizes = _symbols(windows, self._events(2).longest)
-        self.length = int(ROOM * sizes.max()) + 1
+        self.length = min(int(ROOM * sizes.max()) + 1, MOST_SYMBOLS)
         return self
 
     # -- sizes ----------------------------------------------------------------------------------
@@ -184,10 +192,9 @@ class TracksCodec(Codec):
 
     def symbols(self, windows: TrackWindows) -> Tensor:
         """Windows as x."""
+        meters = expect_meters(windows, self.meters)
         self._expect_known(windows)
-        events = self._events(self.length)
-        number = {METERS.index(meter): i for i, meter in enumerate(self.meters)}
-        meters = np.array([number[int(m)] for m in windows.meters], np.int64)
+        events = self.events()
         x = np.full((len(windows), self.length), END, np.int64)
         x[:, 0] = events.first_meter + meters
         notes = windows.notes.astype(np.int64)
@@ -213,13 +220,6 @@ class TracksCodec(Codec):
 
     def _expect_known(self, windows: TrackWindows) -> None:
         """Refuse windows that the model does not know how to write."""
-        known = np.isin(windows.meters, [METERS.index(meter) for meter in self.meters])
-        if not known.all():
-            first = int((~known).argmax())
-            raise SchemaError(
-                f"{windows.labels()[first]} is in {_shown(METERS[windows.meters[first]])}, and the "
-                f"model knows {', '.join(map(_shown, self.meters))}; leave it out, or fit again."
-            )
         if windows.tracks != self.tracks:
             raise SchemaError(
                 f"the music has {windows.tracks} tracks, and the model knows {self.tracks}; read "
@@ -324,7 +324,7 @@ class TracksCodec(Codec):
     def schema(self) -> str:
         """The music, for people."""
         tracks = "one track" if self.tracks == 1 else f"{self.tracks} tracks"
-        meters = ", ".join(map(_shown, self.meters))
+        meters = shown(self.meters)
         each = "; ".join(
             f"{instrument.name} {a} to {b}"
             for instrument, a, b in zip(self.instruments, self.lowest, self.highest, strict=True)
@@ -370,7 +370,3 @@ def _fill(x: Whole, rows: Whole, start: Whole, counts: Whole, symbol: int) -> No
     """Write a symbol `counts` times in each of the rows, from `start` on."""
     within = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
     x[np.repeat(rows, counts), np.repeat(start, counts) + within] = symbol
-
-
-def _shown(meter: tuple[int, int]) -> str:
-    return f"{meter[0]}/{meter[1]}"

@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["END", "LINE", "Events", "Struck"]
@@ -73,6 +74,9 @@ class Events(nn.Module):
     """
 
     of_bar: Tensor
+    sets: Tensor
+    adds: Tensor
+    lengths: Tensor
 
     def __init__(self, bars: int, steps: Sequence[int], notes: int, length: int) -> None:
         super().__init__()
@@ -86,6 +90,42 @@ class Events(nn.Module):
         self.first_meter = self.first_note + notes
         self.size = self.first_meter + len(steps)
         self.register_buffer("of_bar", torch.tensor(list(steps)), persistent=False)
+        sets, adds, lengths = self._tables()
+        self.register_buffer("sets", sets, persistent=False)
+        self.register_buffer("adds", adds, persistent=False)
+        self.register_buffer("lengths", lengths, persistent=False)
+
+    def _tables(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What each symbol does to the numbers of a state before u, and the steps that it lasts.
+
+        A number becomes what is added `[K, 7]` where it is set, bool `[K, 7]`, and else grows by
+        it.
+        """
+        symbol = torch.arange(self.size)
+        line, longer, meter = symbol == LINE, symbol == self.longer, symbol >= self.first_meter
+        place = (symbol >= PLACE) & (symbol < self.longer)
+        length = (symbol >= self.first_length) & (symbol < self.first_note)
+        note = (symbol >= self.first_note) & ~meter
+        adds = torch.zeros(self.size, UNTIL, dtype=torch.int64)
+        sets = torch.zeros_like(adds, dtype=torch.bool)
+        adds[:, COUNT] = 1
+        adds[:, BAR] = line
+        adds[:, LONGER] = longer
+        sets[:, LONGER] = ~longer
+        for number, values, chosen in (
+            (METER, symbol - self.first_meter, meter),
+            (AT, symbol - PLACE, place),
+            (AT, -1, line | meter),
+            (NOTE, symbol - self.first_note, note),
+            (NOTE, -1, line | meter | place),
+            (PHASE, OPEN, line | meter | length),
+            (PHASE, PLACED, place),
+            (PHASE, SOUNDING, note | longer),
+            (PHASE, OVER, symbol == END),
+        ):
+            adds[:, number] = torch.where(chosen, values, adds[:, number])
+            sets[:, number] |= chosen
+        return sets, adds, torch.where(length, symbol - self.first_length + 1, 0)
 
     # -- the rules ------------------------------------------------------------------------------
 
@@ -98,50 +138,37 @@ class Events(nn.Module):
     def states(self, x: Tensor) -> Tensor:
         """The state before each place of x `[..., T]`, `[..., T, 7 + notes]`."""
         x = x.long()
-        places = torch.arange(x.shape[-1], device=x.device).expand(x.shape)
-        meter = (x[..., :1] - self.first_meter).clamp(0, len(self.of_bar) - 1)
-        kinds = self._kinds(x)
-        bar = kinds.line.cumsum(-1)
-        begins = kinds.line | kinds.meter | kinds.place
-        at = _last(x - PLACE, kinds.place, begins, places)
-        struck = begins | kinds.note
-        note = _last(x - self.first_note, kinds.note, struck, places)
-        longer = kinds.longer.cumsum(-1)
-        longer = longer - longer.gather(-1, torch.where(struck, places, 0).cummax(-1).values)
-        step = bar * self.of_bar[meter] + at
-        ends = torch.where(
-            kinds.length, step + longer * self.longest + x - self.first_length + 1, 0
-        )
+        heads = self._heads(x)
         until = torch.zeros(*x.shape, self.notes, dtype=KEPT, device=x.device)
-        until.scatter_(-1, note.clamp(min=0)[..., None], ends[..., None].to(KEPT))
-        known = [places + 1, meter.expand(x.shape), bar, at, note, kinds.phase(), longer]
-        known[LONGER] = torch.where(kinds.longer, longer, 0)
-        after = torch.cat([torch.stack(known, -1).to(KEPT), until.cummax(-2).values], -1)
-        first = self.begin(1, x.device).expand(*x.shape[:-1], 1, -1)
-        return torch.cat([first, after[..., :-1, :]], -2)
+        note, ends = heads[..., NOTE].clamp(min=0), self._ends(heads, x).to(KEPT)
+        until.scatter_(-1, _later(note), _later(ends))
+        return torch.cat([heads.to(KEPT), until.cummax(-2).values], -1)
 
     def after(self, state: Tensor, symbols: Tensor) -> Tensor:
         """The states `[N, 7 + notes]` that follow on states and symbols `[N]`."""
-        kinds = self._kinds(symbols)
-        step, past = self.step_of(state), state.long()
-        zero = torch.zeros_like(symbols)
-        closes = kinds.line | kinds.meter
-        note = torch.where(kinds.note, symbols - self.first_note, past[:, NOTE])
-        known = [
-            past[:, COUNT] + 1,
-            torch.where(kinds.meter, symbols - self.first_meter, past[:, METER]),
-            past[:, BAR] + kinds.line,
-            torch.where(kinds.place, symbols - PLACE, torch.where(closes, -1, past[:, AT])),
-            torch.where(closes | kinds.place, -1, note),
-            kinds.phase(),
-            torch.where(kinds.longer, past[:, LONGER] + 1, torch.where(kinds.note, 0, zero)),
-        ]
-        ends = step + past[:, LONGER] * self.longest + symbols - self.first_length + 1
-        until = state[:, UNTIL:].clone()
-        chosen = past[:, NOTE].clamp(min=0)[:, None]
-        ended = torch.where(kinds.length[:, None], ends[:, None].to(KEPT), until.gather(1, chosen))
-        until.scatter_(1, chosen, ended)
-        return torch.cat([torch.stack(known, -1).to(KEPT), until], -1)
+        head, until = state[:, :UNTIL].long(), state[:, UNTIL:].clone()
+        note = head[:, NOTE].clamp(min=0)[:, None]
+        ends = self._ends(head, symbols)[:, None].to(KEPT)
+        until.scatter_(1, note, torch.where(ends > 0, ends, until.gather(1, note)))
+        moved = torch.where(self.sets[symbols], 0, head) + self.adds[symbols]
+        return torch.cat([moved.to(KEPT), until], -1)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """The numbers before u of the state before each place of x `[..., T]`, `[..., T, 7]`."""
+        begin = self.begin(1, x.device)[:, :UNTIL].long().expand(*x.shape[:-1], 1, -1)
+        adds = torch.cat([begin, self.adds[x[..., :-1]]], -2)
+        sets = self.sets[x[..., :-1]]
+        places = torch.arange(1, x.shape[-1], device=x.device)[:, None]
+        last = torch.where(sets, places, 0).cummax(-2).values
+        last = torch.cat([torch.zeros_like(begin), last], -2)
+        total = adds.cumsum(-2)
+        return total - (total - adds).gather(-2, last)
+
+    def _ends(self, head: Tensor, symbols: Tensor) -> Tensor:
+        """The step at which the last note is silent again, if it has a length now; else 0."""
+        length = self.lengths[symbols]
+        longer = head[..., LONGER] * self.longest
+        return torch.where(length > 0, self.step_of(head) + longer + length, 0)
 
     def masked(self, logits: Tensor, state: Tensor) -> Tensor:
         """Logits `[..., K]`, -∞ where a state does not allow a symbol."""
@@ -149,11 +176,11 @@ class Events(nn.Module):
 
     def allowed(self, state: Tensor) -> Tensor:
         """Which symbols may follow on states `[..., 7 + notes]`, bool `[..., K]`."""
-        count, meter, bar, at, note, phase, longer = state[..., :UNTIL].long()[..., None].unbind(-2)
+        _, meter, bar, at, note, phase, longer = state[..., :UNTIL].long()[..., None].unbind(-2)
         until = state[..., UNTIL:]
         of_bar = self.of_bar[meter]
         step, beyond = bar * of_bar + at, of_bar * self.bars
-        free = self.length - count - (self.bars - bar)  # symbols, but for bar lines and the end
+        free = self.room_of(state)[..., None]
         open_, placed, sounds = phase == OPEN, phase == PLACED, phase == SOUNDING
         last = bar == self.bars - 1
         place = torch.arange(self.longest, device=state.device)
@@ -186,6 +213,11 @@ class Events(nn.Module):
         """The steps of a bar in states, `[...]`."""
         return self.of_bar[self.meter_of(state)]
 
+    def room_of(self, state: Tensor) -> Tensor:
+        """How many symbols may still come, but for bar lines and the end, `[...]`."""
+        bar = state[..., BAR].long()
+        return self.length - self.count_of(state) - (self.bars - bar)
+
     def count_of(self, state: Tensor) -> Tensor:
         """How many symbols there were, `[...]`."""
         return state[..., COUNT].long()
@@ -207,51 +239,38 @@ class Events(nn.Module):
         bar, at = state[..., BAR].long(), state[..., AT].long()
         return bar * self.of_bar[self.meter_of(state)] + at.clamp(min=0)
 
+    def silent_of(self, state: Tensor) -> Tensor:
+        """The step at which each note is silent again, 0 if it was not struck, `[..., notes]`."""
+        return state[..., UNTIL:].long()
+
     def down(self, state: Tensor) -> Tensor:
         """Which notes sound at the step of states, bool `[..., notes]`."""
         return state[..., UNTIL:] > self.step_of(state)[..., None]
 
     def struck(self, x: Tensor) -> Struck:
         """The notes of items x `[N, T]`, in their order."""
-        state = self.states(x)
-        item, place = (self._kinds(x).length & (state[..., PHASE] == SOUNDING)).nonzero(
-            as_tuple=True
-        )
-        here = state[item, place]
-        length = here[:, LONGER].long() * self.longest + x[item, place] - self.first_length + 1
-        return Struck(item, here[:, NOTE].long(), self.step_of(here), length)
+        x = x.long()
+        heads = self._heads(x)
+        sounds = (self.lengths[x] > 0) & (heads[..., PHASE] == SOUNDING)
+        item, place = sounds.nonzero(as_tuple=True)
+        head = heads[item, place]
+        step = self.step_of(head)
+        return Struck(item, head[:, NOTE], step, self._ends(head, x[item, place]) - step)
 
-    def steps_of(self, x: Tensor) -> Tensor:
-        """How many steps items x `[N, T]` have, `[N]`."""
-        return self.of_bar[x[:, 0].long() - self.first_meter] * self.bars
+    def told_of(self, x: Tensor) -> Tensor:
+        """The note that each symbol of x `[N, T]` tells of, `[N, T]`: 0 if it tells of none.
 
-    def _kinds(self, x: Tensor) -> "_Kinds":
-        note = (x >= self.first_note) & (x < self.first_meter)
-        length = (x >= self.first_length) & (x < self.first_note)
+        A place is told for the note after it, the first there.
+        """
+        x = x.long()
+        note = torch.where((x >= self.first_note) & (x < self.first_meter), x - self.first_note, 0)
         place = (x >= PLACE) & (x < self.longer)
-        return _Kinds(
-            x == END, x == LINE, place, x == self.longer, length, note, x >= self.first_meter
-        )
+        length = (x >= self.longer) & (x < self.first_note)
+        struck = self._heads(x)[..., NOTE].clamp(min=0)
+        following = F.pad(note[..., 1:], (0, 1))
+        return torch.where(place, following, torch.where(length, struck, note))
 
 
-class _Kinds(NamedTuple):
-    end: Tensor
-    line: Tensor
-    place: Tensor
-    longer: Tensor
-    length: Tensor
-    note: Tensor
-    meter: Tensor
-
-    def phase(self) -> Tensor:
-        """What is expected after each symbol."""
-        found = torch.full_like(self.end, OPEN, dtype=torch.int64)
-        found = torch.where(self.place, PLACED, found)
-        found = torch.where(self.note | self.longer, SOUNDING, found)
-        return torch.where(self.end, OVER, found)
-
-
-def _last(values: Tensor, among: Tensor, marks: Tensor, places: Tensor) -> Tensor:
-    """At each place the value at the last mark, -1 if that is not among those of interest."""
-    last = torch.where(marks, places, 0).cummax(-1).values
-    return torch.where(among, values, -1).gather(-1, last)
+def _later(values: Tensor) -> Tensor:
+    """Values `[..., T]` a place later, `[..., T, 1]`; the first is 0."""
+    return torch.cat([torch.zeros_like(values[..., :1]), values[..., :-1]], -1)[..., None]

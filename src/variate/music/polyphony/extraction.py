@@ -23,10 +23,9 @@ from variate.music.extraction import (
     FEWEST_NOTES,
     MOST_OFF,
     Wanted,
-    count_met,
     stretches_of,
-    why_none,
 )
+from variate.music.found import Found, found_in
 from variate.music.grid import OFF
 from variate.music.midi import Tracks
 from variate.music.pieces import METERS, STEPS_PER_QUARTER, Instrument, bar_steps
@@ -34,7 +33,7 @@ from variate.music.polyphony.windows import TrackWindows, in_order, joined
 from variate.music.records import Extraction
 from variate.music.stretches import Line, Stretch
 
-__all__ = ["MOST_NOTES", "extract_tracks", "places_of"]
+__all__ = ["MOST_TRACKS", "Asked", "extract_tracks", "places_of"]
 
 MOST_NOTES = 64  # of a bar, of a window that is learned from
 MOST_TRACKS = 16
@@ -42,18 +41,6 @@ TRACK, ONSET, LENGTH, PITCH = range(4)
 
 Asked = int | tuple[str, ...]
 Notes = NDArray[np.int32]
-
-
-class _Found:
-    def __init__(self) -> None:
-        self.notes: list[Notes] = []
-        self.meters: list[int] = []
-        self.pieces: list[int] = []
-        self.starts: list[int] = []
-        self.names: list[str] = []
-        self.tempos: list[float] = []
-        self.instruments: tuple[Instrument, ...] = ()
-        self.known: set[tuple[int, bytes]] = set()
 
 
 def extract_tracks(
@@ -72,40 +59,28 @@ def extract_tracks(
         report: What is told.
         known: The tracks of a model, whose files may lack some.
     """
-    found = _Found()
     count = asked if isinstance(asked, int) else len(asked)
+    named = asked if isinstance(asked, tuple) else [f"track {n}" for n in range(1, count + 1)]
+    said: tuple[Instrument, ...] = ()
     report.tracks = count
-    for name, tracks in pieces:
-        try:
-            chosen = places_of(tracks, asked, known)
-        except DataError as error:
-            report.refused[name] = str(error)
-            continue
-        count_met(tracks, report)
+
+    def windows_of(tracks: Tracks) -> Iterator[_Window]:
+        nonlocal said
+        chosen = places_of(tracks, asked, known)
         if count == 1 and len(chosen) > 1:
             report.notes["files of several tracks, read as one"] += 1
-        before = len(found.notes) + sum(report.rejected.values())
-        for window in _windows_of(tracks, chosen, wanted, report):
-            _keep(window, len(found.names), wanted, found, report)
-        if len(found.notes) + sum(report.rejected.values()) == before:
-            report.refused[name] = why_none(tracks, wanted.bars)
-        if not found.instruments and tracks.instruments:
-            found.instruments = _instruments(tracks, chosen, count)
-        found.names.append(name)
-        found.tempos.append(tracks.tempo)
-    report.kept = len(found.notes)
-    named = asked if isinstance(asked, tuple) else [f"track {n}" for n in range(1, count + 1)]
-    instruments = tuple(known) or found.instruments or tuple(Instrument(name) for name in named)
+        said = said or _instruments(tracks, chosen, count)
+        return _windows_of(tracks, chosen, wanted, report)
+
+    def keep(window: _Window, found: Found) -> None:
+        _keep(window, wanted, found, report)
+
+    found = found_in(pieces, wanted.bars, report, windows_of, keep)
+    instruments = tuple(known) or said or tuple(Instrument(name) for name in named)
     return TrackWindows(
-        in_order(joined(found.notes)),
-        np.array(found.meters, np.int64),
-        np.array(found.pieces, np.int64),
-        np.array(found.starts, np.int64),
-        wanted.bars,
-        instruments,
-        found.names,
+        in_order(joined(found.contents)), *found.facts(), wanted.bars, instruments, found.names,
         found.tempos,
-    )
+    )  # fmt: skip
 
 
 # -- tracks ---------------------------------------------------------------------------------------
@@ -145,7 +120,9 @@ def places_of(
 def _instruments(
     tracks: Tracks, chosen: Sequence[tuple[int, int]], count: int
 ) -> tuple[Instrument, ...]:
-    """What the tracks are, if a file has all of them."""
+    """What the tracks are, if a file has all of them and says so."""
+    if not tracks.instruments:
+        return ()
     of = {place: tracks.instruments[number] for number, place in reversed(chosen)}
     return tuple(of[place] for place in range(count)) if len(of) == count else ()
 
@@ -183,11 +160,15 @@ def _windows_of(
 def _on_grid(
     stretch: Stretch, lines: Sequence[tuple[Line, int]], report: Extraction
 ) -> tuple[Notes, NDArray[np.bool_]]:
-    """Notes `[n, 4]` by their onsets, and which of them lay off the grid."""
+    """Notes `[n, 4]` by their onsets, and which of them lay off the grid.
+
+    Those that sound already where the stretch begins have onsets below 0.
+    """
     rows: list[tuple[int, float, float, int]] = [
-        (place, note.onset, note.end, note.pitch)
+        (place, note.onset - stretch.start, note.end - stretch.start, note.pitch)
         for line, place in lines
-        for note in stretch.within(line)
+        for note in line.between(stretch.start, stretch.end)
+        if note.end > stretch.start
     ]
     if not rows:
         return np.zeros((0, 4), np.int32), np.zeros(0, bool)
@@ -232,19 +213,14 @@ def _cut(notes: Notes, off: NDArray[np.bool_], a: int, b: int, meter: int, start
     )  # fmt: skip
 
 
-def _keep(window: _Window, piece: int, wanted: Wanted, found: _Found, report: Extraction) -> None:
+def _keep(window: _Window, wanted: Wanted, found: Found, report: Extraction) -> None:
     if window.start % wanted.bars == 0:  # each onset once, where windows overlap
         report.onsets += len(window.notes) - window.anew
         report.off += window.off
     if wanted.clean:
-        reason = _fault(window, wanted.bars)
         key = (window.meter, _signature(window.notes, transposed=wanted.transposed))
-        if reason is None and key in found.known:
-            reason = "which are there already"
-        if reason is not None:
-            report.rejected[reason] += 1
+        if not found.takes(_fault(window, wanted.bars), key, report):
             return
-        found.known.add(key)
     for what, count in (
         ("notes that go on beyond a window, cut at its end", window.cut),
         ("notes held from before a window, struck anew at its beginning", window.anew),
@@ -252,12 +228,7 @@ def _keep(window: _Window, piece: int, wanted: Wanted, found: _Found, report: Ex
     ):
         if count:
             report.notes[what] += count
-    found.notes.append(window.notes)
-    found.meters.append(window.meter)
-    found.pieces.append(piece)
-    found.starts.append(window.start)
-    numerator, denominator = METERS[window.meter]
-    report.meters[f"{numerator}/{denominator}"] += 1
+    found.keep(window.notes, window.meter, window.start, report)
 
 
 def _fault(window: _Window, bars: int) -> str | None:

@@ -8,8 +8,9 @@ and the mass of A weighs the particle (`particles`):
 
     x_i ~ p(x_i | x_<i, z) 1[x_i ∈ A] / p(A)          w  <-  w p(A)
 
-Particles write at their own pace and wait for each other at each quarter, where they are drawn
-anew: those compared have answered for the same notes.
+What goes before the first gap is read at once. From there on particles write at their own pace and
+wait for each other at each quarter, where they are drawn anew, up to the last note that is given:
+those compared have answered for the same notes.
 
 This module does not know pitches.
 """
@@ -17,11 +18,13 @@ This module does not know pitches.
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from variate.distributions import temper
+from variate.distributions.sequences import Sequences, draw
 from variate.models import VAE
-from variate.music.particles import PARTICLES, Writer, infilled_by, levelled, resampled
+from variate.music.particles import PARTICLES, Writer, infilled_by, resampled
 from variate.music.polyphony.events import END, Events
 from variate.music.texture import Infilled
 from variate.verbs import device_of
@@ -29,11 +32,10 @@ from variate.verbs import device_of
 __all__ = ["Given", "infilled_tracks"]
 
 WAIT = 4  # steps between two looks at the weights
-LOST = -1e4  # what a particle weighs that cannot go on
 ROOM = 2  # times as many symbols as an item of the model has
 
 
-class Given(torch.nn.Module):
+class Given:
     """The notes of items that are given, and where others may be.
 
     Args:
@@ -42,26 +44,50 @@ class Given(torch.nn.Module):
         missing: Which steps are missing in which track, bool `[N, steps, tracks]`.
         track: The track of each note, `[notes]`.
         steps: Of the items, `[N]`.
+
+    Attributes:
+        known: The symbols before the first step that is missing, then ends, `[N, t]`.
+        count: How many they are, `[N]`, the metre at the least.
     """
 
     def __init__(
         self, events: Events, x: Tensor, missing: Tensor, track: Tensor, steps: Tensor
     ) -> None:
-        super().__init__()
-        self.events, self.missing, self.track = events, missing, track
-        count, places, notes = len(x), missing.shape[1], events.notes
+        self.events = events
+        count, self.steps, notes = len(x), missing.shape[1], events.notes
+        self.missing, self.track, self.free = missing, track, missing[..., track]
         item, note, step, length = events.struck(x)
-        kept = ~missing[item, step, track[note]]
+        kept = ~self.free[item, step, note]
         item, note, step, length = item[kept], note[kept], step[kept], length[kept]
-        self.beyond = places * notes
+        self.beyond = self.steps * notes
         self.length = torch.zeros(count, self.beyond + 1, dtype=torch.int64, device=x.device)
         self.length[item, step * notes + note] = length
         number = torch.arange(self.beyond + 1, device=x.device)
         here = torch.where(self.length > 0, number, self.beyond)
         self.following = here.flip(1).cummin(1).values.flip(1)  # the next given, from each on
-        again = steps[:, None, None].expand(count, places + 1, notes).clone()
+        place = item * self.steps + step
+        symbols = torch.zeros_like(self.length)
+        symbols[item, step * notes + note] = 2 + (length - 1) // events.longest
+        symbols[item, step * notes + note] += place != F.pad(place[:-1], (1, 0), value=-1)
+        self.needed = symbols.flip(1).cumsum(1).flip(1)  # symbols of the given, from each on
+        again = steps[:, None, None].expand(count, self.steps + 1, notes).clone()
         again[item, step, note] = step
         self.again = again.flip(1).cummin(1).values.flip(1)  # where each key is given next
+        self.last = int(step.max()) if len(step) else -1
+        self.first = int(missing.any(-1).any(0).int().argmax())
+        after = events.step_of(events.states(F.pad(x, (0, 1), value=END)))[:, 1:]
+        self.count = ((after < self.first) & (x != END)).sum(1).clamp(min=1)
+        place = torch.arange(x.shape[1], device=x.device)
+        self.known = torch.where(place < self.count[:, None], x, END)[:, : int(self.count.max())]
+
+    def looks(self) -> list[int]:
+        """The steps at which particles wait for each other, the last of which is the end.
+
+        Before anything is missing they write the same, and behind the last note that is given
+        they have nothing to answer for.
+        """
+        inner = range(WAIT, self.steps, WAIT)
+        return [*(s for s in inner if self.first <= s < self.last + WAIT), self.steps]
 
     def allowed(self, state: Tensor, item: Tensor) -> Tensor:
         """Which symbols leave the given notes possible, bool `[P, K]`, at states of items."""
@@ -71,33 +97,40 @@ class Given(torch.nn.Module):
         coming = self.following[item, first.clamp(max=self.beyond)][:, None]
         due, bar = coming // notes, step // size
         at = (bar * size)[:, None] + torch.arange(events.longest, device=state.device)
-        open_ = self.missing.any(-1)[item[:, None], at.clamp(max=self.missing.shape[1] - 1)]
-        places = (at <= due) & (open_ | (at == due))
+        room = (events.room_of(state) - self.needed[item, coming[:, 0]])[:, None]
+        places = (at <= due) & ((self._open(state, item, at) & (room >= 3)) | (at == due))
         line = due // size[:, None] > bar[:, None]
         number = torch.arange(notes, device=state.device)
         flat = step[:, None] * notes + number
-        within = step.clamp(max=self.missing.shape[1] - 1)
-        free = self.missing[item, within][:, self.track]
-        strike = (free & (flat < coming)) | (flat == coming)
-        more, lengths = self._lengths(state, item, step, note)
+        free = self.free[item, step.clamp(max=self.steps - 1)]
+        strike = (free & (flat < coming) & (room >= 2)) | (flat == coming)
+        more, lengths = self._lengths(state, item, step, note, room)
         nothing = coming == self.beyond
-        meters = torch.ones(len(state), len(events.of_bar), dtype=torch.bool, device=state.device)
+        meters = nothing.expand(-1, len(events.of_bar))  # the rules allow none behind the first
         return torch.cat([nothing, line | nothing, places, more, lengths, strike, meters], -1)
 
+    def _open(self, state: Tensor, item: Tensor, at: Tensor) -> Tensor:
+        """Whether a key of a track that is missing there is up at steps `[P, S]`."""
+        silent = self.events.silent_of(state)
+        first = silent.new_full((len(state), self.missing.shape[-1]), self.steps)
+        first.scatter_reduce_(1, self.track.expand_as(silent), silent, "amin")
+        gaps = self.missing[item[:, None], at.clamp(max=self.steps - 1)]
+        return (gaps & (first[:, None] <= at[..., None])).any(-1)
+
     def _lengths(
-        self, state: Tensor, item: Tensor, step: Tensor, note: Tensor
+        self, state: Tensor, item: Tensor, step: Tensor, note: Tensor, room: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Whether a note may be longer `[P, 1]`, and its lengths `[P, S]`."""
         events = self.events
         struck = note.clamp(min=0)
         own = self.length[item, (step * events.notes + struck).clamp(max=self.beyond)][:, None]
         after = (step + 1).clamp(max=self.again.shape[1] - 1)
-        room = (self.again[item, after, struck] - step)[:, None]
+        most = (self.again[item, after, struck] - step)[:, None]
         longer = events.longer_of(state)[:, None] * events.longest
         length = longer + 1 + torch.arange(events.longest, device=state.device)
         given = own > 0
-        more = torch.where(given, own - longer > events.longest, room - longer > events.longest)
-        return more, torch.where(given, length == own, length <= room)
+        more = torch.where(given, own, most) - longer > events.longest
+        return more & (given | (room >= 2)), torch.where(given, length == own, length <= most)
 
 
 def infilled_tracks(
@@ -125,60 +158,63 @@ def infilled_tracks(
     """
     device = device_of(model)
     decoder: Any = model.decoder
-    events = decoder.grammar
-    roomy = events.of_length(ROOM * events.length)
+    roomy = decoder.grammar.of_length(ROOM * decoder.length)
 
     def writer(part: slice) -> Writer:
         given = Given(
             roomy, x[part].to(device), missing[part].to(device), track.to(device),
             steps[part].to(device),
         )  # fmt: skip
-        meter = x[part, 0].to(device).repeat_interleave(PARTICLES)
-        return lambda z, start: _written(decoder, z, given, meter, temperature, start)
+
+        def write(z: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+            law = Sequences(decoder.net, z[None], roomy.length, END, roomy)
+            return _written(temper(law, temperature), given, start)
+
+        return write
 
     return infilled_by(model, len(x), writer, draws=draws, seed=seed)
 
 
-def _written(
-    decoder: Any, z: Tensor, given: Given, meter: Tensor, temperature: float, start: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Items `[N, T']` and their log-weights `[N]`."""
-    net, events, device = decoder.net, given.events, z.device
-    law: Any = temper(decoder(z[None]), temperature)
-    item = torch.arange(len(z), device=device) // PARTICLES
-    x = torch.full((len(z), events.length), END, dtype=torch.int64, device=device)
-    weight, state = start, events.begin(len(z), device)
-    logits, memory = net.step(net.begin(z), None)
-    told = events.masked(law._shaped(logits, None), state).log_softmax(-1)
-    weight = weight + told.gather(1, meter[:, None])[:, 0].clamp(min=-100.0)
-    x[:, 0], before = meter, meter
-    state = events.after(state, meter)
-    most = int(given.missing.shape[1])
-    for wait in range(WAIT, most + WAIT, WAIT):
-        goes = ~events.waits(state, wait)
-        while bool(goes.any()):
-            logits, moved = net.step(memory, before)
-            memory = net.kept(memory, moved, goes)
-            logits = events.masked(law._shaped(logits, None), state).log_softmax(-1)
-            drawn, mass = _drawn(logits, given.allowed(state, item))
-            weight = torch.where(goes, weight + mass, weight)
-            before = torch.where(goes, drawn, before)
-            place = events.count_of(state).clamp(max=events.length - 1)
-            x[goes, place[goes]] = drawn[goes]
-            state = torch.where(goes[:, None], events.after(state, drawn), state)
-            goes = goes & ~events.waits(state, wait)
+def _written(law: Any, given: Given, start: Tensor) -> tuple[Tensor, Tensor]:
+    """Items `[N, T']` and their log-weights `[N]`, which begin at `start`."""
+    net, (z,) = law.reader, law.z
+    known, count = given.known.repeat_interleave(PARTICLES, 0), given.count
+    count = count.repeat_interleave(PARTICLES)
+    place = torch.arange(known.shape[1], device=z.device)
+    told = law.log_probs(known)[0]
+    weight = start + torch.where(place < count[:, None], told, 0.0).sum(1)
+    memory = net.written(z, known, count)
+    x = F.pad(known, (0, law.length - known.shape[1]), value=END)
+    *looks, end = given.looks()
+    for step in looks:
+        x, weight, memory = _written_until(step, law, given, x, weight, memory)
         chosen = resampled(weight)
         if chosen is not None:
-            weight = levelled(weight)
-            x, state, before = (kept[chosen] for kept in (x, state, before))
-            memory = net.select(memory, chosen)
+            kept, weight = chosen
+            x, memory = x[kept], net.select(memory, kept)
+    x, weight, _ = _written_until(end, law, given, x, weight, memory)
     return x, weight
 
 
-def _drawn(logits: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
-    """Draws within what is allowed, and the mass of that (as logs); any symbol if it is nothing."""
-    within = logits.masked_fill(~allowed, -torch.inf)
-    mass = within.logsumexp(-1)
-    lost = torch.isinf(mass)
-    law = torch.where(lost[:, None], logits, within).softmax(-1)
-    return torch.multinomial(law, 1)[:, 0], torch.where(lost, LOST, mass)
+def _written_until(
+    step: int, law: Any, given: Given, x: Tensor, weight: Tensor, memory: Any
+) -> tuple[Tensor, Tensor, Any]:
+    """Items, log-weights and memory once all particles have come to a step, or to their end."""
+    net, events, x = law.reader, given.events, x.clone()
+    goes = (~events.waits(memory.known, step)).nonzero()[:, 0]
+    some = net.select(memory, goes)
+    while len(goes):
+        place = events.count_of(some.known)
+        logits, some = net.told(some, x[goes, place - 1])
+        logits = law._shaped(logits, some.known).log_softmax(-1)
+        within = given.allowed(some.known, goes // PARTICLES)
+        logits = logits.masked_fill(~within, -torch.inf)
+        drawn = draw(logits)
+        x[goes, place] = drawn
+        weight = weight.index_add(0, goes, logits.logsumexp(-1))
+        some = some._replace(known=events.after(some.known, drawn))
+        waits = events.waits(some.known, step)
+        if bool(waits.any()):
+            memory = net.put(memory, net.select(some, waits), goes[waits])
+            goes, some = goes[~waits], net.select(some, ~waits)
+    return x, weight, memory

@@ -16,15 +16,13 @@ Two items are as far apart as 1 - F1 of their notes. This module does not know r
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from variate import verbs
-from variate.distributions import Sequences
 from variate.distributions.sequences import counted
+from variate.music.measures import forced_and_drawn
 from variate.music.polyphony.codec import TracksCodec
 from variate.music.polyphony.events import END, Events
-from variate.randomness import isolated
 
 __all__ = ["apart", "copied", "reconstructions"]
 
@@ -32,7 +30,7 @@ __all__ = ["apart", "copied", "reconstructions"]
 def reconstructions(model: Any, codec: TracksCodec, x: Tensor, seed: int) -> dict[str, float]:
     """The figures of reconstructions of x `[N, L]`."""
     mean, _ = verbs.encode(model, x)
-    forced, drawn = _forced_and_drawn(model, x, mean, seed)
+    forced, drawn = forced_and_drawn(model, x, mean, seed)
     greedy = verbs.decode(model, mean, lambda law: law.mode)
     nothing = verbs.sample(model, len(x), temperature=1.0, seed=seed)
     events, steps = codec.events(), codec.steps
@@ -55,19 +53,6 @@ def reconstructions(model: Any, codec: TracksCodec, x: Tensor, seed: int) -> dic
         "exact": float((greedy == x).all(1).double().mean()),
         "notes": len(keys) / max(1, len(x)),
     }
-
-
-@torch.no_grad()
-def _forced_and_drawn(model: Any, x: Tensor, z: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """The likeliest symbols given the true past, and what is drawn from the code alone."""
-    device, weight = verbs.device_of(model), next(model.decoder.parameters())
-    forced, drawn = [], []
-    with isolated(seed, device):
-        for block, codes in zip(x.split(64), z.split(64), strict=True):
-            law: Sequences = model.decoder(codes.to(weight)[None])
-            forced.append(law.next_logits(block.to(device))[0].argmax(-1).cpu())
-            drawn.append(law.sample()[0].cpu())
-    return torch.cat(forced), torch.cat(drawn)
 
 
 def apart(codec: TracksCodec, way: Tensor, end: Tensor) -> list[float]:

@@ -101,12 +101,14 @@ class Written(NamedTuple):
 
     Attributes:
         known: The state of the events, `[N, 7 + notes]`.
-        state: Of the cells.
-        plan: Of all steps in each metre, `[N, n O, C]`.
+        state: Of the cells, `[1, N, H]`.
+        code: Which of the codes each is written from, `[N]`.
+        plan: What each of the codes says of all places of all parts, `[codes, n O, W]`.
     """
 
     known: Tensor
     state: Tensor
+    code: Tensor
     plan: Tensor
 
 
@@ -159,8 +161,64 @@ class EventDecoder(nn.Module):
 
     def read(self, z: Tensor, x: Tensor) -> Tensor:
         """What is known before each place, `[S, B, T, H]`."""
-        before = torch.cat([torch.full_like(x[..., :1], self.size), x[..., :-1]], -1)
         known = self.events.states(x)
+        states, plan = self._run(z, x, known)
+        return self._told(states, plan)
+
+    def logits(self, known: Tensor) -> Tensor:
+        """Logits `[..., K]`; see `Reader.logits`."""
+        logits: Tensor = self.out(known)
+        return logits
+
+    # -- one after the other --------------------------------------------------------------------
+
+    def begin(self, z: Tensor) -> Written:
+        """The memory of codes `[N, D]` before the first place."""
+        code = torch.arange(len(z), device=z.device)
+        return Written(self.events.begin(len(z), z.device), self._first(z), code, self._plan(z))
+
+    def written(self, z: Tensor, x: Tensor, count: Tensor) -> Written:
+        """The memory of codes `[N, D]` once the first `count` `[N]` of x `[N, T]` are written.
+
+        One of them is, at the least.
+        """
+        code, last = torch.arange(len(z), device=z.device), count - 1
+        known = self.events.states(x)
+        states, _ = self._run(z, x, known)
+        known = self.events.after(known[code, last], x[code, last])
+        return Written(known, states[code, last][None], code, self._plan(z))
+
+    def step(self, memory: Written, before: Tensor | None) -> tuple[Tensor, Written]:
+        """Logits `[N, K]` after one more symbol; see `Reader.step`."""
+        if before is None:
+            before = torch.full_like(memory.code, self.size)
+        else:
+            memory = memory._replace(known=self.events.after(memory.known, before))
+        return self.told(memory, before)
+
+    def told(self, memory: Written, before: Tensor) -> tuple[Tensor, Written]:
+        """As `step`, where the state of the events is that after the symbol already."""
+        known = memory.known
+        given = self._past(before, known) + self._place(known)
+        plan = memory.plan[memory.code, self._due(known)]
+        states, state = self.cells(torch.cat([given, plan], -1)[:, None], memory.state)
+        return self.logits(self._told(states[:, 0], plan)), memory._replace(state=state)
+
+    def select(self, memory: Written, chosen: Tensor) -> Written:
+        """The memory of some of the sequences, by their numbers, which may repeat."""
+        known, state, code, plan = memory
+        return Written(known[chosen], state[:, chosen], code[chosen], plan)
+
+    def put(self, memory: Written, moved: Written, where: Tensor) -> Written:
+        """The memory of all sequences, once some, by their numbers, have gone on."""
+        known = memory.known.index_copy(0, where, moved.known)
+        return memory._replace(known=known, state=memory.state.index_copy(1, where, moved.state))
+
+    # -- parts ----------------------------------------------------------------------------------
+
+    def _run(self, z: Tensor, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """The states of the cells before each place, `[..., T, H]`, and what is planned there."""
+        before = torch.cat([torch.full_like(x[..., :1], self.size), x[..., :-1]], -1)
         given = self._past(before, known)
         if self.training and self.word_dropout > 0:
             seen = torch.rand(given.shape[:-1], device=x.device) >= self.word_dropout
@@ -172,44 +230,7 @@ class EventDecoder(nn.Module):
         given = given.expand(*plan.shape[:-1], given.shape[-1])
         both = torch.cat([given, plan.to(given.dtype)], -1).flatten(0, -3)
         states, _ = self.cells(both, self._first(z.reshape(-1, z.shape[-1])).to(both.dtype))
-        return self._told(states.unflatten(0, z.shape[:-1]), plan)
-
-    def logits(self, known: Tensor) -> Tensor:
-        """Logits `[..., K]`; see `Reader.logits`."""
-        logits: Tensor = self.out(known)
-        return logits
-
-    # -- one after the other --------------------------------------------------------------------
-
-    def begin(self, z: Tensor) -> Written:
-        """The memory of codes `[N, D]` before the first place."""
-        return Written(self.events.begin(len(z), z.device), self._first(z), self._plan(z))
-
-    def step(self, memory: Written, before: Tensor | None) -> tuple[Tensor, Written]:
-        """Logits `[N, K]` after one more symbol; see `Reader.step`."""
-        known, state, plans = memory
-        if before is None:
-            before = torch.full((len(plans),), self.size, device=plans.device)
-        else:
-            known = self.events.after(known, before)
-        given = self._past(before, known) + self._place(known)
-        plan = plans[torch.arange(len(plans), device=plans.device), self._due(known)]
-        states, state = self.cells(torch.cat([given, plan], -1)[:, None], state)
-        return self.logits(self._told(states[:, 0], plan)), Written(known, state, plans)
-
-    def select(self, memory: Written, chosen: Tensor) -> Written:
-        """The memory of some of the sequences, by their numbers, which may repeat."""
-        return Written(memory.known[chosen], memory.state[:, chosen], memory.plan[chosen])
-
-    def kept(self, memory: Written, moved: Written, goes: Tensor) -> Written:
-        """The memory of sequences of which some have gone on `[N]`, and others not."""
-        return Written(
-            torch.where(goes[:, None], moved.known, memory.known),
-            torch.where(goes[:, None], moved.state, memory.state),
-            memory.plan,
-        )
-
-    # -- parts ----------------------------------------------------------------------------------
+        return states.unflatten(0, z.shape[:-1]), plan
 
     def _past(self, before: Tensor, known: Tensor) -> Tensor:
         down = self.events.down(known).to(self.down.weight.dtype)

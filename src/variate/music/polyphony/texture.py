@@ -17,8 +17,9 @@ from variate.music.polyphony.codec import TracksCodec
 from variate.music.polyphony.events import BAR, END
 from variate.music.polyphony.infilling import infilled_tracks
 from variate.music.polyphony.network import EventDecoder, EventEncoder
-from variate.music.polyphony.rewriting import missing_of, only_first_track, with_room
+from variate.music.polyphony.rewriting import only_first_track, with_room
 from variate.music.polyphony.transposing import TracksTransposing
+from variate.music.rewriting import missing_of
 from variate.music.texture import Infilled, Sizes
 from variate.training import LengthSource, Source
 
@@ -79,18 +80,15 @@ class Polyphony:
         return self._move(x, generator)
 
     def lost(self, told: Tensor, x: Tensor) -> Tensor:
-        """Nats of each bar and track: those of a note are its track's, others go to the first."""
+        """Nats of each bar and track.
+
+        Those of a note (its place if it opens one, its key, its length) are its track's; those of
+        the metre, of bar lines and of the end go to the first.
+        """
         events = self.codec.events()
-        state, x = events.states(x), x.long()
-        bar = state[..., BAR].long().clamp(max=self.codec.bars - 1)
-        note = torch.where(
-            (x >= events.first_note) & (x < events.first_meter),
-            x - events.first_note,
-            events.last_note(state),
-        )
+        bar = events.states(x)[..., BAR].long().clamp(max=self.codec.bars - 1)
         ends = torch.from_numpy(self.codec.offsets[1:])
-        track = torch.searchsorted(ends, note.clamp(min=0), right=True)
-        cell = bar * self.parts + track
+        cell = bar * self.parts + torch.searchsorted(ends, events.told_of(x), right=True)
         found = told.new_zeros(len(x), self.codec.bars * self.parts).scatter_add_(1, cell, told)
         return found.unflatten(1, (self.codec.bars, self.parts))
 
@@ -119,7 +117,7 @@ class Polyphony:
     ) -> Infilled:
         """See `infilling`."""
         codec = self.codec
-        missing = missing_of(codec, x, bars, parts)
+        missing = missing_of(codec, x, bars, parts, (self.parts, self.part))
         offsets = torch.from_numpy(codec.offsets)
         track = torch.arange(self.parts).repeat_interleave(offsets.diff())
         return infilled_tracks(

@@ -73,10 +73,10 @@ class TrackWindows:
     def part(self, numbers: Any) -> Self:
         """Some of the windows."""
         chosen = np.arange(len(self))[np.asarray(numbers)]
-        ends = np.searchsorted(self.notes[:, WINDOW], [chosen, chosen + 1])
-        counts = ends[1] - ends[0]
-        rows = np.repeat(ends[0] - np.concatenate([[0], counts.cumsum()[:-1]]), counts)
-        notes = self.notes[rows + np.arange(counts.sum())].copy()
+        first, beyond = np.searchsorted(self.notes[:, WINDOW], [chosen, chosen + 1])
+        counts = beyond - first
+        rows = np.repeat(beyond - counts.cumsum(), counts) + np.arange(counts.sum())
+        notes = self.notes[rows]
         notes[:, WINDOW] = np.repeat(np.arange(len(chosen)), counts)
         return type(self)(
             notes, self.meters[chosen], self.pieces[chosen], self.starts[chosen],
@@ -114,8 +114,8 @@ class TrackWindows:
                 int(kept["bars"]), tuple(Instrument(n, int(p)) for n, p in instruments),
                 kept["names"].tolist(), kept["tempos"].tolist(),
             )  # fmt: skip
-        if not made._is_sound():
-            raise DataError(f"{path} holds windows that do not fit together; make it anew.")
+            if not made._is_sound():
+                raise DataError(f"{path} holds windows that do not fit together; make it anew.")
         return made
 
     def _is_sound(self) -> bool:
