@@ -312,8 +312,8 @@ def rolls_of(parts: dict[str, Tensor], options: argparse.Namespace) -> dict[str,
 
 
 def cropped(x: Tensor) -> Tensor:
-    """The beginnings of pieces, by which weights are chosen: whole ones would take too long."""
-    return x[:, :256]
+    """Some beginnings of pieces, by which weights are chosen: all would take too long."""
+    return x[:60, :256]
 
 
 # -- speed ----------------------------------------------------------------------------------------
