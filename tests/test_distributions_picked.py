@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.autograd import gradcheck
+from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
-from variate.distributions import picked
+from variate.distributions import Grammar, Sequences, picked
 from variate.distributions.picked import picked_log_probs
+from variate.nets import RecurrentDecoder, TransformerDecoder
 
 ROWS, WIDTH, SYMBOLS = 11, 5, 7
 
@@ -74,3 +77,55 @@ def test_what_is_ruled_out_has_no_probability(given):
     symbols = torch.full((ROWS,), SYMBOLS - 1)
     found = picked_log_probs(*parts, symbols, ruled=odd_rows_have_no_last)
     assert (found.isneginf() == (torch.arange(ROWS) % 2 == 1)).all()
+
+
+def sequences(size):
+    net = RecurrentDecoder(SYMBOLS, 2, 4, 8).eval()
+    x = torch.randint(0, SYMBOLS, (size, 6))
+    return net, Sequences(net, torch.randn(3, size, 2), 6, end=0), x
+
+
+@pytest.mark.parametrize(
+    "grammar", [None, Grammar([[0, 1, 0, 0, 0, 0, 0], [0, -1, 0, 0, 0, 0, 0]])]
+)
+def test_sequences_are_scored_as_from_all_logits(monkeypatch, grammar):
+    torch.manual_seed(0)
+    net, law, x = sequences(4)
+    x[:, 1:][(x[:, 1:] == 1) & (x[:, :-1] == 1)] = 2
+    law = Sequences(net, law.z, 6, end=0, grammar=grammar)
+    found, gradient = law.log_probs(x), torch.autograd.grad(law.log_prob(x).sum(), net.bias)
+    monkeypatch.setitem(picked._HELD, "cpu", 2**20)
+    torch.testing.assert_close(found, law.log_probs(x))
+    torch.testing.assert_close(gradient, torch.autograd.grad(law.log_prob(x).sum(), net.bias))
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_gradients_of_each_item_are_there():
+    """As training with privacy wants them; torch.func knows no gradients of our own."""
+    torch.manual_seed(0)
+    net = TransformerDecoder(SYMBOLS, 2, 6, embedding=4, hidden=8, layers=1, heads=2).eval()
+    x, z = torch.randint(0, SYMBOLS, (5, 6)), torch.randn(5, 2)
+
+    def lost(parameters, x, z):
+        def of(net, x, z):
+            return -Sequences(net, z[None, None], 6).log_prob(x[None]).sum()
+
+        return functional_call(
+            Told(net, of), {f"net.{k}": v for k, v in parameters.items()}, (x, z)
+        )
+
+    parameters = {name: v.detach() for name, v in net.named_parameters()}
+    each = vmap(grad(lost), (None, 0, 0))(parameters, x, z)
+    whole = torch.autograd.grad(-Sequences(net, z[None], 6).log_prob(x).sum(), net.bias)[0]
+    torch.testing.assert_close(each["bias"].sum(0), whole)
+
+
+class Told(nn.Module):
+    """What a function makes of a network."""
+
+    def __init__(self, net, of):
+        super().__init__()
+        self.net, self.of = net, of
+
+    def forward(self, *given):
+        return self.of(self.net, *given)

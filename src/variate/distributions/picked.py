@@ -18,12 +18,21 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["picked_log_probs"]
+__all__ = ["picked_log_probs", "worthwhile"]
 
 _HELD = {"cpu": 2**21}  # logits at once
 _HELD_ELSEWHERE = 2**26
 
 Ruled = Callable[[Tensor, slice], Tensor]
+
+
+def worthwhile(rows: int, symbols: int, device: torch.device) -> bool:
+    """Whether so many logits are too many to be held; never within `torch.func`'s transforms.
+
+    Those know no functions with gradients of their own.
+    """
+    held = _HELD.get(device.type, _HELD_ELSEWHERE)
+    return rows * symbols > held and not torch._C._are_functorch_transforms_active()
 
 
 def picked_log_probs(

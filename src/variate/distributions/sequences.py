@@ -26,7 +26,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
 from variate.distributions.grammar import Rules
-from variate.distributions.picked import picked_log_probs
+from variate.distributions.picked import picked_log_probs, worthwhile
 from variate.errors import OptionError
 
 __all__ = ["Reader", "Sequences", "Shaping", "counted", "draw", "trimmed"]
@@ -149,7 +149,7 @@ class Sequences(Distribution):
         axis = x.ndim - 1
         x = x.expand(known.shape[:-1])
         head = getattr(self.reader, "head", None)
-        if head is not None and self.shaping == AS_IT_IS:
+        if head is not None and self._picks(known):
             scored = self._picked(head(), known, x, states, axis)
         else:
             pieces = [
@@ -237,6 +237,10 @@ class Sequences(Distribution):
             return [slice(0, places)]
         each = max(1, _LOGITS // max(1, known[..., 0, 0].numel() * self.reader.size))
         return [slice(start, start + each) for start in range(0, places, each)]
+
+    def _picks(self, known: Tensor) -> bool:
+        rows = known[..., 0].numel()
+        return self.shaping == AS_IT_IS and worthwhile(rows, self.reader.size, known.device)
 
     def _picked(
         self, head: tuple[Tensor, Tensor], known: Tensor, x: Tensor, states: Tensor | None,
