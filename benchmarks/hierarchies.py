@@ -71,6 +71,7 @@ def main() -> None:
     load = natural.digits if options.set == "mnist" else natural.photographs
     name, train, test = load(options.data)
     if options.set == "mnist":
+        name = f"{name}, dynamic"
         test = natural.dynamic(test, torch.Generator().manual_seed(0))
     test = test[: options.items]
     record = Record(f"hierarchies_{options.set}", described(options, name))

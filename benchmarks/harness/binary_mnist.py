@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-__all__ = ["binary", "grey_images"]
+__all__ = ["as_it_is", "binary", "fixed", "grey_images"]
 
 
 def grey_images(folder: Path | str | None) -> tuple[str, Tensor, Tensor]:
@@ -35,13 +35,27 @@ def grey_images(folder: Path | str | None) -> tuple[str, Tensor, Tensor]:
             f"there is no {file}: name a folder that has it (--data or VARIATE_DATA), "
             "or neither, and scikit-learn's digits stand in"
         )
-    return "MNIST, dynamic", _read(file), _read(file.with_name("mnist_test_x.npy.xz"))
+    return "MNIST", _read(file), _read(file.with_name("mnist_test_x.npy.xz"))
 
 
 def binary(grey: Tensor, generator: Generator) -> Tensor:
     """Bits `[N, 784]` float32, each one with probability grey / 255."""
     uniform = torch.rand(grey.shape, generator=generator, device=grey.device)
     return (uniform * 255 < grey).float()
+
+
+def fixed(grey: Tensor, seed: int = 0) -> Tensor:
+    """Bits `[N, 784]` float32, made once (static binarisation), by the data folder's own rule.
+
+    Larochelle's files are not obtainable, so figures are comparable in kind with those on them.
+    """
+    uniform = np.random.default_rng(seed).random(grey.shape, dtype=np.float32)
+    return torch.from_numpy((uniform * 255 < grey.numpy()).astype(np.float32))
+
+
+def as_it_is(x: Tensor, generator: Generator) -> Tensor:  # noqa: ARG001 - a change of batches
+    """x, unchanged."""
+    return x
 
 
 def _read(file: Path) -> Tensor:
