@@ -136,6 +136,7 @@ def test_voices_are_written_to_tunes(run, model, choir, folder, tmp_path):
     status, said, _ = run(*words, "--json", "--out", tmp_path / "all")
     assert status == 0
     assert json.loads(said)["pieces"] == 2
+    assert run(*words[:-1], 0, "--out", tmp_path / "no")[0] == 2
     status, _, said = run("accompany", model, path, "--out", tmp_path / "none")
     assert status == 2
     assert "accompanies nothing" in said

@@ -59,7 +59,7 @@ def test_tracks_are_those_of_the_model():
 
 
 def test_a_piece_is_of_its_last_metre():
-    with pytest.warns(DataWarning, match="first 2 bars, in another metre, are left out"):
+    with pytest.warns(DataWarning, match="first 6 quarters are left out: there the metre changes"):
         (found,) = wholes(MELODIES, said((0.0, (3, 4)), (6.0, (4, 4)), end=14))
     assert (found.meter, found.bars, found.quarters) == ((4, 4), 2, 8)
     assert found.voices[0][0] == Note(0.0, 1.0, 61)

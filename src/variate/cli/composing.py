@@ -43,7 +43,8 @@ def accompany(
     """
     expect_writable(out)
     fitted = _music(model, "accompany")
-    made = fitted.accompany(data, draws=draws or 1, temperature=temperature, seed=seed)
+    count = 1 if draws is None else draws
+    made = fitted.accompany(data, draws=count, temperature=temperature, seed=seed)
     deliver_music(pieces_of(made, draws), out, (score, audio), json=json)
 
 

@@ -74,7 +74,8 @@ def rewrite(
         seed: Makes the draws repeatable.
     """
     bars, voices, tracks = (numbers(part) for part in parts)
-    made = fitted.impute(data, bars=bars, voices=voices, tracks=tracks, draws=draws or 1, seed=seed)
+    count = 1 if draws is None else draws
+    made = fitted.impute(data, bars=bars, voices=voices, tracks=tracks, draws=count, seed=seed)
     return pieces_of(made, draws)
 
 

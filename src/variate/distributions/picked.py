@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["picked_log_probs", "worthwhile"]
+__all__ = ["Ruled", "picked_log_probs", "worthwhile"]
 
 _HELD = {"cpu": 2**21}  # logits at once
 _HELD_ELSEWHERE = 2**26

@@ -26,7 +26,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
 from variate.distributions.grammar import Rules
-from variate.distributions.picked import picked_log_probs, worthwhile
+from variate.distributions.picked import Ruled, picked_log_probs, worthwhile
 from variate.errors import OptionError
 
 __all__ = ["Reader", "Sequences", "Shaping", "counted", "draw", "trimmed"]
@@ -249,10 +249,8 @@ class Sequences(Distribution):
         """What `_scored` gives, without holding all logits."""
         ruled = None
         if self.grammar is not None and states is not None:
-            grammar = self.grammar
             of_each = states.expand(*x.shape, *states.shape[axis + 1 :])
-            flat = of_each.flatten(0, x.ndim - 1)
-            ruled = lambda logits, rows: grammar.masked(logits, flat[rows])  # noqa: E731
+            ruled = _ruled(self.grammar, of_each.flatten(0, x.ndim - 1))
         found = picked_log_probs(
             known.flatten(0, -2), *head, x.flatten(), ruled=ruled, half=self._half
         )
@@ -315,6 +313,15 @@ def draw(logits: Tensor) -> Tensor:
 
 def _likeliest(logits: Tensor) -> Tensor:
     return logits.argmax(-1)
+
+
+def _ruled(grammar: Rules, states: Tensor) -> Ruled:
+    """What makes logits -∞ that a grammar does not allow in the states of their rows."""
+
+    def ruled(logits: Tensor, rows: slice) -> Tensor:
+        return grammar.masked(logits, states[rows])
+
+    return ruled
 
 
 def _cut(states: Tensor | None, axis: int, where: slice) -> Tensor | None:

@@ -1,6 +1,7 @@
 """Whole pieces of files, in the voices or tracks of a model: what is continued, not cut into items.
 
-A file whose metre changes is taken from the last change on, since a piece has one metre.
+A file whose metre changes, or whose bars begin anew off a bar line, is taken from the last such
+place on, since a piece has one metre and whole bars.
 
 This module does not know networks.
 """
@@ -64,9 +65,10 @@ def _whole(codec: Codec, name: str, said: Tracks) -> Piece:
             f"{name}: it does not end in whole bars of a metre that the model knows "
             f"({codec.schema})."
         )
-    if last.first:
+    if last.start > 0:
         warnings.warn(
-            f"of {name} the first {last.first} bars, in another metre, are left out",
+            f"of {name} the first {last.start:g} quarters are left out: there the metre changes, "
+            "or bars begin anew",
             DataWarning,
             stacklevel=4,
         )
