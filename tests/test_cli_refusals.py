@@ -32,6 +32,9 @@ def places(tmp_path_factory):
         (("vary", "--keep", "1"), "--keep is for models of the kind 'image'"),
         (("reconstruct", "--score", "svg"), "--score is for models of the kind 'music'"),
         (("evaluate", "--labels", "b"), "--labels is for models of the kind 'image'"),
+        (("accompany", "--out", "new"), "accompany is for models of the kind 'music'"),
+        (("continue", "--out", "new"), "continue is for models of the kind 'music'"),
+        (("adapt", "--out", "new.variate"), "adapt is for models of the kind 'music'"),
     ],
 )
 def test_a_table_has_no_such_option(places, monkeypatch, capsys, command, reason):

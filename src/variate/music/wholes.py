@@ -12,7 +12,7 @@ from typing import Any
 from variate.errors import DataError, DataWarning
 from variate.music.extraction import Wanted, stretches_of
 from variate.music.midi import Tracks
-from variate.music.pieces import METERS, Instrument, Piece
+from variate.music.pieces import METERS, Piece
 from variate.music.reading import gathered
 from variate.music.records import Extraction
 from variate.music.stretches import Line, last_end
@@ -73,9 +73,4 @@ def _whole(codec: Codec, name: str, said: Tracks) -> Piece:
             stacklevel=4,
         )
     voices = tuple(tuple(sorted(last.within(Line(part)))) for part in parts)
-    return Piece(voices, meter, said.tempo, name, last.bars, _instruments(codec))
-
-
-def _instruments(codec: Any) -> tuple[Instrument, ...]:
-    """Of a model of tracks."""
-    return tuple(Instrument(*known) for known in getattr(codec, "instruments", ()))
+    return Piece(voices, meter, said.tempo, name, last.bars, getattr(codec, "instruments", ()))
