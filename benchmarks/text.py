@@ -13,12 +13,17 @@ sentences together, the end of each counted as a word. `vae` has N(0, I) as its 
 mixture fitted to the codes of the training sentences: the same encoder and decoder. Of the weights
 those are kept that are best on the validation sentences.
 
+`--kept FOLDER` keeps the two models there once they are trained, and measures those that it finds
+there in place of training them; with `--train lm` (or vae) one is trained and nothing measured, so
+that two processes can train side by side.
+
 Throughput is in words per second: of training, by `vt.train` beside a plain loop of the same
 network, objective and batches with torch's AdamW; of sampling, by `Sequences.sample` beside a plain
 loop of the network's step with `torch.multinomial`.
 """
 
 import argparse
+import json
 import os
 from contextlib import closing
 from pathlib import Path
@@ -29,6 +34,7 @@ from harness.arguments import parser
 from harness.ptb import Treebank, treebank
 from harness.record import Record
 from harness.timing import Stopwatch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import variate as vt
@@ -58,15 +64,16 @@ def main() -> None:
     record = Record("text", described(options, bank, test))
     record.head()
     source = LengthSource(bank.train, bank.lengths(bank.train))
-    valid = bank.valid[: options.items]
+    if options.train:
+        trained(bank, source, options, record, options.train)
+        return
     if options.throughput:
         record.results["throughput"] = throughput(bank, source, options)
         print("words/s", record.results["throughput"], flush=True)
-    lm = trained(bank, source, valid, LanguageModel(), options, record, "lm")
+    lm = trained(bank, source, options, record, "lm")
     record.results["lm"] |= of_language_model(lm, bank, test, options)
     del lm
-    objective = Opening(GroupFreeBits(options.nats, beta=WarmUp(1.0, WARM)), ALONE)
-    vae = trained(bank, source, valid, objective, options, record, "vae")
+    vae = trained(bank, source, options, record, "vae")
     record.results["vae"] |= of_vae(vae, bank, test, options)
     record.results["shown"] = shown(vae, bank, test, options)
     fit_prior(vae, bank.train, options)
@@ -87,6 +94,7 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--draws", type=int, default=500, help="posterior draws of each")
     made.add_argument("--hidden", type=int, default=1024, help="width of the states")
     made.add_argument("--embedding", type=int, default=512, help="width of the words' vectors")
+    made.add_argument("--encoder", type=int, help="width of its states each way; default: half")
     made.add_argument("--latent", type=int, default=32, help="dimensions of z")
     made.add_argument("--nats", type=float, default=6.0, help="KL that is free")
     made.add_argument("--dropout", type=float, default=0.5, help="of the inputs and outputs")
@@ -98,17 +106,22 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--chunk", type=int, default=50, help="draws of them at once")
     made.add_argument("--seed", type=int, default=1, help="of weights, batches and draws")
     made.add_argument("--throughput", action="store_true", help="measure it, beside a plain loop")
+    made.add_argument("--kept", type=Path, default=None, help="a folder of trained models")
+    made.add_argument("--train", choices=("lm", "vae"), help="only train this one, for --kept")
     options = made.parse_args()
+    if options.train and not options.kept:
+        made.error("--train needs --kept, a folder for the model")
     if options.device is None:
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
     if options.quick:
         options.minutes, options.items, options.draws = min(options.minutes, 0.3), 100, 20
         options.hidden, options.embedding, options.batch = 64, 32, 32
+    options.encoder = options.encoder or options.hidden // 2
     return options
 
 
 def described(options: argparse.Namespace, bank: Treebank, test: Tensor) -> dict[str, Any]:
-    left_out = ("data", "out", "quick")
+    left_out = ("data", "out", "quick", "kept", "train")
     told = {k: v for k, v in vars(options).items() if k not in left_out}
     if options.device.startswith("cuda"):
         told["gpu"] = torch.cuda.get_device_name()
@@ -124,7 +137,7 @@ def made(bank: Treebank, options: argparse.Namespace) -> vt.VAE:
     torch.manual_seed(options.seed)
     size, end, latent = bank.end + 1, bank.end, options.latent
     encoder = nn.Sequential(
-        RecurrentEncoder(size, options.embedding, options.hidden // 2, end, options.dropout),
+        RecurrentEncoder(size, options.embedding, options.encoder, end, options.dropout),
         vt.posteriors.DiagonalGaussian(latent),
     )
     net = RecurrentDecoder(
@@ -138,13 +151,36 @@ def made(bank: Treebank, options: argparse.Namespace) -> vt.VAE:
 
 
 def trained(
-    bank: Treebank, source: LengthSource, valid: Tensor, objective: nn.Module,
-    options: argparse.Namespace, record: Record, name: str,
-) -> vt.VAE:  # fmt: skip
-    """A model after its time; what it took goes into the record."""
+    bank: Treebank, source: LengthSource, options: argparse.Namespace, record: Record, name: str
+) -> vt.VAE:
+    """A model after its time, or as it was kept; what it took goes into the record."""
     model = made(bank, options)
+    weights, told = (
+        (options.kept / f"{name}.safetensors", options.kept / f"{name}.json")
+        if options.kept
+        else (None, None)
+    )
+    if told and told.exists():
+        model.load_state_dict(load_file(weights))
+        record.results[name] = json.loads(told.read_text())
+        return model.to(options.device).eval()
+    record.results[name] = learned(model, bank, source, options, name)
+    if told:
+        options.kept.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, weights)
+        told.write_text(json.dumps(record.results[name]))
+    return model
+
+
+def learned(
+    model: vt.VAE, bank: Treebank, source: LengthSource, options: argparse.Namespace, name: str
+) -> dict[str, Any]:
+    """Train a model for its time; what it took."""
+    alone: nn.Module = LanguageModel()
+    nats = GroupFreeBits(options.nats, beta=WarmUp(1.0, WARM))
     events = vt.train(
-        model, objective, source, validation=valid, minutes=options.minutes,
+        model, alone if name == "lm" else Opening(nats, ALONE), source,
+        validation=bank.valid[: options.items], minutes=options.minutes,
         batch_size=options.batch, learning_rate=options.learning_rate,
         weight_decay=options.weight_decay, seed=options.seed, device=options.device,
         precision=options.precision,
@@ -156,13 +192,13 @@ def trained(
             print(f"{name}: step {event.step}, {event.seconds:.0f} s, valid {event.figure:.3f}, "
                   f"kl {curve[-1][2]}", flush=True)  # fmt: skip
     assert isinstance(event, Finished)
-    record.results[name] = {
-        "steps": event.step, "epochs": event.step * options.batch / source.items,
+    return {
+        "minutes": options.minutes, "steps": event.step,
+        "epochs": event.step * options.batch / source.items,
         "seconds": event.seconds, "cpu_seconds": event.cpu_seconds, "best_step": event.best_step,
         "parameters": sum(p.numel() for p in model.parameters()),
         "decoder_parameters": sum(p.numel() for p in model.decoder.parameters()), "curve": curve,
     }  # fmt: skip
-    return model
 
 
 @torch.no_grad()
