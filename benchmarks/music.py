@@ -287,12 +287,17 @@ def rolls_of(parts: dict[str, Tensor], options: argparse.Namespace) -> dict[str,
         MemorySource(parts["train"].to(options.device)), crops(96, options.semitones)
     )
     objective = vt.objectives.GroupFreeBits(2.0, beta=vt.objectives.WarmUp(1.0, 0.2))
-    *_, done = vt.train(
+    events = vt.train(
         model, objective, source, validation=cropped(valid), minutes=options.minutes,
         batch_size=32, learning_rate=2e-3, precision=options.precision, device=options.device,
         weight_decay=0.01,
     )  # fmt: skip
-    found: dict[str, Any] = {"steps_of_training": done.step}
+    for event in events:
+        if isinstance(event, vt.training.Validated):
+            print(f"rolls: step {event.step}, {event.seconds:.0f} s, "
+                  f"valid {event.figure:.2f} nats per piece", flush=True)  # fmt: skip
+    assert isinstance(event, vt.training.Finished)
+    found: dict[str, Any] = {"steps_of_training": event.step}
     for part, x in (("valid", valid), ("test", test)):
         importance, elbo, kl = 0.0, 0.0, 0.0
         for piece in x.split(4):
