@@ -12,8 +12,9 @@ from variate.music.codec import MusicCodec
 from variate.music.grid import sounding
 from variate.music.infilling import infilled
 from variate.music.layout import heard, layout_of
-from variate.music.network import MusicDecoder, MusicEncoder
+from variate.music.network import MusicDecoder
 from variate.music.rewriting import mask_of
+from variate.music.summary import MusicEncoder
 
 PIECES = {
     "one voice": tunes(8, bars=2) + tunes(4, bars=2, meter=(6, 8)),

@@ -1,8 +1,9 @@
 """New music that is as asked: attributes near their targets, in a metre that is given.
 
-See `sliders` for how codes are moved; of each code several items are written, and the one nearest
-to the targets is kept. A metre is the first symbol of an item, x_0, and is given by writing it, at
-a code that goes with it,
+See `sliders` for how codes are moved. Of several codes each, an item is written from each of them,
+and the item nearest to the targets is kept: the nearest of draws of (z, x), as a code may settle
+an item almost wholly, while a straight line through codes foretells an attribute but in part. A
+metre is the first symbol of an item, x_0, and is given by writing it, at a code that goes with it,
 
     z ~ p(z | x_0) ∝ p(z) p(x_0 | z)
 
@@ -29,8 +30,8 @@ from variate.verbs import device_of
 
 __all__ = ["codes_in", "drawn_given", "parsed"]
 
-TRIES = 8  # items that are written for each that is kept
-ROWS = 128
+TRIES = 16  # items that are written for each that is kept
+ROWS = 32  # of those that are kept, at once
 POOL, POOLS = 256, 32  # codes that are looked at at once for those of a metre, and how often
 
 
@@ -85,7 +86,7 @@ def drawn_given(
     with isolated(seed, device_of(model)):
         prior = temper(model.prior(), temperature)
         for start in range(0, n, ROWS):
-            count = min(ROWS, n - start)
+            count = min(ROWS, n - start) * tries
             z = (
                 prior.sample(torch.Size((count,)))
                 if meter is None
@@ -95,11 +96,11 @@ def drawn_given(
                 noise = torch.randn(len(z), len(targets)).double().numpy()
                 moved = sliders.moved(z.double().cpu().numpy(), targets, noise)
                 z = torch.from_numpy(moved).to(z)
-            law: Any = temper(model.decoder(z.repeat_interleave(tries, 0)[None]), temperature)
+            law: Any = temper(model.decoder(z[None]), temperature)
             if meter is None:
                 x = law.sample()[0].cpu()
             else:
-                first = torch.full((1, len(z) * tries, 1), meter, device=z.device)
+                first = torch.full((1, len(z), 1), meter, device=z.device)
                 x = law.continued(first)[0].cpu()
             kept.append(_nearest(x, codec, sliders, targets, tries))
     return torch.cat(kept)
@@ -138,7 +139,7 @@ def codes_in(
 def _nearest(
     x: Tensor, codec: Any, sliders: Sliders, targets: dict[str, float], tries: int
 ) -> Tensor:
-    """Of each `tries` items the one nearest to the targets."""
+    """Of each `tries` items `[n tries, T]` the one nearest to the targets, `[n, T]`."""
     if tries == 1:
         return x
     distance = sliders.distance(attributes(codec.decode(x), targets), targets).reshape(-1, tries)

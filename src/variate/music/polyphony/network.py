@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from variate.music.layout import Layout
-from variate.music.network import Summary
+from variate.music.summary import Summary
 from variate.music.polyphony.events import Events
 
 __all__ = ["EventDecoder", "EventEncoder", "Written"]
