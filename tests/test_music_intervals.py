@@ -2,7 +2,7 @@
 
 import torch
 
-from variate.music.intervals import INTERVALS, Leaps, interval, lately
+from variate.music.intervals import INTERVALS, MOTIONS, Leaps, interval, lately, motion
 
 NONE = 99
 
@@ -18,6 +18,18 @@ def test_intervals_are_numbered_by_semitones():
     found = interval(low, high)
     unison = found[0].item()
     assert found.tolist() == [unison, unison + 7, unison - 7, 0, 0, INTERVALS - 1]
+
+
+def test_motions_tell_the_interval_that_is_left_and_the_way():
+    def number(*notes):
+        return motion(*(torch.tensor(n) for n in notes)).item()
+
+    up = number(27, 29, 20)  # from a fifth
+    assert number(39, 41, 20) == up == number(40, 47, 33)  # and from a fifth and an octave
+    assert len({up, number(27, 27, 20), number(27, 25, 20), number(28, 30, 20)}) == 4
+    assert number(27, 29, 1) == number(1, 29, 20) == number(27, 1, 20) == 0
+    every = {number(20 + i, 20 + i + way, 20) for i in range(12) for way in (-1, 0, 1)}
+    assert every == set(range(1, MOTIONS))
 
 
 def test_leaps_are_the_same_at_any_pitch():

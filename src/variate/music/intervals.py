@@ -7,7 +7,9 @@ it knows in every key at once:
     as output    logits_q += r(f)[q - s]        for each note s that q is measured by
 
 (The second is a convolution over pitches, as in Johnson 2017, from a few notes in place of all.)
-Intervals of more than two octaves are one, to a network's eyes.
+Intervals of more than two octaves are one, to a network's eyes. Of two voices there is a third
+thing to know: which interval lay between them, in any octave, and which way the upper one goes
+from there, as that is where parallel fifths and octaves come from (`motion`).
 
 This module does not know which notes are compared.
 """
@@ -18,16 +20,31 @@ from torch import Tensor, nn
 
 from variate.music.grid import PITCH, REST
 
-__all__ = ["INTERVALS", "Leaps", "interval", "lately"]
+__all__ = ["INTERVALS", "MOTIONS", "Leaps", "interval", "lately", "motion"]
 
 WIDEST = 24  # semitones, up and down
 INTERVALS = 2 * WIDEST + 2  # with "none", which is 0
+OCTAVE = 12
+MOTIONS = 3 * OCTAVE + 1  # down, not, up; with "none", which is 0
 
 
 def interval(low: Tensor, high: Tensor) -> Tensor:
     """The numbers of the intervals from one symbol to another; 0 where either is no pitch."""
     apart = (high - low).clamp(-WIDEST, WIDEST) + WIDEST + 1
     return torch.where((low >= PITCH) & (high >= PITCH), apart, 0)
+
+
+def motion(was: Tensor, now: Tensor, below: Tensor) -> Tensor:
+    """The numbers of how a voice leaves another; 0 where a note is missing.
+
+    Args:
+        was: The voice's note before.
+        now: Its note.
+        below: The other voice's note before.
+    """
+    known = (was >= PITCH) & (now >= PITCH) & (below >= PITCH)
+    number = 1 + 3 * ((was - below) % OCTAVE) + torch.sign(now - was) + 1
+    return torch.where(known, number, 0)
 
 
 def lately(symbols: Tensor, none: int) -> Tensor:

@@ -31,6 +31,7 @@ ask the code; the note that an interval is measured from is part of that past.
 This module does not know any probability.
 """
 
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import torch
@@ -40,7 +41,7 @@ from torch import Tensor, nn
 from variate.models import VAE, SequenceDecoder
 from variate.music.codec import MusicCodec
 from variate.music.grid import HOLD, PITCH, REST
-from variate.music.intervals import INTERVALS, Leaps, interval, lately
+from variate.music.intervals import INTERVALS, MOTIONS, Leaps, interval, lately, motion
 from variate.music.layout import Layout, heard, layout_of
 from variate.music.summary import SPREAD, MusicEncoder, Steps, shifted
 from variate.music.texture import Sizes
@@ -124,7 +125,10 @@ class MusicDecoder(nn.Module):
         self.above_moves = nn.ModuleList(
             nn.Embedding(INTERVALS, hidden) for _ in range(layout.voices - 1)
         )
-        for table in (*self.above, *self.above_sounds, *self.above_moves):
+        self.motions = nn.ModuleList(
+            nn.Embedding(MOTIONS, hidden) for _ in combinations(range(layout.voices), 2)
+        )
+        for table in (*self.above, *self.above_sounds, *self.above_moves, *self.motions):
             nn.init.normal_(table.weight, std=SPREAD)
         self.voice = nn.Parameter(torch.zeros(layout.voices, hidden))
         self.mixed = nn.Linear(hidden, hidden)
@@ -157,7 +161,7 @@ class MusicDecoder(nn.Module):
         known = self.state(torch.cat([self.drop(states), plan.to(states.dtype)], -1))
         logits = []
         for v in range(layout.voices):
-            logits.append(self._voice(v, known, were[..., v], notes))
+            logits.append(self._voice(v, known, were, notes))
             if v + 1 < layout.voices:
                 known = known + self._told(v, symbols, sounds, were, notes)
         written = torch.stack(logits, -2).flatten(-3, -2)
@@ -179,16 +183,21 @@ class MusicDecoder(nn.Module):
         )
         return told
 
-    def _voice(self, voice: int, known: Tensor, was: Tensor, notes: Tensor) -> Tensor:
+    def _voice(self, voice: int, known: Tensor, were: Tensor, notes: Tensor) -> Tensor:
         """Logits `[..., K]` of pitches, holds and rests; no metre is one of these.
 
         Args:
             voice: Whose.
             known: `[..., H]`, what the voices above tell among it.
-            was: The last note of this voice, `[...]`.
+            were: The last notes of the step before, `[..., V]`.
             notes: Those of the voices above, at this step, `[..., V]`.
         """
-        h = F.silu(known + self.voice[voice])
+        was = were[..., voice]
+        known = known + self.voice[voice]
+        for above in range(voice):
+            table = self.motions[voice * (voice - 1) // 2 + above]
+            known = known + table(motion(were[..., above], notes[..., above], was))
+        h = F.silu(known)
         g = F.silu(self.mixed(h)) + h
         by_interval = self.leaps[0](g, was)
         for above in range(voice):
@@ -244,7 +253,7 @@ class MusicDecoder(nn.Module):
         if voice == 0:
             writing = self._moved_on(writing, step)
         known = writing.known + writing.above
-        logits = self._voice(voice, known, writing.were[:, voice], writing.notes)
+        logits = self._voice(voice, known, writing.were, writing.notes)
         return logits, (writing._replace(place=place), z)
 
     def select(self, memory: Any, chosen: Tensor) -> Any:

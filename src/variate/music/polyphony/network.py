@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from variate.music.layout import Layout
-from variate.music.summary import Summary
 from variate.music.polyphony.events import Events
+from variate.music.summary import Summary
 
 __all__ = ["EventDecoder", "EventEncoder", "Written"]
 
