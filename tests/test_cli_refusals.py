@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from variate import TableVAE, cli
+from variate.cli.pictures import mask_of
 from variate.cli.training import _named_after
 from variate.errors import DataError
 from variate.kinds import kind_of
@@ -84,6 +85,29 @@ def test_a_fraction_of_a_whole_number_is_not_rounded(places, run, option):
     assert status == 2
     assert f"{name}: '1.5' is no whole number" in told
     assert not said
+
+
+@pytest.mark.parametrize(
+    ("verb", "data", "ending"),
+    [("evaluate", ("t.variate", "t.csv"), ".html"), ("constraints", ("t.csv",), ".toml")],
+)
+def test_what_is_written_is_named_by_its_ending(places, run, verb, data, ending):
+    """A report was written into x.pdf, and over any file that was there."""
+    out = places / "x.pdf"
+    status, _, said = run(verb, *(places / name for name in data), "--out", out)
+    assert status == 1
+    assert f"what is written there is {ending}" in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["none.npy", "objects.npy", "text.npy", "text.png", "none.png"])
+def test_a_mask_that_cannot_be_read_is_named(tmp_path, name):
+    """These were tracebacks, or did not say which file."""
+    np.save(tmp_path / "objects.npy", np.array([1, None], object))
+    for text in ("text.npy", "text.png"):
+        (tmp_path / text).write_text("words")
+    with pytest.raises(DataError, match=rf"--mask .*{name} cannot be read"):
+        mask_of(tmp_path / name, (8, 8))
 
 
 def test_a_seed_that_no_generator_takes_is_a_sentence(places, run):

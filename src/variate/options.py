@@ -94,7 +94,7 @@ def expect_seed(seed: Any) -> None:
     Raises:
         OptionError: It is no whole number from 0 to 2^32 - 1.
     """
-    if not (isinstance(seed, Integral) and 0 <= seed < SEEDS):
+    if not (isinstance(seed, Integral) and 0 <= int(seed) < SEEDS):
         raise OptionError(f"seed must be a whole number from 0 to {SEEDS - 1}, got {seed!r:.60}.")
 
 
