@@ -373,3 +373,20 @@ def test_an_older_format_is_brought_up_to_date(path: Path) -> None:
     manifest, tensors, _ = bundle.read(path, migrations=(second, third))
     assert manifest["title"] == "TABLE"
     assert "model.steps" in tensors
+
+
+def test_a_model_is_not_written_over_what_is_no_model(path: Path, tmp_path: Path) -> None:
+    """`fit people.csv --out people.csv` replaced the data by the model."""
+    data, sheet = tmp_path / "people.csv", tmp_path / "people.npz"
+    data.write_text("a,b\n1,2\n")
+    with zipfile.ZipFile(sheet, "w") as archive:
+        archive.writestr("x.npy", b"1")
+    for place in (data, sheet):
+        before = place.read_bytes()
+        with pytest.raises(OutputError, match=r"is no model file.*people\.variate, or delete"):
+            bundle.write(place, MANIFEST, weights(), CARD)
+        assert place.read_bytes() == before
+    other = path.rename(tmp_path / "model.zip")
+    bundle.write(other, MANIFEST, weights(), CARD)  # one model in place of another
+    (tmp_path / "empty").touch()
+    bundle.write(tmp_path / "empty", MANIFEST, weights(), CARD)

@@ -1,11 +1,14 @@
 """Options of one kind of data, given to a model of another, are refused and not ignored."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from variate import TableVAE, cli
+from variate.cli.pictures import mask_of
+from variate.cli.training import _named_after
 from variate.errors import DataError
 from variate.kinds import kind_of
 
@@ -63,3 +66,76 @@ def test_text_is_one_column(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         cli.main()
     assert "text is one column (--column NAME), got said, also" in capsys.readouterr().err
+
+
+def test_the_data_are_not_written_over_by_their_model(places, run):
+    before = (places / "t.csv").read_bytes()
+    status, _, said = run("fit", places / "t.csv", "--out", places / "t.csv", "--epochs", 1)
+    assert status == 1
+    assert "is no model file" in said
+    assert (places / "t.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("option", [("fit", "--epochs"), ("sample", "-n"), ("sample", "--seed")])
+def test_a_fraction_of_a_whole_number_is_not_rounded(places, run, option):
+    """`--epochs 1.5` trained for two, and `--seed 1.5` was 2."""
+    verb, name = option
+    words = (verb, places / ("t.csv" if verb == "fit" else "t.variate"), name)
+    status, said, told = run(*words, "1.5")
+    assert status == 2
+    assert f"{name}: '1.5' is no whole number" in told
+    assert not said
+
+
+@pytest.mark.parametrize(
+    ("verb", "data", "ending"),
+    [("evaluate", ("t.variate", "t.csv"), ".html"), ("constraints", ("t.csv",), ".toml")],
+)
+def test_what_is_written_is_named_by_its_ending(places, run, verb, data, ending):
+    """A report was written into x.pdf, and over any file that was there."""
+    out = places / "x.pdf"
+    status, _, said = run(verb, *(places / name for name in data), "--out", out)
+    assert status == 1
+    assert f"what is written there is {ending}" in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["none.npy", "objects.npy", "text.npy", "text.png", "none.png"])
+def test_a_mask_that_cannot_be_read_is_named(tmp_path, name):
+    """These were tracebacks, or did not say which file."""
+    np.save(tmp_path / "objects.npy", np.array([1, None], object))
+    for text in ("text.npy", "text.png"):
+        (tmp_path / text).write_text("words")
+    with pytest.raises(DataError, match=rf"--mask .*{name} cannot be read"):
+        mask_of(tmp_path / name, (8, 8))
+
+
+def test_a_seed_that_no_generator_takes_is_a_sentence(places, run):
+    """It was scikit-learn's traceback."""
+    words = ("evaluate", places / "t.variate", places / "t.csv", "--seed", 2**32)
+    status, _, said = run(*words)
+    assert status == 2
+    assert "seed must be a whole number from 0 to 4294967295" in said
+
+
+def test_the_columns_that_there_are_are_named(places, run, tmp_path):
+    (tmp_path / "u.csv").write_text("A ,b\n1.5,2\n")
+    status, _, said = run("score", places / "t.variate", tmp_path / "u.csv")
+    assert status == 1
+    assert "the columns 'a' are missing" in said
+    assert "The data has 'A ' instead" in said
+
+
+@pytest.mark.parametrize(
+    ("data", "model"),
+    [
+        ("sales.2024.csv", "sales.2024.variate"),
+        ("sales.2024.csv.gz", "sales.2024.variate"),
+        ("photos.v2/", "photos.v2.variate"),
+        ("photos.v2/.", "photos.v2.variate"),
+    ],
+)
+def test_a_model_is_named_after_all_of_its_data(tmp_path, data, model):
+    """sales.2023.csv and sales.2024.csv were both sales.variate; a folder `.` was hidden."""
+    (tmp_path / "photos.v2").mkdir()
+    assert _named_after(tmp_path / data) == Path(model)

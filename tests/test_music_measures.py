@@ -1,12 +1,14 @@
 """Figures and sliders of music: what they say of models and items that are known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from tunes import tunes
 
 from variate.errors import DataError, OptionError, OutputError
-from variate.music import MusicVAE, Note, Piece
+from variate.music import MusicVAE, Note, Piece, measures
 from variate.music.attributes import attributes, weights
 from variate.music.codec import MusicCodec
 from variate.music.extraction import Wanted
@@ -154,3 +156,34 @@ def test_windows_of_tracks_and_lists_of_files_are_music(tmp_path):
     assert not is_music(["a.mid", "b.csv"])
     assert not is_music([])
     assert not is_music(torch.zeros(3).tolist())
+
+
+class Swept:
+    """Verbs whose decoder says the end nearest by, or the same whatever the code."""
+
+    def __init__(self, *, collapsed):
+        self.collapsed = collapsed
+
+    def encode(self, _, x):
+        return x.double(), None
+
+    def way(self, start, end, steps, *, spherical):
+        del spherical
+        return torch.stack([start + (end - start) * k / (steps - 1) for k in range(steps)])
+
+    def decode(self, _, codes, __):
+        return codes * 0 if self.collapsed else codes
+
+
+class Distance:
+    def apart(self, way, item):
+        return (way - item).abs().mean(1).numpy()
+
+
+@pytest.mark.parametrize(("collapsed", "forward"), [(False, 1.0), (True, 0.0)])
+def test_a_way_that_never_changes_does_not_go_forward(monkeypatch, collapsed, forward):
+    """A model whose codes say nothing scored 1."""
+    monkeypatch.setattr(measures, "verbs", Swept(collapsed=collapsed))
+    model = SimpleNamespace(prior=None)
+    x = torch.arange(12.0)[:, None].expand(12, 3)
+    assert measures.between(model, Distance(), x)[0] == forward

@@ -29,7 +29,7 @@ from torch import Tensor
 from variate import verbs
 from variate.errors import DataError, DataWarning, OptionError
 from variate.evaluation import Reference, conformal
-from variate.options import at_least, share
+from variate.options import share, whole_from
 from variate.progress import tally
 from variate.records import Alarms
 
@@ -199,7 +199,7 @@ def recalibrated(items: Items, *, extend: bool, draws: int) -> Reference:
     Raises:
         OptionError: There are no items, or the calibration that there is has other draws.
     """
-    at_least("draws", draws, 1)
+    whole_from("draws", draws)
     _expect_density(items.estimator)
     before = _calibration(items.estimator, draws) if extend else None
     score, certain, _ = _all_scored(items, draws)

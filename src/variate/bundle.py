@@ -34,10 +34,10 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from variate._version import __version__
-from variate.errors import ModelFileError, NewerFormatError
+from variate.errors import ModelFileError, NewerFormatError, OutputError
 from variate.output import replacing
 
-__all__ = ["FORMAT", "MIGRATIONS", "Migration", "read", "write"]
+__all__ = ["FORMAT", "MIGRATIONS", "Migration", "expect_replaceable", "read", "write"]
 
 Manifest = dict[str, Any]
 Weights = dict[str, Tensor]
@@ -48,6 +48,7 @@ FORMAT = len(MIGRATIONS) + 1
 
 MODEL, WEIGHTS, CARD = "model.json", "weights.safetensors", "card.md"
 MEMBERS = (MODEL, WEIGHTS, CARD)
+ENDING = ".variate"
 LARGEST_TEXT = 64 * 2**20  # bytes of model.json or card.md
 LARGEST_DIRECTORY = 128 * 2**10  # bytes read to find the members; three need some two hundred
 DEEPEST = 64  # nested lists and objects in model.json
@@ -66,6 +67,27 @@ UNREADABLE = (
 )
 
 
+def expect_replaceable(path: str | Path) -> None:
+    """Refuse to write a model over a file of another kind: the data that it was fitted on, say.
+
+    Raises:
+        OutputError: There is such a file.
+    """
+    place = Path(path)
+    if place.suffix == ENDING or not place.is_file() or not place.stat().st_size:
+        return
+    try:
+        with zipfile.ZipFile(place) as archive:
+            known = MODEL in archive.namelist()
+    except UNREADABLE:
+        known = False
+    if not known:
+        raise OutputError(
+            f"cannot write {path}: it exists, and is no model file; name another file, such as "
+            f"{place.with_suffix(ENDING)}, or delete it first."
+        )
+
+
 def write(path: str | Path, manifest: Manifest, weights: Mapping[str, Tensor], card: str) -> Path:
     """Write a model file. Equal arguments give equal bytes.
 
@@ -80,9 +102,11 @@ def write(path: str | Path, manifest: Manifest, weights: Mapping[str, Tensor], c
         The path.
 
     Raises:
-        OutputError: The file cannot be written; what was at `path` is untouched.
+        OutputError: The file cannot be written, or is there and is no model file; what was at
+            `path` is untouched.
         ValueError: The manifest holds something that JSON cannot (a NaN, an object).
     """
+    expect_replaceable(path)
     document = {"format": FORMAT, "variate": __version__} | manifest
     contents = (
         json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1).encode(),

@@ -13,6 +13,7 @@ from variate.errors import OutputError
 
 __all__ = [
     "deliver",
+    "expect_ending",
     "expect_writable",
     "print_json",
     "report",
@@ -92,4 +93,13 @@ def expect_writable(out: Path | None) -> None:
         raise OutputError(
             f"cannot write {out}: it is a folder with something in it; name a file, or for "
             "pictures and music a new folder."
+        )
+
+
+def expect_ending(out: Path | None, ending: str) -> None:
+    """Refuse a file whose name says that it is of another kind than what is written there."""
+    if out is not None and out.suffix.lower() != ending:
+        raise OutputError(
+            f"cannot write {out}: what is written there is {ending}; name it "
+            f"{out.with_suffix(ending)}."
         )

@@ -35,7 +35,15 @@ from variate.inference import Objective
 from variate.manifest import manifest_of, restored
 from variate.models import VAE, posteriors, priors
 from variate.objectives import ELBO, WarmUp
-from variate.options import Options, above_zero, asked_latent, at_least, check_training
+from variate.options import (
+    Options,
+    above_zero,
+    asked_latent,
+    at_least,
+    check_training,
+    expect_seed,
+    whole_from,
+)
 from variate.output import scratch_folder
 from variate.preparation import Prepared
 from variate.records import Encoding, Evaluation
@@ -204,7 +212,7 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             OptionError: n < 1, temperature <= 0, or a condition that cannot be met.
         """
         check_is_fitted(self)
-        at_least("n", n, 1)
+        whole_from("n", n)
         above_zero("temperature", temperature)
         if given is not None:
             return self.codec_.decode(self._draw_given(n, given, temperature, seed))
@@ -253,7 +261,7 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Returns:
             n items for each one given, in its order. A strength of 0 is the reconstruction.
         """
-        at_least("n", n, 1)
+        whole_from("n", n)
         at_least("strength", strength, 0)
         mean = torch.from_numpy(self.encode(X).mean)
         return self.decode(verbs.vary(self.model_, mean, n, strength=strength, seed=seed))
@@ -264,7 +272,7 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Raises:
             OptionError: a or b is not one item, or steps < 2.
         """
-        at_least("steps", steps, 2)
+        whole_from("steps", steps, 2)
         start, end = self.encode(a).mean, self.encode(b).mean
         if len(start) != 1 or len(end) != 1:
             raise OptionError(f"a and b must be one item each, got {len(start)} and {len(end)}.")
@@ -279,7 +287,7 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         an item's score does not depend on which other items are scored with it.
         """
         check_is_fitted(self)
-        at_least("draws", draws, 1)
+        whole_from("draws", draws)
         if not self._has_density():
             raise OptionError(
                 "a deterministic autoencoder has no density, so there is no log p(x) to score; "
@@ -333,6 +341,7 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             this kind measures) and a report with pictures.
         """
         check_is_fitted(self)
+        expect_seed(seed)
         x = self._rows(X)
         return self._evaluation(x, self._measure(x, seed), draws=draws, seed=seed)
 

@@ -4,6 +4,7 @@ This module does not know any kind of data, nor how a step of training is made.
 """
 
 import copy
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from variate import alarms
 from variate.diary import follow
+from variate.errors import VariateWarning
 from variate.preparation import Prepared
 from variate.randomness import isolated
 from variate.settling import Course, first_share, settle
@@ -104,10 +106,20 @@ def _conclude(estimator: Any, prepared: Prepared, course: Course) -> None:
     estimator.model_.eval()
     if "stopped" not in estimator.facts_:
         return
-    try:
-        settle(estimator, prepared, course)
-    finally:
-        _measure(estimator, prepared)
+    with _said_once(estimator.facts_["rank"]):
+        try:
+            settle(estimator, prepared, course)
+        finally:
+            _measure(estimator, prepared)
+
+
+@contextmanager
+def _said_once(rank: int) -> Iterator[None]:
+    """Warnings of the first process only: what follows training is the same in all."""
+    with warnings.catch_warnings():
+        if rank > 0:
+            warnings.simplefilter("ignore", VariateWarning)
+        yield
 
 
 def _measure(estimator: Any, prepared: Prepared) -> None:

@@ -3,6 +3,7 @@
 This module does not know what an option means.
 """
 
+import math
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any
@@ -15,9 +16,14 @@ __all__ = [
     "asked_latent",
     "at_least",
     "check_training",
+    "expect_seed",
     "share",
     "whole",
+    "whole_from",
 ]
+
+
+SEEDS = 2**32
 
 
 class Options:
@@ -42,10 +48,11 @@ def above_zero(name: str, value: float | None) -> None:
     """Refuse an option that is given (not None) and not above zero.
 
     Raises:
-        OptionError: It is zero, negative or NaN.
+        OptionError: It is zero, negative, infinite or NaN.
     """
     if value is not None and not _holds(name, value, lambda number: number > 0):
         raise OptionError(f"{name} must be greater than 0, got {value!r}.")
+    _finite(name, value)
 
 
 def whole(name: str, value: float | None) -> None:
@@ -63,10 +70,32 @@ def at_least(name: str, value: float, least: float) -> None:
     """Refuse an option below its least value.
 
     Raises:
-        OptionError: It is below, or NaN.
+        OptionError: It is below, infinite or NaN.
     """
     if not _holds(name, value, lambda number: number >= least):
         raise OptionError(f"{name} must be at least {least}, got {value!r}.")
+    _finite(name, value)
+
+
+def whole_from(name: str, value: float, least: int = 1) -> None:
+    """Refuse an option that is not a whole number of at least so much.
+
+    Raises:
+        OptionError: It is something else.
+    """
+    at_least(name, value, least)
+    if not isinstance(value, Integral):
+        raise OptionError(f"{name} must be a whole number, got {value!r}.")
+
+
+def expect_seed(seed: Any) -> None:
+    """Refuse a seed that not all generators take: torch's, NumPy's and scikit-learn's.
+
+    Raises:
+        OptionError: It is no whole number from 0 to 2^32 - 1.
+    """
+    if not (isinstance(seed, Integral) and 0 <= int(seed) < SEEDS):
+        raise OptionError(f"seed must be a whole number from 0 to {SEEDS - 1}, got {seed!r:.60}.")
 
 
 def share(name: str, value: float) -> None:
@@ -77,6 +106,11 @@ def share(name: str, value: float) -> None:
     """
     if not _holds(name, value, lambda number: 0 < number < 1):
         raise OptionError(f"{name} must be between 0 and 1, both excluded, got {value!r}.")
+
+
+def _finite(name: str, value: float | None) -> None:
+    if value is not None and math.isinf(value):
+        raise OptionError(f"{name} must be a finite number, got {value!r}.")
 
 
 def _holds(name: str, value: Any, condition: Callable[[Any], bool]) -> bool:
@@ -105,6 +139,7 @@ def check_training(options: Any) -> None:
     for name in ("epochs", "minutes", "learning_rate"):
         above_zero(name, getattr(options, name))
     at_least("beta", options.beta, 0)
+    expect_seed(options.seed)
     if options.epochs is not None and options.minutes is not None:
         raise OptionError("give epochs or minutes, not both: each is the whole budget.")
     if options.objective is not None and options.beta != 1.0:

@@ -13,6 +13,7 @@ in pairs (Box & Muller 1958),
 This module does not know what is drawn.
 """
 
+import operator
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from variate.errors import OptionError
 
 __all__ = ["Secret", "isolated"]
 
@@ -33,12 +36,24 @@ def isolated(seed: int | None, device: torch.device | str = "cpu") -> Iterator[N
     Args:
         seed: The seed; None is another one each time.
         device: The device whose generator is used, besides the CPU's.
+
+    Raises:
+        OptionError: The seed is no whole number that torch takes.
     """
     device = torch.device(device)
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(secrets.randbits(63) if seed is None else seed)
+        _seed(secrets.randbits(63) if seed is None else seed)
         yield
+
+
+def _seed(seed: int) -> None:
+    try:
+        torch.manual_seed(operator.index(seed))
+    except (TypeError, ValueError, RuntimeError):
+        raise OptionError(
+            f"seed must be a whole number from 0 to {2**63 - 1}, or None, got {seed!r:.60}."
+        ) from None
 
 
 class Secret:

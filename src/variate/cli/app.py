@@ -3,10 +3,11 @@
 This module does not know any command.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Group, Parameter, convert
 
 from variate._version import __version__
 from variate.cli.music import stretch_of
@@ -44,11 +45,29 @@ Json = Annotated[
     bool, Parameter(name="--json", negative=(), help="One JSON object for machines.", group=COMMON)
 ]
 
+
+def _converted(kind: Any, tokens: Sequence[Any]) -> Any:
+    """Words as values; of a number that is to be whole a fraction is refused, not rounded."""
+    if kind is int or int in get_args(kind):
+        for token in tokens:
+            if "." in token.value and not _is_whole(token.value):
+                raise ValueError(f"{token.value!r} is no whole number.")
+    return convert(kind, tokens)
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        return float(text).is_integer()
+    except ValueError:
+        return True  # no number at all, which is told elsewhere
+
+
 app = App(
     name="variate",
     help="Variational autoencoders: fit, sample, encode, score. Figures are nats per item.",
     version=__version__,
     help_format="markdown",
+    default_parameter=Parameter(converter=_converted, negative_iterable=()),
 )
 
 

@@ -115,10 +115,12 @@ def recalibrate(
 
     Example: `variate recalibrate people.variate june.csv --extend`
     """
+    from variate.bundle import expect_replaceable
     from variate.table import cross_calibrate, files
 
     out = model if out is None else out
     expect_writable(out)
+    expect_replaceable(out)
     fitted = load(model, detectors=True)
     if folds is not None:
         expect_kind(fitted, "table", "--folds")

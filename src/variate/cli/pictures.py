@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, app, expect_kind, item_of, load
 from variate.console import deliver, expect_writable, report, say
-from variate.errors import OptionError
+from variate.errors import DataError, OptionError
 
 __all__ = ["deliver_pictures", "detect_pictures", "mask_of", "named", "traverse"]
 
@@ -150,6 +150,7 @@ def mask_of(path: Path | None, size: tuple[int, int]) -> Any:
 
     Raises:
         OptionError: There is none.
+        DataError: It cannot be read.
     """
     from variate.image.decoding import Form, decode
 
@@ -158,9 +159,12 @@ def mask_of(path: Path | None, size: tuple[int, int]) -> Any:
             "pictures need --mask: a picture that is white where pixels are missing, or an .npy "
             f"file of truth values, {size[0]} x {size[1]}."
         )
-    if path.suffix.lower() == ".npy":
-        return np.load(path, allow_pickle=False)
-    return decode(path, Form(size, 1, deep=False))[..., 0] > 127
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.load(path, allow_pickle=False)
+        return decode(path, Form(size, 1, deep=False))[..., 0] > 127
+    except (OSError, ValueError, EOFError) as error:  # DataError is a ValueError
+        raise DataError(f"--mask {path} cannot be read: {error}.") from error
 
 
 def _in_pairs(first: Any, second: Any) -> Any:

@@ -12,7 +12,7 @@ from variate.cli.app import COMMON, Data, Json, Model, app, expect_kind, load
 from variate.cli.detectors import show_detector
 from variate.cli.labelling import labels_of
 from variate.cli.pairs import show_pair
-from variate.console import expect_writable, print_json, report, say, write_line
+from variate.console import expect_ending, expect_writable, print_json, report, say, write_line
 
 __all__ = ["constraints", "demo", "evaluate", "info"]
 
@@ -77,6 +77,7 @@ def evaluate(
     Example: `variate evaluate people.variate test.csv --out report.html`
     """
     expect_writable(out)
+    expect_ending(out, ".html")
     fitted = load(model)
     fitted.verbose = without_z  # the second training is worth a bar
     of_tables = {"train": train, "target": target, "without_z": without_z or None}
@@ -152,6 +153,7 @@ def constraints(
     from variate.table.constraints import write
 
     expect_writable(out)
+    expect_ending(out, ".toml")
     with files.naming(data):
         found = propose_constraints(files.read(data))
     if out is not None:

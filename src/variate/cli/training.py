@@ -169,7 +169,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     Example: `variate fit people.csv --minutes 3 --out people.variate`, or
     `variate fit photos/ --size 64 --minutes 30 --out photos.variate`
     """
-    out = out or Path(data.name.split(".")[0] + ".variate")
+    out = out or _named_after(data)
     paired = expect_pair(
         children, key, foreign_key, child_key=child_key, order_by=order_by,
         resume=resume, processes=processes, tensorboard=tensorboard, epsilon=epsilon,
@@ -177,6 +177,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     )  # fmt: skip
     if processes and processes > 1 and kind != "anomaly" and "WORLD_SIZE" not in os.environ:
         _launch(processes)
+    from variate.bundle import expect_replaceable
     from variate.kinds import estimator_class, kind_of
     from variate.privacy import privacy_of
     from variate.settling import checkpoint_of_prior
@@ -184,6 +185,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     from variate.training import remove_checkpoint
 
     expect_writable(out)
+    expect_replaceable(out)
     chosen: dict[str, Any] = {
         "columns": None if kind == "text" else _pairs(column),
         "constraints": () if constraints is None else read(constraints),
@@ -240,6 +242,14 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         if kind == "music" and not json:
             say(str(estimator.extraction_))
         report({"model": str(out), **estimator.facts_}, json=json)
+
+
+def _named_after(data: Path) -> Path:
+    """Where the model of data goes by default: of sales.2024.csv.gz to sales.2024.variate."""
+    name = data.resolve().name
+    if not data.is_dir():
+        name = Path(name.removesuffix(".gz")).stem
+    return Path(name + ".variate")
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from variate.image.reading import Pictures
 from variate.image.records import Inpainted
 from variate.inference import Objective
 from variate.models import VAE, priors
-from variate.options import at_least, whole
+from variate.options import at_least, expect_seed, whole, whole_from
 from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
@@ -230,7 +230,7 @@ class ImageVAE(Estimator):
         Raises:
             OptionError: An argument is out of its range.
         """
-        at_least("n", n, 1)
+        whole_from("n", n)
         at_least("strength", strength, 0)
         z = torch.from_numpy(self.encode(X).mean)
         varied = self._design().varied
@@ -282,6 +282,7 @@ class ImageVAE(Estimator):
             the features tell. With a report.
         """
         check_is_fitted(self)
+        expect_seed(seed)
         x, of = self._rows(X), None if train is None else self._rows(train)
         own = examined(self, x, of, seed, features=features, labels=labels)
         return in_bits(self._evaluation(x, own, draws=draws, seed=seed), self.codec_.levels)
@@ -322,7 +323,7 @@ class ImageVAE(Estimator):
         """
         check_is_fitted(self)
         self._design().expect_dimensions()
-        at_least("steps", steps, 2)
+        whole_from("steps", steps, 2)
         center = np.zeros(self.latent_) if X is None else only(self.encode(X).mean)
         order = self.dimensions_by_use()[:ROWS] if dimensions is None else dimensions
         return self.decode(along(center, order, np.linspace(-extent, extent, steps)))

@@ -17,6 +17,7 @@ This module does not know how codes are decoded.
 """
 
 import copy
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,8 @@ def adapted(estimator: Any, data: Any, *, spread: float) -> Any:
         OptionError: The spread is not between 0 and 1, or the prior is no mixture.
         DataError: There is only one window.
     """
-    if not 0 <= spread <= 1:
-        raise OptionError(f"spread must be between 0 and 1, got {spread!r}.")
+    if not (isinstance(spread, Real) and 0 <= spread <= 1):
+        raise OptionError(f"spread must be a number from 0 to 1, got {spread!r:.60}.")
     _expect_adaptable(estimator.model_.prior)
     mean, scale = verbs.encode(estimator.model_, estimator._rows(data))
     if len(mean) < 2:

@@ -47,7 +47,7 @@ from variate.music.texture import Sizes, Texture
 from variate.music.textures import AnyMusic, expect_tracks, started, texture_of
 from variate.music.transposing import expect_transpose
 from variate.objectives import GroupFreeBits, WarmUp
-from variate.options import whole
+from variate.options import expect_seed, whole
 from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
@@ -267,6 +267,7 @@ class MusicVAE(Estimator):
             train: The music it was trained on: measures how many drawn items are copies.
         """
         check_is_fitted(self)
+        expect_seed(seed)
         x, codec = self._rows(X), self.codec_
         known = None if train is None else codec.symbols(codec.received(train, overlapping=True))
         own = examined(self, x, known, seed, draws=draws)

@@ -24,7 +24,8 @@ A rest that is written in silence counts as the hold that it says.
 above the tonic of the key that fits best, since a model is trained in all keys.
 
 Ways between items: `interpolation_monotone`, the share of steps by which the distance to the start
-does not fall and that to the end does not rise.
+does not fall and that to the end does not rise. All steps of a way that ends where it began count
+as none of them: a model whose codes say nothing scores 0.
 
 This module does not know the codec of other kinds, nor reports.
 """
@@ -146,7 +147,8 @@ def _signatures(codec: MusicCodec, x: Tensor) -> list[tuple[int, bytes]]:
 def between(model: Any, texture: Texture, x: Tensor) -> tuple[float, Floats]:
     """The share of steps that go forward, and the mean distances to both ends `[2, STEPS]`.
 
-    Distances are the texture's: of voices, shares of symbols that differ.
+    No step of a way goes forward whose ends decode to the same music. Distances are the texture's:
+    of voices, shares of symbols that differ.
     """
     pairs = min(WAYS, len(x) // 2)
     ends = x[torch.linspace(0, len(x) - 1, 2 * pairs).long()]  # far apart: neighbours are alike
@@ -159,6 +161,7 @@ def between(model: Any, texture: Texture, x: Tensor) -> tuple[float, Floats]:
         curves.append([texture.apart(way, item) for item in (way[0], way[-1])])
     found = np.array(curves)  # [pairs, 2, STEPS]
     forward = (np.diff(found[:, 0]) >= -1e-9) & (np.diff(found[:, 1]) <= 1e-9)
+    forward &= found[:, 0, -1:] > 1e-9
     return float(forward.mean()), found.mean(0)
 
 

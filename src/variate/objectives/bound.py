@@ -17,6 +17,7 @@ This module does not know which objective asks.
 
 import inspect
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +99,7 @@ def check_samples(samples: int) -> int:
     Raises:
         OptionError: It is not.
     """
-    if samples < 1 or samples != int(samples):
+    if not (isinstance(samples, Real) and samples >= 1 and samples % 1 == 0):
         raise OptionError(f"samples must be a positive whole number, but is {samples!r}")
     return int(samples)
 

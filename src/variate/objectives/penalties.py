@@ -48,6 +48,7 @@ from torch.func import functional_call
 from variate.inference import Loss, Moment
 from variate.objectives.bound import arguments, halves, require_plain
 from variate.objectives.schedules import Schedule, coefficient, finite
+from variate.options import whole
 
 __all__ = [
     "DIP",
@@ -250,12 +251,15 @@ class Factor(nn.Module):
         hidden: The widths of the critic's layers.
 
     Raises:
-        OptionError: γ is negative or not finite.
+        OptionError: γ is negative or not finite, or a size is no whole number above 0.
     """
 
     def __init__(self, gamma: float, latent: int, hidden: Sequence[int] = (256, 256, 256)) -> None:
         super().__init__()
         self.gamma = finite("gamma", gamma, 0.0)
+        whole("latent, the second argument of Factor(gamma, latent),", latent)
+        for width in hidden:
+            whole("each width of hidden", width)
         self.latent = latent
         self.hidden = hidden
         layers: list[nn.Module] = []

@@ -17,6 +17,7 @@ This module does not know which coefficient it moves.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 from variate.errors import OptionError
 
@@ -31,14 +32,14 @@ def finite(name: str, value: float, least: float = -math.inf) -> float:
     Raises:
         OptionError: It is not.
     """
-    if not (math.isfinite(value) and value >= least):
+    if not (isinstance(value, Real) and math.isfinite(value) and value >= least):
         bound = "" if least == -math.inf else f" of at least {least:g}"
         raise OptionError(f"{name} must be a finite number{bound}, but is {value!r}")
     return float(value)
 
 
 def _share(name: str, value: float) -> float:
-    if not 0.0 < value <= 1.0:
+    if not (isinstance(value, Real) and 0.0 < value <= 1.0):
         raise OptionError(
             f"{name} must be a share of the training budget, above 0 and at most 1, "
             f"but is {value!r}; use Constant(value) to have no warm-up"
@@ -120,7 +121,7 @@ class Cyclical:
     def __post_init__(self) -> None:
         finite("Cyclical's value", self.value)
         _share("Cyclical's share", self.share)
-        if self.cycles < 1 or self.cycles != int(self.cycles):
+        if not (isinstance(self.cycles, Real) and self.cycles >= 1 and self.cycles % 1 == 0):
             raise OptionError(
                 f"Cyclical's cycles must be a positive whole number, but is {self.cycles!r}"
             )

@@ -226,8 +226,8 @@ def _head(path: Path, encoding: str | None) -> tuple[str, str]:
 def _wrong_encoding(path: Path, encoding: str) -> str:
     """Where the bytes stop to be text."""
     advice = (
-        "Say how the file is written, for example encoding='latin-1' or 'cp1252', or save it as "
-        "UTF-8."
+        "Save it as UTF-8, or give a frame: pandas.read_csv(path, encoding='latin-1') in Python, "
+        "'cp1252' of many files from Windows."
     )
     if encoding.lower().replace("-", "") not in ("utf8", "utf8sig", "ascii"):
         return f"{path} is not written in {encoding}. {advice}"

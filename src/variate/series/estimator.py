@@ -29,7 +29,7 @@ from variate.codec import Codec
 from variate.errors import OptionError
 from variate.estimator import Estimator
 from variate.models import VAE, priors
-from variate.options import at_least, share, whole
+from variate.options import at_least, expect_seed, share, whole
 from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
@@ -273,6 +273,7 @@ class SeriesVAE(Estimator):
             `alarms`. With a report.
         """
         check_is_fitted(self)
+        expect_seed(seed)
         x = self._rows(X)
         figures, sections = self._measure(x, seed)
         if getattr(X, "ndim", 0) != 3:

@@ -243,10 +243,12 @@ class TableCodec(Codec):
     def _expect_modelled(self, names: list[str]) -> None:
         wanted = [column.name for column in self.modelled]
         if missing := [name for name in wanted if name not in names]:
+            strange = [repr(name) for name in names if name not in self.schema.names]
+            instead = f" The data has {', '.join(strange[:10])} instead." if strange else ""
             raise SchemaError(
                 f"the columns {', '.join(map(repr, missing))} are missing; the model was trained "
-                f"on {', '.join(map(repr, wanted))}. Add them (empty where the values are not "
-                "known)."
+                f"on {', '.join(map(repr, wanted))}.{instead} Rename them, or add them (empty "
+                "where the values are not known)."
             )
         if extra := [name for name in names if name not in self.schema.names]:
             _warn(

@@ -27,7 +27,7 @@ from variate.evaluation.decisions import Risk
 from variate.inference import Objective
 from variate.models import VAE, priors
 from variate.objectives import ELBO, FreeBits, WarmUp
-from variate.options import whole
+from variate.options import expect_seed, whole
 from variate.preparation import Prepared
 from variate.privacy import Privacy
 from variate.records import Evaluation
@@ -367,8 +367,8 @@ class TableVAE(Estimator):
             OptionError: There is no such target, or no model without z can be trained.
         """
         check_is_fitted(self)
-        x = self._rows(X)
-        known = None if train is None else self._rows(train)
+        expect_seed(seed)
+        x, known = self._rows(X), None if train is None else self._rows(train)
         codeless = without_code(self, x, known, draws, seed) if without_z else None
         own = examined(self, x, seed=seed, train=known, target=target, codeless=codeless)
         return self._evaluation(x, own, draws=draws, seed=seed)

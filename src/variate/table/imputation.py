@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from variate.errors import OptionError
-from variate.options import at_least
+from variate.options import whole_from
 from variate.table.frames import Frame, returned
 from variate.table.storage import TEMPORAL, family, plain, ticks_per_second
 
@@ -134,7 +134,7 @@ class Imputation:
 
     def table(self, draw: int) -> Any:
         """One completed table; the same as `tables[draw]`."""
-        at_least("draw", draw, 0)
+        whole_from("draw", draw, 0)
         if draw >= self.draws:
             raise OptionError(f"draw must be below {self.draws}, got {draw}.")
         return self._with({name: part.of(draw) for name, part in self.cells.items()})

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from variate import bundle
 from variate.errors import DataError, DataWarning, OptionError
-from variate.options import at_least
+from variate.options import whole_from
 from variate.table import kinship
 from variate.table.completion import CANDIDATES, complete_rows, seen_cells
 from variate.table.constrained import ConstrainedCodec
@@ -219,7 +219,7 @@ class RelatedTables(BaseEstimator):  # type: ignore[misc]
             OptionError: n < 1, or a condition that cannot be met.
         """
         check_is_fitted(self, "children_")
-        at_least("n", n, 1)
+        whole_from("n", n)
         seeds = _seeds(seed)
         own = self.parents_.sample(n, given=given, seed=next(seeds))
         counts = np.rint(own.column(self.known_.count).to_numpy()).astype(np.int64).clip(0)

@@ -31,7 +31,7 @@ from variate.inference import Objective
 from variate.models import VAE, priors
 from variate.models.readers import Architecture, Recurrent
 from variate.objectives import GroupFreeBits, Opening, WarmUp
-from variate.options import above_zero, at_least, whole
+from variate.options import above_zero, at_least, expect_seed, whole, whole_from
 from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
@@ -277,7 +277,7 @@ class TextVAE(Estimator):
         """
         check_is_fitted(self)
         above_zero("top_p", top_p)
-        at_least("n", n, 1)
+        whole_from("n", n)
         above_zero("temperature", temperature)
         symbol = self.codec_.unlabelled if given is None else self.codec_.symbol_of(given)
 
@@ -330,6 +330,7 @@ class TextVAE(Estimator):
             OptionError: `without_z` is asked for without `train`.
         """
         check_is_fitted(self)
+        expect_seed(seed)
         texts = self.codec_.received(X)
         known = None if train is None else self.codec_.received(train)
         x = self._rows(texts)

@@ -13,6 +13,7 @@ mode. To stop early, leave the loop; there is no callback and no trainer.
 This module does not know what the data are, nor what the objective maximises.
 """
 
+import math
 import sys
 from collections.abc import Generator as Generates
 from contextlib import ExitStack
@@ -120,6 +121,7 @@ def train(  # noqa: PLR0913 - the signature is the configuration
         ProcessError: There are not as many processes as asked for, or one was lost.
     """
     _require_above_zero(epochs=epochs, minutes=minutes, clip=clip, learning_rate=learning_rate)
+    _require_finite(epochs=epochs, minutes=minutes, learning_rate=learning_rate)
     _require_one_or_more(batch_size=batch_size, patience=patience, validate_every=validate_every)
     _require(epochs is None or minutes is None, "epochs and minutes are both given; choose one")
     _require(checkpoint is not None or not resume, "resume=True needs checkpoint=FILE")
@@ -301,6 +303,11 @@ def _require(holds: object, otherwise: str) -> None:
 def _require_above_zero(**values: float | None) -> None:
     for name, value in values.items():
         _require(value is None or value > 0, f"{name}={value} must be above 0")
+
+
+def _require_finite(**values: float | None) -> None:
+    for name, value in values.items():
+        _require(value is None or math.isfinite(value), f"{name}={value} must be finite")
 
 
 def _require_one_or_more(**values: int | None) -> None:
