@@ -131,6 +131,46 @@ def test_bad_files_are_told_in_a_sentence(run, model, tmp_path):
             assert "Traceback" not in error
 
 
+@pytest.mark.filterwarnings("ignore::variate.errors.DataWarning")
+def test_sentences_are_moved_in_a_direction(run, model, folder, tmp_path):
+    way, out, new = tmp_path / "way.json", tmp_path / "moved.txt", folder / "new.txt"
+    gap = tmp_path / "said.jsonl"
+    gap.write_text('{"said": null, "asks": null}\n' + (folder / "said.jsonl").read_text())
+    for data in (folder / "said.jsonl", gap):
+        assert run("direction", model, data, "--labels", "asks", "--out", way)[0] == 0
+        fitted, told = load(model), json.loads(way.read_text())["direction"]
+        asks = [s[:4] == "does" for s in TEXT[:60]]
+        assert told == pytest.approx(fitted.direction(TEXT[:60], asks).tolist(), abs=1e-6)
+    (tmp_path / "asks.csv").write_text(
+        "label\n" + "".join(f"{s[:4] == 'does'}\n" for s in TEXT[260:])
+    )
+    status, _, told = run("direction", model, new, "--labels", tmp_path / "asks.csv", "--out", way)
+    assert status == 0, told
+    words = ("--direction", way, "--strength", 2, "--steps", 3, "--out", out)
+    assert run("move", model, new, *words)[0] == 0
+    moved, way = out.read_text().splitlines(), json.loads(way.read_text())["direction"]
+    assert len(moved) == 120
+    assert moved[::3] == fitted.reconstruct(TEXT[260:])
+    assert moved[2::3] == fitted.move(TEXT[260:], way, 2.0)
+    status, _, told = run("direction", model, new, "--labels", "asks", "--out", way_of(tmp_path))
+    assert status == 2
+    assert "this is neither a file" in told
+
+
+def way_of(folder):
+    return folder / "other.json"
+
+
+def test_an_ending_that_no_sentences_have_is_told_before_the_work(run, model, folder, tmp_path):
+    new, way = folder / "new.txt", tmp_path / "none.json"
+    moved, between = ("move", new, "--direction", way), ("interpolate", new, "--from", 0, "--to", 1)
+    for words in (("sample",), ("reconstruct", new), ("vary", new), moved, between):
+        verb, *rest = words
+        status, _, told = run(verb, model, *rest, "--out", tmp_path / "x.mid")
+        assert status != 0
+        assert "sentences as .txt (a line for each) or as a table: .csv" in told
+
+
 REFUSED = {
     "gaps": (("impute", "DATA"), "no gaps"),
     "animation": (("interpolate", "DATA", "--from", 0, "--to", 1, "--animate"), "kind 'image'"),

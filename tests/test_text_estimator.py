@@ -13,7 +13,8 @@ from variate.text import codeless as beside
 from variate.text.codec import TextCodec
 from variate.text.intake import made_ready
 from variate.text.network import assembled
-from variate.text.reading import Texts
+from variate.text.reading import Texts, read
+from variate.text.tokenwise import tokenwise
 
 TEXT = sentences(1_000)
 TEST = TEXT[:60]
@@ -145,6 +146,55 @@ def test_sentences_are_rewritten_under_another_label(labelled):
     assert asked(labelled.relabel(told, "statement")) < 0.1
     assert np.isfinite(labelled.score_samples(told)).all()
     assert labelled.evaluate(TEST[:20]).figures["teacher_forced_accuracy"] > 0.4
+
+
+def test_a_sentence_keeps_its_label_in_all_that_is_made_of_it(labelled):
+    kinds = ["question" if s.startswith("does") else "statement" for s in TEST]
+    texts = read(TEST).labelled(kinds)
+    again = labelled.reconstruct(texts)
+    for kind in set(kinds):
+        own = [i for i, k in enumerate(kinds) if k == kind]
+        assert [again[i] for i in own] == labelled.relabel(texts.part(own), kind)
+    assert again != labelled.reconstruct(TEST)  # which have none
+    assert labelled.vary(texts, 2, strength=0.0) == [s for s in again for _ in range(2)]
+    assert labelled.move(texts, np.zeros(8)) == again
+    two = [texts.part([i]) for i in range(60) if kinds[i] == "question"][:2]
+    way = labelled.interpolate(*two, 3)
+    assert [way[0], way[-1]] == [labelled.reconstruct(one)[0] for one in two]
+    x = labelled._rows(texts)
+    read_again = Texts(labelled.codec_.decode(x), labels=labelled.codec_.labels_in(x))
+    assert torch.equal(labelled._rows(read_again), x)
+
+
+def test_what_tokens_contribute_is_all_of_log_p(labelled):
+    """With a label before them the last place of the longest sentence was left out."""
+    x = labelled._rows(read(TEST[:8]).labelled(["question"] * 8))
+    told = tokenwise(labelled.model_, x)
+    z = vt.verbs.encode(labelled.model_, x)[0].float()
+    with torch.no_grad():
+        whole = labelled.model_.decoder(z[None]).log_prob(x)[0]
+    torch.testing.assert_close(-told.surprise.sum(1), whole, rtol=1e-4, atol=1e-3)
+
+
+def test_labels_that_are_none_or_far_too_many():
+    with pytest.raises(DataError, match="no sentence has a label"):
+        TextVAE(epochs=1).fit(TEXT[:50], [None] * 50)
+    many = [f"{s} {n}" for n in range(2) for s in TEXT]
+    with pytest.raises(DataError, match=r"there are 2,000 different labels .* at most 1,000"):
+        TextVAE(epochs=1).fit(many, range(2_000))
+
+
+def test_sizes_that_no_model_file_may_ask_for():
+    for wrong in ({"length": 70_000}, {"vocabulary": 1 << 21}):
+        with pytest.raises(OptionError, match="must be at most"):
+            TextVAE(**wrong, epochs=1).fit(TEXT[:50])
+
+
+def test_numbers_are_not_taken_for_text_without_a_word(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("age\n" + "".join(f"{n}\n" for n in range(30)))
+    with pytest.warns(DataWarning, match=r"a.csv: the text is numbers \(the first is '0'\)"):
+        made_ready(TextCodec(260, column="age"), read(path, "age"), 0)
 
 
 def test_labels_must_fit(tmp_path):

@@ -1,11 +1,17 @@
 """Measures of sentences, against what they must be."""
 
+import math
+import sys
+
 import pytest
 
+from variate import TextVAE
+from variate.errors import MissingExtraError
 from variate.text import measures
-from variate.text.examination import word_count
+from variate.text.examination import _perplexity, _spread
 from variate.text.items import _words
-from variate.text.measures import closeness, distinct, likeness, self_bleu, words
+from variate.text.measures import closeness, distinct, expect_measures, likeness, self_bleu
+from variate.text.words import spaced, word_count, words
 
 REAL = [
     "a man rides a horse .",
@@ -17,7 +23,38 @@ REAL = [
 
 def test_words_are_runs_of_letters_and_single_signs():
     assert words("Don't go, 3.5%!") == ["Don", "'", "t", "go", ",", "3", ".", "5", "%", "!"]
-    assert words("猫は寝る。") == ["猫は寝る", "。"]
+    assert words("a_b été e\u0301a") == ["a_b", "été", "e\u0301a"]
+
+
+def test_words_of_scripts_without_spaces_are_letters_with_their_marks():
+    assert words("猫は寝る。") == ["猫", "は", "寝", "る", "。"]
+    assert words("ที่นี่ ok") == ["ที่", "นี่", "ok"]
+    assert words("हिन्दी में") == ["हिन्दी", "में"]
+    assert words("می\u200cروم") == ["می\u200cروم"]
+    assert spaced("it rains.") == "it rains."
+    assert spaced("猫は。") == "猫 は 。"
+
+
+def test_words_are_counted_where_none_are_written():
+    """Else a Chinese sentence was one word, of a perplexity beyond all numbers."""
+    assert word_count(["猫は寝る。"]) == 5
+    assert word_count(["2024年 好"]) == 4
+    assert word_count(["฿"]) == 2
+    assert _perplexity(-50.0, 10) == pytest.approx(math.exp(5))
+    assert _perplexity(-9_000.0, 2) is None
+
+
+def test_sentences_of_scripts_without_spaces_are_compared_by_letters():
+    """Else one letter that differs makes a sentence another word."""
+    real = ["猫は毎日庭で寝ている", "犬は夜に海を見ている"]
+    assert likeness(real, ["猫は毎日庭で寝ていた", "犬は夜に海を見ていた"])["bleu"] > 70
+    assert 0 < self_bleu([*real, "猫は夜に庭で寝ている"]) < 100
+
+
+def test_odd_words_are_parted_where_there_are_no_spaces():
+    assert _words(["猫", "は寝", "る。", "b"], [1.0, 2.0, 0.5, 4.0]) == [
+        ("猫", 1.0), ("は寝", 2.0), ("る。b", 4.5),
+    ]  # fmt: skip
 
 
 def test_a_copy_is_perfect_and_another_text_is_not():
@@ -73,9 +110,31 @@ def test_the_nearest_are_the_same_however_many_are_looked_at(monkeypatch):
 
 
 def test_copies_are_not_nearer_than_copies():
-    """Where real sentences are copies too, none of a model's is nearer than they are."""
+    """Where real sentences are copies too, a model's are no nearer than chance has it."""
     some = [f"the cat sees number {n} of {n * n} dogs" for n in range(40)]
-    assert closeness(some, some, some)[0]["near_copies"] == 0
+    assert closeness(some, some, some)[0]["near_copies"] == pytest.approx(0.05)
+
+
+def test_copies_are_seen_where_some_real_sentences_are_copies():
+    """Else a cosine of 1 was never above that of 95 % of the real ones, and all was well."""
+    train = [f"the cat sees number {n} of {n * n} dogs" for n in range(40)]
+    real = [*train[:4], *(f"a man {w} in the rain" for w in ("sat", "ran", "sang", "ate") * 9)]
+    assert closeness(train, real, train)[0]["near_copies"] == pytest.approx(0.5)
+    assert closeness(real, real, train)[0]["near_copies"] == pytest.approx(0.05)
+
+
+def test_items_are_spread_over_the_whole_of_a_file():
+    assert _spread(5, 10) == [0, 1, 2, 3, 4]
+    assert _spread(999, 500)[-1] > 990
+    assert len(set(_spread(999, 500))) == 500
+
+
+def test_what_measures_need_is_asked_for_before_training(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    with pytest.raises(MissingExtraError, match="sacrebleu"):
+        expect_measures()
+    with pytest.raises(MissingExtraError, match="sacrebleu"):
+        TextVAE(epochs=1).fit(["a b", "c d"])
 
 
 def test_a_character_spread_over_tokens_counts_for_its_own_word():

@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from variate.errors import DataError
+from variate.errors import DataError, DataWarning
 from variate.kinds import kind_of
 from variate.text.reading import expect_labels, is_text, read
 
@@ -46,6 +46,7 @@ def test_a_folder_is_its_files(tmp_path):
     assert sorted(read(tmp_path).items) == ["five", "four", "one", "three", "two"]
 
 
+@pytest.mark.filterwarnings("ignore:.*have no text")
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_column_of_a_table(tmp_path, suffix):
     frame = pd.DataFrame({"n": ["1", "2", "3"], "said": ["Yes, I do.", None, "No."]})
@@ -87,6 +88,7 @@ def test_columns_of_other_libraries(make):
     assert list(read(make(["one", "two"])).items) == ["one", "two"]
 
 
+@pytest.mark.filterwarnings("ignore:.*have no text")
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pl.LazyFrame, pa.table])
 def test_a_frame_is_no_list_of_its_columns(make):
     columns = {"said": ["Yes.", None, "No."], "sort": ["a", "b", None], "n": [1, 2, 3]}
@@ -123,6 +125,42 @@ def test_an_empty_file(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(DataError, match=r"holds no \.txt files"):
         read(tmp_path / "folder")
+
+
+def test_a_sentence_in_place_of_a_path():
+    """A long one cannot be a path at all, and an empty one is no folder."""
+    for sentence in ("so it goes " * 40, ""):
+        with pytest.raises(
+            DataError, match=r"does not exist\. A path is wanted here; sentences go"
+        ):
+            read(sentence)
+        assert not is_text(sentence)
+        with pytest.raises(DataError, match=r"does not exist"):
+            kind_of(sentence)
+
+
+def test_a_folder_of_mixed_files(tmp_path):
+    write(tmp_path / "a.txt", "one\ntwo")
+    write(tmp_path / "._a.txt", b"\x00\x05\x16\x07")
+    write(tmp_path / "notes.md", "not this")
+    (tmp_path / ".kept").mkdir()
+    write(tmp_path / ".kept" / "a.txt", "one\ntwo")
+    texts = read(tmp_path)
+    assert texts.items == ["one", "two"]
+    assert texts.notes == {"files": 1, "other_files": 1}
+
+
+def test_rows_without_text_are_told():
+    frame = pd.DataFrame({"said": ["one two", None, "three", " "], "n": [1, 2, 3, 4]})
+    with pytest.warns(DataWarning, match=r"the frame: 2 of 4 rows have no text in 'said'"):
+        found = read(frame)
+    assert found.items == ["one two", "three"]
+    assert found.rows() == [0, 2]
+
+
+def test_a_whole_number_is_the_same_label_with_gaps_beside_it():
+    assert read(["a", "b"]).labelled([5.0, None]).labels == ["5", None]
+    assert read(["a", "b"]).labelled([5, 0.5]).labels == ["5", "0.5"]
 
 
 def test_binary_junk(tmp_path):

@@ -12,6 +12,7 @@ from variate.errors import DataError, ModelFileError, OptionError
 from variate.image.files import SUFFIXES
 from variate.image.recognition import are_pictures
 from variate.music.recognition import is_music
+from variate.reading.files import exists
 from variate.table import files
 from variate.text import reading as texts
 
@@ -109,8 +110,8 @@ def kind_of(data: Any) -> str:
     Raises:
         DataError: A path whose ending says nothing, or that is not there.
     """
-    if isinstance(data, str | Path) and not Path(data).exists():
-        raise DataError(f"{data} does not exist.")
+    if isinstance(data, str | Path) and not exists(data):
+        raise DataError(f"{str(data)!r:.120} does not exist.")
     if is_music(data):
         return "music"
     if are_pictures(data):

@@ -42,7 +42,7 @@ def labels_of(source: str, data: Path, items: Any) -> Labels:
     """
     from variate.reading import files
 
-    names = [str(name) for name in items.labels()] if hasattr(items, "labels") else None
+    names = [str(name) for name in items.labels()] if callable(_labels(items)) else None
     path = Path(source)
     if source == FOLDERS and names is not None and data.is_dir():
         return np.array([Path(name).parent.as_posix() for name in names])
@@ -51,7 +51,7 @@ def labels_of(source: str, data: Path, items: Any) -> Labels:
     if files.suffix_of(path) is not None:
         return _of_file(path, names)
     if files.suffix_of(data) is not None:
-        return _of_column(source, data, names)
+        return _of_column(source, data, _rows(items, names))
     raise OptionError(
         f"--labels {source}: this is neither a file (.npy, {', '.join(files.SUFFIXES)}) nor, as "
         f"{data} is no table, a column" + (f"; of a folder of folders say --labels {FOLDERS}."
@@ -96,8 +96,23 @@ def _of_file(path: Path, names: list[str] | None) -> Labels:
     return np.array([by_name[name] for name in names])
 
 
-def _of_column(name: str, data: Path, names: list[str] | None) -> Labels:
-    """A column of the data, of those rows that could be read where items are pictures."""
+def _labels(items: Any) -> Any:
+    """What pictures and music have names by; the labels of sentences are no names."""
+    return getattr(items, "labels", None)
+
+
+def _rows(items: Any, names: list[str] | None) -> list[int] | None:
+    """Which rows of their table items are: of pictures those that could be read, of text not empty.
+
+    None is all of them.
+    """
+    if names is not None:
+        return [int(each.removeprefix("row ")) for each in names]
+    return items.rows() if hasattr(items, "rows") else None
+
+
+def _of_column(name: str, data: Path, rows: list[int] | None) -> Labels:
+    """A column of the data, of those rows that are items."""
     from variate.reading import files
 
     table = files.read(data)
@@ -105,17 +120,16 @@ def _of_column(name: str, data: Path, names: list[str] | None) -> Labels:
         raise OptionError(
             f"--labels {name}: {data} has no such column; it has {', '.join(table.column_names)}."
         )
-    labels = _column(table, name, data)
-    if names is None:
-        return labels
-    return labels[[int(each.removeprefix("row ")) for each in names]]
+    return _column(table if rows is None else table.take(rows), name, data, rows)
 
 
-def _column(table: Any, name: str, path: Path) -> Labels:
+def _column(table: Any, name: str, path: Path, rows: list[int] | None = None) -> Labels:
     values = table[name].to_pylist()
     if None in values:
+        number = values.index(None)
         raise DataError(
-            f"{path}: the column {name!r} has no label in row {values.index(None)}; leave such "
+            f"{path}: the column {name!r} has no label in row "
+            f"{number if rows is None else rows[number]}; leave such "
             "items out of the data."
         )
     return np.array(values)

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from variate.console import deliver, report, say
-from variate.errors import OptionError
+from variate.errors import OptionError, OutputError
 
 __all__ = [
     "column_of",
     "deliver_sentences",
     "detect_sentences",
+    "expect_form",
     "item_of_text",
     "label_of",
     "preset_of",
 ]
 
 BREAK = re.compile(r"\r\n|\r|\n")
+LINES = ".txt"
 PRESETS = {"sampling": "Sampling", "fidelity": "Fidelity"}
 
 
@@ -76,6 +78,27 @@ def item_of_text(model: Any, data: Path, index: int) -> Any:
     return texts.part([index])
 
 
+def expect_form(fitted: Any, out: Path | None) -> None:
+    """Find out before the work, not after it, whether sentences can be written as `--out` says.
+
+    Args:
+        fitted: The model; those of other kinds are not looked at.
+        out: The file.
+
+    Raises:
+        OutputError: The ending is unknown.
+    """
+    from variate.reading import files
+
+    if fitted.kind != "text" or out is None or out.suffix.lower() == LINES:
+        return
+    if files.suffix_of(out) is None:
+        raise OutputError(
+            f"cannot write {out}: the ending says how, and variate writes sentences as {LINES} (a "
+            f"line for each) or as a table: {', '.join(files.SUFFIXES)}."
+        )
+
+
 def deliver_sentences(
     items: list[str], out: Path | None, *, beside: dict[str, Any] | None = None, json: bool
 ) -> None:
@@ -93,7 +116,7 @@ def deliver_sentences(
 
     from variate.output import replacing
 
-    lines = out.suffix.lower() == ".txt" if out is not None else not json
+    lines = out.suffix.lower() == LINES if out is not None else not json
     if not lines:
         deliver(pa.table({**(beside or {}), "text": items}), out, json=json)
         return

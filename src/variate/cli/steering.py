@@ -17,6 +17,7 @@ from cyclopts import Parameter
 from variate.cli.app import Data, Json, Model, Out, app, expect_kind, item_of, load
 from variate.cli.labelling import labels_of
 from variate.cli.pictures import deliver_pictures
+from variate.cli.sentences import deliver_sentences, expect_form
 from variate.console import deliver, expect_writable, report, say
 from variate.errors import DataError, OptionError
 
@@ -97,17 +98,24 @@ def move(
     expect_writable(out)
     fitted = load(model)
     _expect_steering(fitted, "move")
+    expect_form(fitted, out)
     if animate:
         expect_kind(fitted, "image", "--animate")
     way = _read(direction, fitted)
     items = _items(fitted, data) if item is None else item_of(fitted, data, item)
-    codes = fitted.encode(items).mean
     if steps is None:
         shares = np.array([strength])
     elif steps < 2:
         raise OptionError(f"--steps must be at least 2, got {steps}.")
     else:
         shares = np.linspace(0.0, strength, steps)
+    if fitted.kind == "text":
+        each = [fitted.move(items, way, share) for share in shares]
+        deliver_sentences(
+            [text for texts in zip(*each, strict=True) for text in texts], out, json=json
+        )
+        return
+    codes = fitted.encode(items).mean
     moved = fitted.decode((codes[:, None] + shares[:, None] * way).reshape(-1, codes.shape[1]))
     if fitted.kind == "image":
         columns = None if steps is None else steps

@@ -13,7 +13,7 @@ from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, item
 from variate.cli.music import Audio, Score, deliver_music
 from variate.cli.pairs import sample_pair
 from variate.cli.pictures import deliver_pictures, named
-from variate.cli.sentences import deliver_sentences, label_of
+from variate.cli.sentences import deliver_sentences, expect_form, label_of
 from variate.console import deliver, expect_writable
 from variate.errors import OptionError
 
@@ -75,6 +75,7 @@ def sample(
         raise OptionError(f"{model} holds one table; leave out --children.")
     _expect_kinds(fitted, {"--rows": rows, "--given": given, "--top-p": top_p})
     _expect_music(fitted, score, audio)
+    expect_form(fitted, out)
     if rows is not None:
         deliver(fitted.complete(rows, seed=seed), out, json=json)
         return
@@ -144,6 +145,7 @@ def reconstruct(
     expect_writable(out)
     fitted = load(model)
     _expect_music(fitted, score, audio)
+    expect_form(fitted, out)
     if fitted.kind == "music":
         deliver_music(fitted.reconstruct(data), out, (score, audio), json=json)
         return
@@ -251,6 +253,7 @@ def vary(
     if keep is not None:
         expect_kind(fitted, "image", "--keep")
     _expect_music(fitted, score, audio)
+    expect_form(fitted, out)
     rows = item_of(fitted, data, item) if item is not None else data
     with files.naming(data):
         given = {} if keep is None else {"keep": keep}
@@ -294,6 +297,7 @@ def interpolate(
     expect_writable(out)
     fitted = load(model)
     _expect_music(fitted, score, audio)
+    expect_form(fitted, out)
     if animate:
         expect_kind(fitted, "image", "--animate")
     ends = item_of(fitted, data, start), item_of(fitted, data, end)

@@ -26,6 +26,7 @@ __all__ = [
     "SUFFIXES",
     "beginning",
     "columns",
+    "exists",
     "naming",
     "parquet_batches",
     "parquet_files",
@@ -46,6 +47,14 @@ def suffix_of(path: str | Path) -> str | None:
     """The known ending of a path, or None."""
     name = Path(path).name.lower()
     return max((s for s in SUFFIXES if name.endswith(s)), key=len, default=None)
+
+
+def exists(path: str | Path) -> bool:
+    """Whether a path leads anywhere; text that was given for one may be too long to be one."""
+    try:
+        return str(path) != "" and Path(path).exists()
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager
@@ -103,7 +112,7 @@ def columns(
             and line.
     """
     path, suffix = Path(path), suffix_of(path)
-    if not path.exists():
+    if not exists(path):
         raise DataError(f"{path} does not exist.")
     if path.is_dir() or suffix == ".parquet":
         return _parquet(path)

@@ -15,15 +15,16 @@ import torch
 from torch import Tensor
 
 from variate.codec import Codec
-from variate.errors import OptionError, SchemaError
-from variate.text.reading import Texts, read
-from variate.text.tokens import BYTES, Tokens
+from variate.errors import DataError, OptionError, SchemaError
+from variate.text.reading import Texts, name_of, read
+from variate.text.tokens import BYTES, MOST, Tokens
 
-__all__ = ["TextCodec"]
+__all__ = ["TextCodec", "expect_keepable"]
 
 LONGEST = 128  # tokens of a sentence, where nobody says how many
 MOST_TOKENS, BYTES_PER_TOKEN = 4096, 50  # of a vocabulary; of the text, for each of its tokens
-LIMIT = 1 << 16  # of what a file may ask for
+LIMIT = 1 << 16  # places, and labels, that a file may ask for
+MOST_LABELS = 1_000
 
 
 class TextCodec(Codec):
@@ -69,10 +70,13 @@ class TextCodec(Codec):
         Args:
             texts: The vocabulary comes from these.
             others: Which must fit into the length, too.
+
+        Raises:
+            DataError: There are labels, and none is known, or far too many are.
         """
+        self.labels = _labels_of(texts)
         self.tokens = Tokens.learned(texts.items, self.vocabulary or _fitting(texts.items))
         longest = max(map(len, self.tokens.encode([*texts.items, *others])))
-        self.labels = sorted({label for label in texts.labels if label is not None})
         self.length = (self.wanted or min(longest * 3 // 2, LONGEST)) + 1 + self.front
         return self
 
@@ -97,10 +101,11 @@ class TextCodec(Codec):
         Raises:
             OptionError: There is no such label.
         """
-        if str(label) not in self.labels:
+        name = name_of(label)
+        if name not in self.labels:
             there = ", ".join(map(repr, self.labels)) or "none: fit with labels, fit(X, labels)"
             raise OptionError(f"there is no label {label!r}; there is: {there}.")
-        return self.end + 2 + self.labels.index(str(label))
+        return self.end + 2 + self.labels.index(name)
 
     @property
     def end(self) -> int:
@@ -159,6 +164,16 @@ class TextCodec(Codec):
     def decode(self, x: Tensor) -> list[str]:
         """Tokens `[N, T]` as sentences."""
         return [self.tokens.decode(self.ids(row)) for row in x]
+
+    def labels_in(self, x: Tensor) -> list[str | None]:
+        """The labels of sentences `[N, T]`, None where one has none; [] where there are no labels.
+
+        These are what `filled` takes.
+        """
+        if not self.labels:
+            return []
+        names = [None, *self.labels]
+        return [names[symbol - self.end - 1] for symbol in x[:, 0].tolist()]
 
     def ids(self, row: Tensor) -> list[int]:
         """The tokens of one sentence `[T]`, without its end.
@@ -223,6 +238,35 @@ class TextCodec(Codec):
             f"{self.tokens.size:,} ({BYTES} bytes and {self.tokens.size - BYTES:,} joined ones)"
             + (f", labelled {', '.join(self.labels[:20])}" if self.labels else "")
         )
+
+
+def expect_keepable(vocabulary: int | None, length: int | None) -> None:
+    """Refuse, before training, sizes that a model file may not ask for.
+
+    Raises:
+        OptionError: One is too large.
+    """
+    for name, given, most in (
+        ("vocabulary", vocabulary, BYTES + MOST),
+        ("length", length, LIMIT - 2),  # and the end, and the label
+    ):
+        if given is not None and given > most:
+            raise OptionError(f"{name} must be at most {most:,}, got {given:,}.")
+
+
+def _labels_of(texts: Texts) -> list[str]:
+    """The labels of sentences, in order; none where nothing was said of labels."""
+    labels = sorted({label for label in texts.labels if label is not None})
+    origin = texts.origin or "the list"
+    if texts.labels and not labels:
+        raise DataError(f"{origin}: no sentence has a label; give some, or fit without labels.")
+    if len(labels) > MOST_LABELS:
+        raise DataError(
+            f"{origin}: there are {len(labels):,} different labels (such as {labels[0]!r:.60}), "
+            f"and a model knows at most {MOST_LABELS:,}; a label is a sort of sentence, and there "
+            "are many of each."
+        )
+    return labels
 
 
 def _fitting(items: Sequence[str]) -> int:

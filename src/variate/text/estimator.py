@@ -24,7 +24,6 @@ from torch.distributions import Distribution
 
 from variate import verbs
 from variate.codec import Codec
-from variate.distributions import Sequences
 from variate.errors import OptionError
 from variate.estimator import Estimator
 from variate.inference import Objective
@@ -36,14 +35,16 @@ from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
 from variate.steering import difference, expect_code
-from variate.text.codec import TextCodec
+from variate.text.codec import TextCodec, expect_keepable
 from variate.text.codeless import taught_without_code
 from variate.text.examination import examined
 from variate.text.intake import made_ready
 from variate.text.items import SentenceItems
+from variate.text.measures import expect_measures
 from variate.text.network import assembled
 from variate.text.presets import Preset, Sampling
 from variate.text.reading import Texts, expect_labels, read
+from variate.text.rewriting import between, coded, prompted, written
 from variate.text.tokens import BYTES
 from variate.verdict import verdict
 
@@ -160,6 +161,8 @@ class TextVAE(Estimator):
             whole(name, getattr(self, name))
         if self.vocabulary is not None:
             at_least("vocabulary", self.vocabulary, BYTES)
+        expect_keepable(self.vocabulary, self.length)
+        expect_measures()
         for name, needed in (("preset", "nats"), ("reader", "build")):
             given = getattr(self, name)
             if given is not None and not hasattr(given, needed):
@@ -246,7 +249,8 @@ class TextVAE(Estimator):
 
     def _measure(self, x: Tensor, seed: int) -> tuple[dict[str, Any], list[Section]]:
         common = self._figures(x, draws=64, seed=seed)
-        return examined(self, Texts(self.codec_.decode(x)), None, None, common, seed)
+        texts = Texts(self.codec_.decode(x), labels=self.codec_.labels_in(x))
+        return examined(self, texts, None, None, common, seed)
 
     def _items(self, X: Any) -> SentenceItems:
         return SentenceItems(self, X)
@@ -282,7 +286,7 @@ class TextVAE(Estimator):
         symbol = self.codec_.unlabelled if given is None else self.codec_.symbol_of(given)
 
         def narrow(law: Distribution) -> Distribution:
-            return _prompted(law, symbol).nucleus(top_p)
+            return prompted(law, symbol).nucleus(top_p)
 
         x = verbs.sample(self.model_, n, temperature=temperature, seed=seed, narrow=narrow)
         return self.codec_.decode(x)
@@ -299,9 +303,28 @@ class TextVAE(Estimator):
         """
         check_is_fitted(self)
         symbol = self.codec_.symbol_of(label)
-        codes = verbs.encode(self.model_, self._rows(X))[0]
-        x = verbs.decode(self.model_, codes, lambda law: _prompted(law, symbol).mode)
-        return self.codec_.decode(x)
+        codes, _ = coded(self, X)
+        return self.codec_.decode(written(self, codes, torch.full((len(codes),), symbol)))
+
+    def reconstruct(self, X: Any) -> list[str]:
+        """What the model makes of each sentence, at its mean code and under its own label."""
+        return self.codec_.decode(written(self, *coded(self, X)))
+
+    def vary(
+        self, X: Any, n: int = 8, *, strength: float = 0.5, seed: int | None = None
+    ) -> list[str]:
+        """n variations of each sentence, under its own label; see `Estimator.vary`."""
+        at_least("n", n, 1)
+        at_least("strength", strength, 0)
+        codes, symbols = coded(self, X)
+        varied = verbs.vary(self.model_, codes, n, strength=strength, seed=seed)
+        of_each = None if symbols is None else symbols.repeat_interleave(n)
+        return self.codec_.decode(written(self, varied, of_each))
+
+    def interpolate(self, a: Any, b: Any, steps: int = 9) -> list[str]:
+        """Sentences on the way from a to b, under the label that both have, if they have."""
+        at_least("steps", steps, 2)
+        return self.codec_.decode(between(self, a, b, steps))
 
     def evaluate(
         self,
@@ -340,12 +363,7 @@ class TextVAE(Estimator):
         return verdict(self.kind, self.facts_, self.history_, figures, own, seed=seed)
 
     def score_table(self, X: Any, *, draws: int = 64) -> Any:
-        """`score_samples` as a pyarrow table: the sentence, and the score.
-
-        Args:
-            X: The sentences.
-            draws: Of the code.
-        """
+        """`score_samples` as a pyarrow table: the sentence, and the score."""
         check_is_fitted(self)
         texts = self.codec_.received(X)
         scores = self.score_samples(texts, draws=draws)
@@ -374,11 +392,6 @@ class TextVAE(Estimator):
             direction: As `direction` gives it, `[D]`.
             strength: How far; 1 is from the middle of those without to the middle of those with.
         """
-        towards = expect_code(direction, self.latent_)
-        found: list[str] = self.decode(self.encode(X).mean + strength * towards)
-        return found
-
-
-def _prompted(law: Distribution, symbol: int | None) -> Sequences:
-    assert isinstance(law, Sequences)
-    return law if symbol is None else law.prompted(symbol)
+        towards = torch.from_numpy(expect_code(direction, self.latent_))
+        codes, symbols = coded(self, X)
+        return self.codec_.decode(written(self, codes + strength * towards, symbols))

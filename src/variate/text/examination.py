@@ -10,8 +10,8 @@ Of all sentences measured, in nats per sentence and its end included,
 
     reconstruction = -E_q log p(x|z) = -ELBO - KL        perplexity = exp(-Σ log p(x) / words)
 
-with log p(x) the importance-weighted bound, and words counted by white space, the end of each
-sentence counted as one, whatever the tokens are.
+with log p(x) the importance-weighted bound, and words counted by white space (or by letters, see
+`words`), the end of each sentence counted as one, whatever the tokens are.
 
 This module does not know how a model is trained.
 """
@@ -27,14 +27,17 @@ from variate import verbs
 from variate.evaluation.latent import elbo_surgery
 from variate.evaluation.passes import block_of
 from variate.models import priors
+from variate.randomness import isolated
 from variate.report import Section
 from variate.text.codeless import Codeless
 from variate.text.items import strangest
 from variate.text.measures import closeness, distinct, likeness, self_bleu
 from variate.text.reading import Texts
+from variate.text.rewriting import symbols_of, written
 from variate.text.tokenwise import tokenwise
+from variate.text.words import word_count
 
-__all__ = ["examined", "word_count"]
+__all__ = ["examined"]
 
 MEASURED = 500  # reconstructions
 DRAWN = 200  # sentences, and as many real ones beside them
@@ -44,11 +47,6 @@ SHOWN, WAYS, STEPS = 12, 3, 7
 SCORED = 200  # among which the strangest are looked for
 
 Row = dict[str, Any]
-
-
-def word_count(items: Sequence[str]) -> int:
-    """Words of sentences by white space, the end of each counted as one."""
-    return sum(len(item.split()) + 1 for item in items)
 
 
 def examined(
@@ -98,9 +96,11 @@ class _View:
         self.seed = seed
         self.items = list(texts.items)
         self.x: Tensor = self.codec.encode(texts)
-        step = max(1, len(self.items) // MEASURED)
-        self.some = range(0, len(self.items), step)[:MEASURED]
-        self.again: list[str] = self.decoded(verbs.encode(self.model, self.x[self.some])[0])
+        self.some = _spread(len(self.items), MEASURED)
+        of_some = self.x[self.some]
+        codes = verbs.encode(self.model, of_some)[0]
+        self.free = written(estimator, codes, symbols_of(self.codec, of_some))
+        self.again: list[str] = self.codec.decode(self.free)
 
     def decoded(self, z: Tensor) -> list[str]:
         """The likeliest tokens, one after the other, at codes `[N, D]`."""
@@ -118,15 +118,15 @@ class _View:
         )  # fmt: skip
         found = {
             "reconstruction": -common["elbo"] - common["kl"],
-            "perplexity": math.exp(-common["log_likelihood"] * len(self.items) / words),
+            "perplexity": _perplexity(common["log_likelihood"] * len(self.items), words),
             "words": words,
             "mutual_information": surgery.mutual_information,
         }
         if codeless is not None:
             found |= {
                 "without_z": codeless.log_likelihood,
-                "without_z_perplexity": math.exp(
-                    -codeless.log_likelihood * len(self.items) / words
+                "without_z_perplexity": _perplexity(
+                    codeless.log_likelihood * len(self.items), words
                 ),
                 "gain": common["log_likelihood"] - codeless.log_likelihood,
             }
@@ -136,12 +136,10 @@ class _View:
         """How much of sentences comes back."""
         x = self.x[self.some]
         told = tokenwise(self.model, x)
-        z = verbs.encode(self.model, x)[0]
-        free = verbs.decode(self.model, z, self.estimator._point)
         places = told.part.sum()
         return {
             "teacher_forced_accuracy": float(told.right.sum() / places),
-            "free_running_accuracy": float(((free == x) & told.part).sum() / places),
+            "free_running_accuracy": float(((self.free == x) & told.part).sum() / places),
             **likeness([self.items[i] for i in self.some], self.again),
         }
 
@@ -149,12 +147,9 @@ class _View:
         """Drawn sentences, and how varied they are beside real ones."""
         n = min(DRAWN, len(self.items))
         drawn = self.estimator.sample(DRAWN, seed=self.seed)
-        codes = torch.randn(
-            JUDGED, self.estimator.latent_, generator=torch.Generator().manual_seed(self.seed)
-        )
-        if not isinstance(self.model.prior, priors.StandardNormal):
-            codes = verbs.codes(self.model, self.x, JUDGED, seed=self.seed)[:JUDGED]
-        real = self.items[:n]
+        with isolated(self.seed, verbs.device_of(self.model)), torch.no_grad():
+            codes = self.model.prior().sample(torch.Size((JUDGED,)))
+        real = [self.items[i] for i in _spread(len(self.items), n)]
         found = {
             "distinct_1": distinct(drawn[:n], 1), "real_distinct_1": distinct(real, 1),
             "distinct_2": distinct(drawn[:n], 2), "real_distinct_2": distinct(real, 2),
@@ -173,7 +168,7 @@ class _View:
         latent = self.estimator.latent_
         active, told = common["active_units"], figures["mutual_information"]
         verdict = (
-            "The code is used." if told > 1.0 and active > 0 else
+            "The code is used." if told > min(1.0, math.log(len(self.x)) / 2) and active > 0 else
             "The posterior has collapsed: the decoder does without the code. Give more free nats "
             "(preset=vt.text.Fidelity(), or nats=), hide more words, or train for longer."
         )  # fmt: skip
@@ -282,6 +277,20 @@ class _View:
                 for i, line in zip(order, lines, strict=True)
             ],
         )
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Numbers below `count`, evenly spread, and no more than `most`: files are often sorted."""
+    kept = min(count, most)
+    return [i * count // kept for i in range(kept)]
+
+
+def _perplexity(nats: float, words: int) -> float | None:
+    """Per word, of sentences of so many nats in all; None where it is beyond all numbers."""
+    try:
+        return math.exp(-nats / words)
+    except OverflowError:
+        return None
 
 
 def _numbered(rows: Iterable[Row]) -> list[Row]:

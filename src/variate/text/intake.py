@@ -17,13 +17,14 @@ from torch import Tensor
 from variate.errors import DataError, DataWarning
 from variate.preparation import Prepared, split
 from variate.text.codec import TextCodec
-from variate.text.reading import Texts
+from variate.text.reading import Texts, are_numbers
 from variate.training import AugmentedSource, LengthSource, Source
 
 __all__ = ["Parted", "lengths_of", "made_ready", "parted", "source_of"]
 
 EXAMPLE = 20_000  # sentences that a learned prior starts from, or is fitted to
 UNLABELLED = 0.15  # of labelled sentences that are shown without their label
+LOOKED_AT = 1_000  # sentences, to see whether they are numbers
 SPARED = 500  # sentences, at the most, of each set apart: each is scored with 64 draws of its code
 
 
@@ -41,7 +42,8 @@ def made_ready(codec: TextCodec, texts: Texts, seed: int) -> Prepared:
     parts = parted(texts, seed)
     _expect_several(texts, len(parts.distinct))
     seen = [parts.distinct[i] for i in parts.training.tolist()]
-    codec.learn(Texts(seen, labels=texts.labels), parts.distinct)
+    codec.learn(Texts(seen, texts.origin, labels=texts.labels), parts.distinct)
+    _mention_numbers(texts)
     x, fits = codec.filled(codec.tokens.encode(texts.items), texts.labels)
     _mention_long(texts, codec, fits)
     rows, validation, held_out = parts.rows(x, fits)
@@ -156,6 +158,17 @@ def _expect_several(texts: Texts, distinct: int) -> None:
         f"{origin}: {found}, and a model is fitted to many: hundreds at the least, tens of "
         "thousands to draw new ones that are worth reading."
     )
+
+
+def _mention_numbers(texts: Texts) -> None:
+    if are_numbers(texts.items[:LOOKED_AT]):
+        warnings.warn(
+            f"{texts.origin or 'the list'}: the text is numbers (the first is "
+            f"{texts.items[0]!r:.40}), which a model of text spells sign by sign; name another "
+            "column (column=, --column), or fit a table, which knows their sizes.",
+            DataWarning,
+            stacklevel=6,
+        )
 
 
 def _mention_long(texts: Texts, codec: TextCodec, fits: Tensor) -> None:

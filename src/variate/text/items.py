@@ -12,6 +12,7 @@ from torch import Tensor
 
 from variate import alarms
 from variate.text.tokenwise import tokenwise
+from variate.text.words import UNSPACED
 
 __all__ = ["SentenceItems", "strangest"]
 
@@ -81,14 +82,17 @@ def strangest(estimator: Any, x: Tensor) -> list[str]:
 
 
 def _words(spelled: Sequence[str], nats: Sequence[float]) -> list[tuple[str, float]]:
-    """Tokens joined to words: a word begins where a token begins with a space."""
+    """Tokens joined to words: a word begins where a token begins with a space.
+
+    Of what is written without spaces each token that begins with a letter of it is a word.
+    """
     words: list[tuple[str, float]] = []
     held = 0.0  # of a character that is spread over tokens, and is written with its last one
     for text, size in zip(spelled, nats, strict=True):
         held += size
         if not text:
             continue
-        if words and not text[0].isspace():
+        if words and not text[0].isspace() and not UNSPACED.match(text):
             words[-1] = (words[-1][0] + text, words[-1][1] + held)
         else:
             words.append((text, held))

@@ -8,8 +8,8 @@ With x̂ the sentence that comes of the mean code of x by taking the likeliest t
     exact                     the share of sentences with x̂ = x
     BLEU, chrF                of all x̂ against all x, by sacrebleu (0 to 100; chrF2)
 
-The first flatters: a language model without a code has it too. Of drawn sentences, in words (runs
-of letters, or single other signs):
+The first flatters: a language model without a code has it too. Of drawn sentences, in words (see
+`words`):
 
     distinct-n                different n-grams, as a share of all
     self-BLEU                 the mean of sentence-BLEU-4 of each against all the others: 100 if all
@@ -24,7 +24,6 @@ Drawn sentences are compared with as many real ones, since the figures depend on
 This module does not know any model.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,10 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variate.errors import MissingExtraError
+from variate.text.words import spaced, words
 
-__all__ = ["closeness", "distinct", "likeness", "self_bleu", "words"]
+__all__ = ["closeness", "distinct", "expect_measures", "likeness", "self_bleu"]
 
-WORD = re.compile(r"\w+|[^\w\s]")
 NEAR = 0.95  # of unseen sentences that are farther from training than a near copy
 LETTERS = 4
 AT_ONCE = 2048  # sentences
@@ -45,18 +44,14 @@ DECIMALS = 9  # of a cosine: a copy is no nearer than another for the rounding o
 Floats = NDArray[np.float64]
 
 
-def words(sentence: str) -> list[str]:
-    """Runs of letters and digits, and other signs one by one."""
-    return WORD.findall(sentence)
-
-
 def likeness(real: Sequence[str], again: Sequence[str]) -> dict[str, float]:
     """How like sentences are to what is made of them: `exact`, `bleu`, `chrf`."""
     package = _sacrebleu()
     same = np.mean([a == b for a, b in zip(real, again, strict=True)])
+    made, given = list(map(spaced, again)), [list(map(spaced, real))]
     return {
         "exact": float(same),
-        "bleu": float(package.corpus_bleu(list(again), [list(real)]).score),
+        "bleu": float(package.corpus_bleu(made, given).score),
         "chrf": float(package.corpus_chrf(list(again), [list(real)]).score),
     }
 
@@ -99,7 +94,7 @@ def closeness(
     known = set(train)
     number, cosine = _nearest(drawn, train)
     _, of_real = _nearest(real[:: -(-len(real) // MOST)], train)
-    near = float(np.mean(cosine > np.quantile(of_real, NEAR)))
+    near = float(np.mean(_beyond(cosine, of_real)))
     return (
         {
             "copied": float(np.mean([sentence in known for sentence in drawn])),
@@ -109,6 +104,18 @@ def closeness(
         number,
         cosine,
     )
+
+
+def _beyond(cosines: Floats, of_real: Floats) -> Floats:
+    """How far each cosine is among the highest 5 % of real ones, 0 to 1; ties are shared out.
+
+    So the mean over the real ones is .05 in any case, and where many of them are copies, cosines
+    of 1 still count.
+    """
+    limit = np.quantile(of_real, NEAR, method="inverted_cdf")
+    above, tied = np.mean(of_real > limit), np.mean(of_real == limit)
+    part: Floats = (cosines > limit) + (cosines == limit) * (1 - NEAR - above) / tied
+    return part
 
 
 def _nearest(some: Sequence[str], train: Sequence[str]) -> tuple[NDArray[np.int64], Floats]:
@@ -131,6 +138,15 @@ def _nearest(some: Sequence[str], train: Sequence[str]) -> tuple[NDArray[np.int6
             numbers[here] = np.where(nearer, start + best, numbers[here])
             cosines[here] = np.where(nearer, highest, cosines[here])
     return numbers, cosines
+
+
+def expect_measures() -> None:
+    """Find out before training, at the end of which sentences are measured.
+
+    Raises:
+        MissingExtraError: The package `sacrebleu` is not installed.
+    """
+    _sacrebleu()
 
 
 def _sacrebleu() -> Any:

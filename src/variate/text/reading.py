@@ -1,7 +1,7 @@
 r"""What people have of text -> a list of sentences, each with the place it came from.
 
     .txt (.gz)                    a line an item; empty lines are none
-    a folder of .txt (.gz)        its files in the order of their names, a line an item
+    a folder of .txt (.gz)        its files in the order of their names, a line an item; no hidden
     .csv .jsonl .parquet …        a column, which must be named unless there is only one of text
     a frame                       the same
     a list, an array, a series    of str
@@ -14,6 +14,7 @@ This module does not know any token.
 """
 
 import gzip
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,10 +24,18 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from variate.errors import DataError
+from variate.errors import DataError, DataWarning
 from variate.reading import files
 
-__all__ = ["SUFFIXES", "Texts", "expect_labels", "is_text", "read"]
+__all__ = [
+    "SUFFIXES",
+    "Texts",
+    "are_numbers",
+    "expect_labels",
+    "is_text",
+    "name_of",
+    "read",
+]
 
 SUFFIXES = (".txt", ".txt.gz")
 MARKS = {  # the longer ones first: that of UTF-32 begins as one of UTF-16
@@ -44,7 +53,8 @@ class Texts:
         items: The sentences.
         origin: What they were read from, for messages; "" for what was in memory.
         places: Where each was: a line or row number, counted as its source counts.
-        notes: What is to be remembered: `empty_lines` and `files`, where there were any.
+        notes: What is to be remembered: `empty_lines`, `files` and `other_files` (which are not
+            .txt, and not read), where there were any.
         labels: What each is labelled with, as text; () where nothing is.
     """
 
@@ -78,8 +88,11 @@ class Texts:
                 f"there are {len(given):,} labels for {len(self.items):,} sentences; give one for "
                 "each (None where it is not known)."
             )
-        names = [None if _is_missing(label) else str(label) for label in given]
-        return replace(self, labels=names)
+        return replace(self, labels=[None if _is_missing(x) else name_of(x) for x in given])
+
+    def rows(self) -> list[int]:
+        """Which rows of their table the sentences were, from 0."""
+        return [int(place.removeprefix("row ")) - 1 for place in self.places]
 
 
 def is_text(data: Any) -> bool:
@@ -91,6 +104,8 @@ def is_text(data: Any) -> bool:
     """
     if isinstance(data, str | Path):
         path = Path(data)
+        if not files.exists(data):
+            return _is_lines(path)
         if path.is_dir():
             tables = any(files.suffix_of(entry) for entry in path.rglob("*"))
             return not tables and any(map(_is_lines, path.rglob("*")))
@@ -116,7 +131,7 @@ def read(raw: Any, column: str | None = None, label: str | None = None) -> Texts
     if isinstance(raw, Texts):
         return raw
     if isinstance(raw, str | Path):
-        return _from_path(Path(raw), column, label)
+        return _from_path(raw, column, label)
     frame = nw.from_native(raw, pass_through=True)
     if isinstance(frame, nw.DataFrame | nw.LazyFrame):
         whole = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
@@ -140,11 +155,18 @@ def read(raw: Any, column: str | None = None, label: str | None = None) -> Texts
     return _checked(Texts(items))
 
 
-def _from_path(path: Path, column: str | None, label: str | None) -> Texts:
-    if not path.exists():
+def name_of(label: Any) -> str:
+    """A label in words: 3.0 is 3, since a gap among whole numbers makes them floating ones."""
+    whole = isinstance(label, float | np.floating) and float(label).is_integer()
+    return str(int(label)) if whole else str(label)
+
+
+def _from_path(given: str | Path, column: str | None, label: str | None) -> Texts:
+    if not files.exists(given):
         raise DataError(
-            f"{str(path)!r:.120} does not exist. A path is wanted here; sentences go in a list."
+            f"{str(given)!r:.120} does not exist. A path is wanted here; sentences go in a list."
         )
+    path = Path(given)
     if path.is_dir():
         return _from_folder(path)
     if _is_lines(path):
@@ -185,7 +207,8 @@ def _is_missing(value: Any) -> bool:
 
 
 def _from_folder(folder: Path) -> Texts:
-    parts = sorted(path for path in folder.rglob("*") if _is_lines(path) and path.is_file())
+    there = [path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder)]
+    parts = sorted(path for path in there if _is_lines(path))
     if not parts:
         raise DataError(f"the folder {folder} holds no .txt files (nor .txt.gz).")
     items: list[str] = []
@@ -197,7 +220,13 @@ def _from_folder(folder: Path) -> Texts:
         places += [f"{part.relative_to(folder)}, {place}" for place in where]
         empty += blank
     notes = {"files": len(parts)} | ({"empty_lines": empty} if empty else {})
+    notes |= {"other_files": len(there) - len(parts)} if len(there) > len(parts) else {}
     return _checked(Texts(items, str(folder), places, notes))
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    """Whether a file is one that nobody put there: macOS adds ._a.txt to a.txt, editors folders."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _lines(path: Path) -> tuple[list[str], list[str], int]:
@@ -286,10 +315,23 @@ def _from_table(table: Any, origin: str, column: str | None, label: str | None) 
         places.append(f"row {number}")
         kept.append(number - 1)
     found = Texts(items, origin, places, {"empty_lines": empty} if empty else {})
+    _mention_empty(found, column, table.num_rows)
     if label is None or label not in table.column_names:
         return found
     labels = table.column(label).to_pylist()
     return found.labelled([labels[i] for i in kept])
+
+
+def _mention_empty(texts: Texts, column: str, rows: int) -> None:
+    """Rows without text are no sentences: what is made of the others does not line up with rows."""
+    if texts.items and len(texts.items) < rows:
+        warnings.warn(
+            f"{texts.origin}: {rows - len(texts.items):,} of {rows:,} rows have no text in "
+            f"{column!r} and are left out; what comes of the others has {len(texts.items):,} "
+            "items.",
+            DataWarning,
+            stacklevel=5,
+        )
 
 
 def _text_columns(table: Any) -> list[str]:
@@ -298,10 +340,11 @@ def _text_columns(table: Any) -> list[str]:
 
 def _holds_text(column: Any) -> bool:
     said = column.drop_null().slice(0, TRIED).to_pylist()
-    return bool(said) and all(isinstance(value, str) for value in said) and not _numbers(said)
+    return bool(said) and all(isinstance(value, str) for value in said) and not are_numbers(said)
 
 
-def _numbers(values: list[str]) -> bool:
+def are_numbers(values: Sequence[str]) -> bool:
+    """Whether all of some texts are numbers."""
     try:
         [float(value) for value in values]
     except ValueError:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from variate.distributions import Sequences
-from variate.distributions.sequences import counted
+from variate.distributions.sequences import counted, trimmed
 from variate.evaluation import block_of
 from variate.models import VAE
 from variate.verbs import encode
@@ -57,10 +57,9 @@ def tokenwise(model: VAE, x: Tensor) -> Tokenwise:
 def _block(model: VAE, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     law = model.decoder(z[None])
     assert isinstance(law, Sequences)
-    part = counted(x, law.end)
+    used, part = trimmed(x, law.end).long(), counted(x, law.end)
     if law.prompt is not None:
         part[:, 0] = False
-    used = x[:, : max(1, int(part.any(0).sum()))].long()
     pieces = [_looked(log_p[0], used[:, where]) for where, log_p in law.next_pieces(used)]
     wide = (0, x.shape[1] - used.shape[1])
     surprise, expected, right = (
