@@ -236,7 +236,7 @@ def test_an_evaluation_has_the_figures_of_the_page(model, tmp_path):
 def test_a_language_model_of_the_same_size_is_trained_beside(model):
     figures = model.evaluate(TEST, train=TEXT[60:], without_z=True).figures
     assert figures["gain"] == pytest.approx(figures["log_likelihood"] - figures["without_z"])
-    assert abs(figures["gain"]) < 4
+    assert -6 < figures["gain"] < 4  # after so few steps the code costs more than it tells
     with pytest.raises(OptionError, match="needs the sentences that it was fitted on"):
         model.evaluate(TEST, without_z=True)
 
@@ -249,7 +249,7 @@ def test_the_language_model_learns_from_the_same_sentences(monkeypatch):
     seen = {}
 
     def taught(model, objective, data, **options):
-        seen.update(data=data, **options)
+        seen.update(data=data, hidden=model.decoder.net.inputs.word_dropout, **options)
         return train(model, objective, data, **options)
 
     train = beside.train
@@ -260,6 +260,8 @@ def test_the_language_model_learns_from_the_same_sentences(monkeypatch):
     assert torch.equal(seen["data"].data, prepared.training.data)
     assert torch.equal(seen["validation"], prepared.validation)
     assert found.steps == made.facts_["steps"]
+    assert seen["hidden"] == 0
+    assert made.model_.decoder.net.inputs.word_dropout > 0
 
 
 def test_presets_and_readers_are_objects():

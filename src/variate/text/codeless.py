@@ -5,11 +5,13 @@ r"""A language model of the same size: the decoder with z held at 0, trained ane
 It is the yardstick of every VAE of sentences: an autoregressive decoder can do without its code
 (Bowman et al. 2016), and where log p(x) is far below log p_0(x), the code was paid for with
 likelihood. The trained decoder at z = 0 would be none: it has learned to rely on z. Given the
-sentences that the model was fitted on, it learns from the same of them, and stops by the same.
+sentences that the model was fitted on, it learns from the same of them, and stops by the same. No
+words are hidden from it in training: that is there for z to be asked, and would hold it back.
 
 This module does not know how the two models are compared otherwise.
 """
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +26,7 @@ from variate.objectives import LanguageModel
 from variate.progress import watch
 from variate.randomness import isolated
 from variate.text.intake import parted, source_of
+from variate.text.presets import Sampling
 from variate.text.reading import Texts
 from variate.training import train
 from variate.verbs import device_of
@@ -65,8 +68,10 @@ def taught_without_code(estimator: Any, texts: Texts | None, x: Tensor) -> Codel
     training, validation, _ = parted(texts, estimator.seed).rows(rows, fits)
     if training is None:
         raise OptionError("train= has no sentence that is short enough for this model.")
+    alone = copy.copy(estimator)
+    alone.preset = Sampling(estimator._preset.nats, estimator._preset.latent, word_dropout=0.0)
     with isolated(estimator.seed):
-        model = estimator._assemble(codec)
+        model = alone._assemble(codec)
         model(estimator._blank(codec))  # gives lazy layers their shapes
     steps, habits = int(estimator.facts_["steps"]), estimator._habits(len(training))
     events = train(
