@@ -174,6 +174,21 @@ def test_numbers_as_text_with_many_values_say_how() -> None:
         TableCodec().fit(frame)
 
 
+def test_times_and_numbers_as_europeans_write_them_say_how() -> None:
+    frame = pd.DataFrame({
+        "day": [f"{1 + i % 28:02d}.{1 + i // 28 % 12:02d}.{2020 + i // 336}" for i in range(400)],
+        "price": [f"{i},50" for i in range(400)],
+        "y": [*range(50)] * 8,
+    })  # fmt: skip
+    with pytest.warns(DataWarning) as told:
+        TableCodec().fit(frame)
+    day, price = (str(warning.message) for warning in told)
+    assert "columns={'day': 'datetime'} keeps it" in day
+    assert "decimal commas: write them with points" in price
+    with pytest.warns(DataWarning, match="price"):
+        assert TableCodec({"day": "datetime"}).fit(frame).modelled[0].name == "day"
+
+
 def test_a_million_distinct_texts_are_fast() -> None:
     values = pa.array(np.arange(1_000_000)).cast(pa.string())
     table = pa.table({"id": pc_prefix(values), "x": np.arange(1_000_000) % 7})

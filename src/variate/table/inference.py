@@ -153,18 +153,34 @@ def _category(base: ColumnSchema, summary: ColumnSummary, override: str | None) 
             f"for a category. Group the rare ones, or leave it out with columns={{{name!r}: "
             "'ignore'}."
         )
-    present = summary.rows - summary.missing
     crowded = values is not None and summary.rows > 100 and len(values) > summary.rows / 2
     if override is None and (values is None or (crowded and not declared)):
-        numeric = summary.lookalikes.numeric == present
         found = f"more than {MOST_LEVELS:,}" if values is None else f"{len(values):,}"
         reason = (
             f"it has {found} distinct values in {summary.rows:,} rows, as names, identifiers or "
-            f"free text have; constraints=[constraints.Unique({name!r})] makes identifiers anew, "
-            f"columns={{{name!r}: {'continuous' if numeric else 'category'!r}}} keeps it"
+            f"free text have; {_advice(summary)}"
         )
         return _dropped(name, reason)
     return Verdict(replace(base, kind="category", levels=_levels(base, values)))
+
+
+def _advice(summary: ColumnSummary) -> str:
+    """What to do with a column of many texts: some are numbers or times, written in other ways."""
+    name, found = summary.name, summary.lookalikes
+    if found.numeric == summary.rows - summary.missing:
+        return f"these are numbers: columns={{{name!r}: 'continuous'}} keeps it"
+    some = pa.array(summary.levels.values or found.others, pa.large_string())
+    if written.has_commas(some):
+        return (
+            "these are numbers with decimal commas: write them with points (pandas.read_csv(path, "
+            "sep=';', decimal=',') gives such a frame)"
+        )
+    if written.is_time(some):
+        return f"these are times: columns={{{name!r}: 'datetime'}} keeps it"
+    return (
+        f"constraints=[constraints.Unique({name!r})] makes identifiers anew, "
+        f"columns={{{name!r}: 'category'}} keeps it"
+    )
 
 
 def _boolean(base: ColumnSchema, summary: ColumnSummary) -> Verdict:

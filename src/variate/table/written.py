@@ -12,7 +12,18 @@ This module does not know which columns are to be read so.
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["FORMS", "ISO", "NUMBER", "looks_coded", "looks_numeric", "read", "unreadable", "write"]
+__all__ = [
+    "FORMS",
+    "ISO",
+    "NUMBER",
+    "has_commas",
+    "is_time",
+    "looks_coded",
+    "looks_numeric",
+    "read",
+    "unreadable",
+    "write",
+]
 
 NUMBER = "number"
 
@@ -47,6 +58,7 @@ ISO = FORMS[:6]  # written so, a time is a time and nothing else
 
 NUMERIC = r"^\s*[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 CODED = r"^\s*[+-]?0[0-9]"
+COMMAS = r"^\s*[+-]?[0-9][0-9. ]*,[0-9]+\s*$"
 
 
 def looks_numeric(text: pa.Array) -> pa.Array:
@@ -57,6 +69,16 @@ def looks_numeric(text: pa.Array) -> pa.Array:
 def looks_coded(text: pa.Array) -> pa.Array:
     """Whether each value begins with a zero that a number would not have, as in 00123."""
     return pc.match_substring_regex(text, CODED)
+
+
+def has_commas(text: pa.Array) -> bool:
+    """Whether all values are numbers with a decimal comma, as in 1.234,50."""
+    return bool(len(text) and pc.all(pc.match_substring_regex(text, COMMAS)).as_py())
+
+
+def is_time(text: pa.Array) -> bool:
+    """Whether all values are times in one of the forms."""
+    return bool(len(text)) and any(read(text, form).null_count == 0 for form in FORMS)
 
 
 def read(text: pa.Array, form: str) -> pa.Array:
