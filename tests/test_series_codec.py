@@ -153,6 +153,15 @@ def test_rows_out_of_order_are_sorted_with_a_warning():
     np.testing.assert_array_equal(part.values[:, 0], frame()["load"])
 
 
+@pytest.mark.parametrize("clock", [1_700_000_000 + 60 * np.arange(60), 0.1 * np.arange(60)])
+def test_a_time_that_is_taken_for_a_channel_is_told(clock):
+    seconds = frame().assign(at=clock)
+    with pytest.warns(DataWarning, match=r"channel 'at' rises at every step.*time='at'"):
+        assert read(seconds, Columns()).channels == ("at", "load", "temp")
+    assert read(seconds, Columns(time="at")).channels == ("load", "temp")
+    assert read(seconds, Columns(channels=("at", "load"))).channels == ("at", "load")
+
+
 def test_two_rows_of_one_time_are_an_error():
     twice = pd.concat([frame(), frame().iloc[[7]]], ignore_index=True)
     with (

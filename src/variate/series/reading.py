@@ -13,6 +13,7 @@ the number that they have in the data, counted from 0, so that every message can
 This module does not know how far apart the steps are (see `clock`).
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +25,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from torch import Tensor
 
-from variate.errors import DataError, MissingExtraError, SchemaError
+from variate.errors import DataError, DataWarning, MissingExtraError, SchemaError
 from variate.reading import files
 
 __all__ = ["SUFFIXES", "Columns", "Recording", "Recordings", "give_back", "read"]
 
 SUFFIXES = (*files.SUFFIXES, ".npy")
+FEW, HALF = 10, 0.5  # steps, and the share of them, from which a channel is taken for a clock
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -168,8 +170,11 @@ def _table(raw: Any, columns: Columns) -> Recordings:
         raise DataError("there is no channel: beside time and series, no column is left to model.")
     values = np.stack([_numbers(table.column(name), name) for name in channels], axis=1)
     stamps = None if time is None else _stamps(table.column(time), time)
+    series = _parted(table, columns.series, values, stamps)
+    if time is None and columns.channels is None:
+        _mention_counters(series, channels)
     return Recordings(
-        tuple(_parted(table, columns.series, values, stamps)),
+        tuple(series),
         tuple(channels),
         tuple(pa.types.is_integer(table.schema.field(name).type) for name in channels),
         source,
@@ -295,6 +300,24 @@ def _parted(
         Recording(name, values[at], None if stamps is None else stamps[at], at)
         for name, at in parts.items()
     ]
+
+
+def _mention_counters(series: Sequence[Recording], channels: Sequence[str]) -> None:
+    """Say which channels rise as the seconds of a clock do: they are seldom meant as channels."""
+    for c, name in enumerate(channels):
+        rises = np.concatenate([np.diff(part.values[:, c]) for part in series])
+        if len(rises) >= FEW and (rises > 0).all() and _alike(rises) > HALF:
+            warnings.warn(
+                f"the channel {name!r} rises at every step, mostly by the same, as a time does. If "
+                f"it is the time, say time={name!r} (--time {name}); if it is to be modelled, name "
+                "all channels: channels=[...].",
+                DataWarning,
+                stacklevel=4,
+            )
+
+
+def _alike(rises: Floats) -> float:
+    return float(np.isclose(rises, np.median(rises), rtol=1e-6, atol=0.0).mean())
 
 
 # -- arrays -------------------------------------------------------------------------------------
