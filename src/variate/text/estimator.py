@@ -314,7 +314,7 @@ class TextVAE(Estimator):
         self, X: Any, n: int = 8, *, strength: float = 0.5, seed: int | None = None
     ) -> list[str]:
         """n variations of each sentence, under its own label; see `Estimator.vary`."""
-        at_least("n", n, 1)
+        whole_from("n", n)
         at_least("strength", strength, 0)
         codes, symbols = coded(self, X)
         varied = verbs.vary(self.model_, codes, n, strength=strength, seed=seed)
@@ -323,7 +323,7 @@ class TextVAE(Estimator):
 
     def interpolate(self, a: Any, b: Any, steps: int = 9) -> list[str]:
         """Sentences on the way from a to b, under the label that both have, if they have."""
-        at_least("steps", steps, 2)
+        whole_from("steps", steps, 2)
         return self.codec_.decode(between(self, a, b, steps))
 
     def evaluate(
