@@ -1,8 +1,8 @@
 r"""The encoder of music: steps as vectors, read both ways, and features of an item's parts.
 
 Each step t of an item is the sum of vectors of the symbols, of what *sounds* (a hold says that
-something does, not what), of how far each voice has moved to its note from the one before, of the
-intervals between all voices, and of the place in the bar. Then
+something does, not what), of the place in the bar, and where there are several voices, of how far
+each has moved to its note from the one before and of the intervals between them. Then
 
     a_t = both GRUs over the steps
     features of a part   (max_t a_t, W (U a_1, U a_2, …))       t over the part's steps
@@ -50,7 +50,8 @@ class Steps(nn.Module):
         self.sounds = nn.ModuleList(
             nn.Embedding(layout.size + 1, width) for _ in range(layout.voices)
         )
-        self.moves = nn.ModuleList(nn.Embedding(INTERVALS, width) for _ in range(layout.voices))
+        several = layout.voices if layout.voices > 1 else 0  # a tune's code is to say its pitch
+        self.moves = nn.ModuleList(nn.Embedding(INTERVALS, width) for _ in range(several))
         self.pairs = list(combinations(range(layout.voices), 2))
         self.chords = nn.ModuleList(nn.Embedding(INTERVALS, width) for _ in self.pairs)
         longest = max(bar_steps(meter) for meter in layout.meters)
