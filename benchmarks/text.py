@@ -50,6 +50,10 @@ from variate.training import Finished, LengthSource
 ALONE, WARM = 0.35, 0.35
 TRIED = 30  # steps from which the speed is taken
 SHOWN = 8
+OF_TRAINING = (  # that a model which is measured later must have been trained with
+    "hidden", "embedding", "encoder", "latent", "nats", "dropout", "word_dropout", "batch",
+    "learning_rate", "weight_decay", "seed", "precision",
+)  # fmt: skip
 CODES = 40_000
 
 
@@ -155,20 +159,22 @@ def trained(
 ) -> vt.VAE:
     """A model after its time, or as it was kept; what it took goes into the record."""
     model = made(bank, options)
-    weights, told = (
-        (options.kept / f"{name}.safetensors", options.kept / f"{name}.json")
-        if options.kept
-        else (None, None)
-    )
-    if told and told.exists():
+    if options.kept is None:
+        record.results[name] = learned(model, bank, source, options, name)
+        return model
+    weights, told = (options.kept / f"{name}{ending}" for ending in (".safetensors", ".json"))
+    chosen = {option: getattr(options, option) for option in OF_TRAINING}
+    if told.exists():
+        kept = json.loads(told.read_text())
+        if kept.pop("options") != chosen:
+            raise SystemExit(f"{told} was trained with other options; give the same, or remove it")
         model.load_state_dict(load_file(weights))
-        record.results[name] = json.loads(told.read_text())
+        record.results[name] = kept
         return model.to(options.device).eval()
     record.results[name] = learned(model, bank, source, options, name)
-    if told:
-        options.kept.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, weights)
-        told.write_text(json.dumps(record.results[name]))
+    options.kept.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, weights)
+    told.write_text(json.dumps(record.results[name] | {"options": chosen}))
     return model
 
 
@@ -176,10 +182,9 @@ def learned(
     model: vt.VAE, bank: Treebank, source: LengthSource, options: argparse.Namespace, name: str
 ) -> dict[str, Any]:
     """Train a model for its time; what it took."""
-    alone: nn.Module = LanguageModel()
     nats = GroupFreeBits(options.nats, beta=WarmUp(1.0, WARM))
     events = vt.train(
-        model, alone if name == "lm" else Opening(nats, ALONE), source,
+        model, LanguageModel() if name == "lm" else Opening(nats, ALONE), source,
         validation=bank.valid[: options.items], minutes=options.minutes,
         batch_size=options.batch, learning_rate=options.learning_rate,
         weight_decay=options.weight_decay, seed=options.seed, device=options.device,

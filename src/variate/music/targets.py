@@ -31,7 +31,7 @@ from variate.verbs import device_of
 __all__ = ["codes_in", "drawn_given", "parsed"]
 
 TRIES = 16  # items that are written for each that is kept
-ROWS = 32  # of those that are kept, at once
+ROWS = 512  # items that are written at once
 POOL, POOLS = 256, 32  # codes that are looked at at once for those of a metre, and how often
 
 
@@ -85,8 +85,8 @@ def drawn_given(
     kept = []
     with isolated(seed, device_of(model)):
         prior = temper(model.prior(), temperature)
-        for start in range(0, n, ROWS):
-            count = min(ROWS, n - start) * tries
+        for start in range(0, n, ROWS // tries):
+            count = min(ROWS // tries, n - start) * tries
             z = (
                 prior.sample(torch.Size((count,)))
                 if meter is None
