@@ -1,13 +1,13 @@
-"""A model of music trained by the package's loop and by the loop that one would write by hand.
+"""A model of music trained, and drawn from, by the package's loops and by those written by hand.
 
-Both give symbols a second. This module does not know which is faster.
+All give symbols a second. This module does not know which is faster.
 """
 
 import argparse
 import time
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import variate as vt
 from variate.inference import Moment
@@ -48,3 +48,27 @@ def by_hand(model: MusicVAE, windows: Windows, options: argparse.Namespace) -> f
         torch.cuda.synchronize()
     net.eval()
     return steps * options.batch * x.shape[1] / (time.perf_counter() - started)
+
+
+@torch.no_grad()
+def drawn_by_the_law(model: MusicVAE, z: Tensor) -> float:
+    """Of music drawn from codes `[N, D]`."""
+    started = time.perf_counter()
+    x = model.model_.decoder(z[None]).sample()[0].cpu()
+    return x.numel() / (time.perf_counter() - started)
+
+
+@torch.no_grad()
+def drawn_by_hand(model: MusicVAE, z: Tensor) -> float:
+    """The loop that one would write: the same network, the same rules, one symbol after another."""
+    net, rules = model.model_.decoder.net, model.codec_.grammar().to(z.device)
+    started = time.perf_counter()
+    memory, before, symbols = net.begin(z), None, []
+    state = rules.begin(len(z), z.device)
+    for _ in range(model.codec_.length):
+        logits, memory = net.step(memory, before)
+        before = torch.multinomial(rules.masked(logits, state).softmax(-1), 1)[:, 0]
+        state = rules.after(state, before)
+        symbols.append(before)
+    x = torch.stack(symbols, -1).cpu()
+    return x.numel() / (time.perf_counter() - started)
