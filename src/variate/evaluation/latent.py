@@ -48,6 +48,7 @@ from torch.distributions import (
     LowRankMultivariateNormal,
     MultivariateNormal,
     Normal,
+    kl_divergence,
 )
 
 from variate.errors import OptionError
@@ -65,6 +66,8 @@ __all__ = [
     "posterior_means",
     "total_correlation",
 ]
+
+KL_DRAWS = 64  # of an item, where its KL has no closed form
 
 
 class Surgery(NamedTuple):
@@ -317,7 +320,23 @@ def _densities(q: Distribution, z: Tensor) -> tuple[Tensor, Tensor | None]:
 def _kl_of_units(latent: Latent) -> Tensor:
     """The KL of each unit, or of the whole latent where its units are coupled: `[B, units]`."""
     split = latent.kl_per_dimension()
-    return latent.kl().mean(0)[:, None] if split is None else split.flatten(1)
+    return _kl_of_all(latent)[:, None] if split is None else split.flatten(1)
+
+
+def _kl_of_all(latent: Latent) -> Tensor:
+    """The KL of a latent, `[B]`: where only draws can tell it, of as many as a code can be had for.
+
+    One draw of an item is off by the root of its dimensions, so that few items at a small KL would
+    have one below zero.
+    """
+    try:
+        return kl_divergence(latent.posterior, latent.prior).expand(latent.z.shape[:2]).mean(0)
+    except NotImplementedError:
+        pass
+    if len(latent.posterior.batch_shape) > 1:  # given the draws of other groups
+        return latent.kl().mean(0)
+    z = latent.posterior.sample(torch.Size((KL_DRAWS,)))
+    return (latent.posterior.log_prob(z) - latent.prior.log_prob(z)).mean(0)
 
 
 def _means_and_errors(
