@@ -244,7 +244,7 @@ def perplexity(total: float, bank: Treebank, test: Tensor) -> dict[str, float]:
 
 
 def fit_prior(model: vt.VAE, train: Tensor, options: argparse.Namespace) -> None:
-    codes = verbs.codes(model, train, CODES, seed=options.seed)
+    codes = verbs.codes(model, train, CODES, seed=1_000 + options.seed)  # no noise of a measure
     model.prior.fit(codes, seed=options.seed)
 
 

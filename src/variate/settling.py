@@ -41,7 +41,9 @@ CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at the least
 RATE = 2e-3  # the learning rate of a second stage
 CODE_RATE, USUAL = 3e-3, 64  # of an autoregressive one so wide; a wider one has less
 BATCH = 64  # codes in a step, at the most: steps count for more than their size
-_CODE = 31  # a purpose of random numbers
+# Purposes of random numbers: noise that a prior is fitted to, or chosen by, must not be that which
+# it is measured with, and measures begin at the seed itself.
+_CODE, _HELD_OUT, _MIXTURE = 31, 32, 33
 
 
 class Course(NamedTuple):
@@ -74,7 +76,8 @@ def settle(estimator: Any, prepared: Prepared, course: Course) -> None:
     """
     prior = estimator.model_.prior
     if isinstance(prior, priors.Aggregate):
-        codes = verbs.codes(estimator.model_, prepared.many(), CODES, seed=estimator.seed)
+        noise = mix(estimator.seed, _MIXTURE)
+        codes = verbs.codes(estimator.model_, prepared.many(), CODES, seed=noise)
         prior.fit(codes, seed=estimator.seed)
     elif isinstance(prior, priors.SecondStage):
         if estimator.facts_["stopped"] == "interrupted":
@@ -107,7 +110,8 @@ def _second_stage(
     z = _codes_of(model, prepared.training, seed)
     held_out = None
     if prepared.validation is not None:
-        held_out = verbs.codes(model, prepared.validation, len(prepared.validation), seed=seed)
+        validation, noise = prepared.validation, mix(seed, _HELD_OUT)
+        held_out = verbs.codes(model, validation, len(validation), seed=noise)
     objective = _begun(prior.prior, z)
     told: dict[str, Any] = {"codes": len(z), "stopped": "interrupted"}
     if not isinstance(prior.prior, flows.FlowMatching):

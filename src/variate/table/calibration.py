@@ -27,6 +27,7 @@ from variate.table.mixtures import settle_mixture
 from variate.table.network import RowEncoder
 from variate.table.rows import RowDecoder
 from variate.table.walk import Route
+from variate.training.noise import mix
 
 __all__ = ["settle", "settle_marginals"]
 
@@ -38,6 +39,7 @@ ROUNDS = 8
 FEWEST = 5  # rows; what is rarer in the data is left as the network has it
 SOME = 4_096  # rows that are enough for an average
 MOST_SHIFT = 1.0  # nats; what is off by more is not a matter of a bias
+_ROWS = 34  # a purpose of random numbers
 
 
 def settle(model: VAE, x: Tensor, seed: int) -> None:
@@ -72,7 +74,7 @@ def settle_marginals(model: VAE, x: Tensor, seed: int, rows: int = ROWS) -> None
     rows = min(rows, CELLS // max([1, *chain.layout.widths]), DRAWN // len(chain.order))
     x = x[:: max(1, len(x) // MOST_ROWS)]
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+        torch.manual_seed(mix(seed, _ROWS))  # and not the rows that `sample` gives with this seed
         walk = Route(chain).walk(model.prior().sample((rows,)))
         reading = chain.layout.read(x.to(device))
         for place, column in enumerate(chain.order):
