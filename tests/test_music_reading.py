@@ -378,3 +378,9 @@ def test_a_metre_that_begins_a_moment_early_costs_no_bar(tmp_path):
     windows, _ = read(midi(tmp_path / "a.mid", notes, meters=meters), Wanted(2))
     assert windows.labels() == ["a.mid:1-2", "a.mid:3-4"]
     assert [int(s) for s in windows.symbols[1, :24:4, 0]] == [2 + 60 + i % 7 for i in range(8, 14)]
+
+
+def test_a_piece_of_no_notes_is_told_as_that():
+    """It was said to have no bars of one metre."""
+    with pytest.raises(DataError, match="it has no notes: piece 0"):
+        read([Piece(((),))], Wanted())

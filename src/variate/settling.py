@@ -75,7 +75,7 @@ def settle(estimator: Any, prepared: Prepared, course: Course) -> None:
     prior = estimator.model_.prior
     if isinstance(prior, priors.Aggregate):
         codes = verbs.codes(estimator.model_, prepared.many(), CODES, seed=estimator.seed)
-        prior.fit(codes, seed=estimator.seed)
+        prior.fit(codes, seed=int(estimator.seed))
     elif isinstance(prior, priors.SecondStage):
         if estimator.facts_["stopped"] == "interrupted":
             warnings.warn(
@@ -103,7 +103,7 @@ def negative_log_density(prior: nn.Module, z: Tensor, moment: Moment) -> Loss:  
 def _second_stage(
     estimator: Any, prior: priors.SecondStage, prepared: Prepared, course: Course
 ) -> None:
-    model, seed = estimator.model_, estimator.seed
+    model, seed = estimator.model_, int(estimator.seed)
     z = _codes_of(model, prepared.training, seed)
     held_out = None
     if prepared.validation is not None:

@@ -13,6 +13,7 @@ from variate.errors import OptionError
 from variate.music.pieces import Note, Piece, bar_of
 from variate.music.wholes import one_whole
 from variate.options import whole
+from variate.randomness import isolated
 
 __all__ = ["lengthened"]
 
@@ -33,7 +34,8 @@ def lengthened(
             "those of a list one by one."
         )
     bar = bar_of(piece.meter)
-    missing = bars
+    with isolated(seed):  # refuses what is no seed, of which others are made below
+        missing = bars
     piece = replace(piece, bars=round(piece.quarters / bar))
     while missing > 0:
         known = max(1, min(piece.bars, codec.bars // 2))
