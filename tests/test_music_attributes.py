@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from variate.errors import OptionError
+from variate.errors import DataError, OptionError
 from variate.music import Note, Piece
 from variate.music.attributes import ATTRIBUTES, attributes, expect_attribute, key_of, weights
 
@@ -105,3 +105,10 @@ def test_music_in_no_key_and_of_one_moment():
     chord = Piece(((Note(0, 1, 60), Note(0, 1, 64)),))
     assert key_of(chromatic) == key_of(Piece(((),))) == "C"
     assert attributes([chord])["contour"] == [0.0]
+
+
+@pytest.mark.parametrize("meter", [(4, 32), (12, 32), (16, 64)])
+def test_beats_shorter_than_the_grid_are_not_measured(meter):
+    """They were divided by none."""
+    with pytest.raises(DataError, match=f"bars of {meter[0]}/{meter[1]} have beats shorter than"):
+        attributes([piece(SCALE[:1], 0.25, meter)], ["syncopation"])

@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 from tunes import hymns, tunes
 
 import variate as vt
-from variate.errors import DataError, OptionError
+from variate.errors import DataError, DataWarning, OptionError
 from variate.music import Fidelity, MusicVAE, Piece, write
 from variate.music.attributes import attributes
 from variate.music.chain import Chain
@@ -241,3 +241,55 @@ def test_longer_items_have_a_code_for_each_part(tmp_path):
     assert isinstance(long.model_.prior, Chain)
     assert long.prior is None
     again.adapt(tunes(4, bars=12)).sample(1, seed=0)  # a style of a style
+
+
+@pytest.mark.parametrize("strength", [np.nan, np.inf, None, "far", np.arange(3.0)])
+def test_a_strength_is_a_number(model, strength):
+    """Codes that were no numbers were written down as music."""
+    with pytest.raises(OptionError, match="strength must be a"):
+        model.move(TUNES[:1], model.direction("density"), strength)
+    with pytest.raises(OptionError, match=r"the direction must be 8 finite numbers.*got 'density'"):
+        model.move(TUNES[:1], "density")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"temperature": "hot"}, {"temperature": None}, {"temperature": 0}, {"seed": "a"},
+     {"seed": 1.5}],
+)  # fmt: skip
+def test_how_a_piece_goes_on_is_checked(model, wrong):
+    (name,) = wrong
+    with pytest.raises(OptionError, match=f"{name} must be .*got {wrong[name]!r}"):
+        model.continued(TUNES[0], 1, **wrong)
+
+
+def test_whole_numbers_of_numpy_are_as_good(tmp_path):
+    """A model of np.int64(2) bars was trained and could not be saved; other options ended it."""
+    sizes = {"bars": 2, "hidden": 16, "width": 8, "latent": 4, "batch_size": 16, "seed": 3}
+    options = {name: np.int64(value) for name, value in sizes.items()}
+    made = MusicVAE(**options, voices=np.int64(1), epochs=1, device="cpu").fit(TUNES[:8])
+    again = vt.load(made.save(tmp_path / "m.variate"))
+    plain = MusicVAE(**sizes, voices=1, epochs=1, device="cpu").fit(TUNES[:8])
+    assert again.sample(2, seed=0) == plain.sample(2, seed=0)
+
+
+@pytest.mark.parametrize("dropout", [1.0, -0.1, np.nan, "some"])
+def test_a_dropout_is_a_share(dropout):
+    with pytest.raises(OptionError, match="dropout must be"):
+        MusicVAE(dropout=dropout).fit("there is no such folder")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"nats": "many"}, {"nats": np.nan}, {"latent": 2.5}, {"word_dropout": None}]
+)
+def test_a_preset_is_of_numbers(wrong):
+    with pytest.raises(OptionError, match="nats must be a number"):
+        Fidelity(**wrong)
+
+
+def test_pieces_are_those_that_windows_are_of():
+    """Those too short for a window were counted too."""
+    short = [Piece((tunes(1, bars=1)[0].voices[0],), name=f"short {n}") for n in range(3)]
+    with pytest.warns(DataWarning, match="3 of 11 files are left out"):
+        made = MusicVAE(**SMALL, epochs=1).fit([*short, *TUNES[:8]])
+    assert made.facts_["pieces"] == 8

@@ -67,7 +67,8 @@ def test_bars_begin_anew_behind_a_first_ending(tmp_path):
     text = "|:D2|D2E2 F2G2|A2B2 c2d2|1 d6:|2 d6||\n|:A2|A2B2 c2d2|D2E2 F2G2|d6:|\n"
     [found] = said(tmp_path, HEAD.format("4/4") + text)
     assert found.meters == ((0.0, (4, 4)), (15.0, (4, 4)))
-    windows, _ = read(tmp_path / "a.abc", Wanted(1, clean=False))
+    with pytest.warns(DataWarning, match="1 bar.s. at the end"):  # the first ending's
+        windows, _ = read(tmp_path / "a.abc", Wanted(1, clean=False))
     assert [int(s) for s in windows.symbols[-2:, 0, 0]] == [2 + 62, 2 + 74]
 
 
@@ -132,3 +133,48 @@ def test_an_instrument_that_transposes_is_read_as_it_sounds(tmp_path, packed):
     assert [note.pitch for note in found.voices[0]] == [58]
     assert found.tempo == 90.0
     assert found.instruments == (("Clarinet", 71),)
+
+
+def test_ties_join_what_is_tied_and_no_more(tmp_path):
+    """A chord was tied as a whole, and ties of the lower of two voices were two notes."""
+    score = """<score-partwise version="4.0"><part-list><score-part id="P"><part-name/></score-part>
+    </part-list><part id="P"><measure number="1"><attributes><divisions>1</divisions><time>
+    <beats>4</beats><beat-type>4</beat-type></time></attributes>{}</measure>
+    <measure number="2">{}</measure></part></score-partwise>"""
+
+    def note(pitch, length, more="", *, voice=1, ties=()):
+        tied = "".join(f'<tie type="{end}"/>' for end in ties)
+        return (
+            f"<note>{more}<pitch><step>{pitch[0]}</step><octave>{pitch[1]}</octave></pitch>"
+            f"<duration>{length}</duration>{tied}<voice>{voice}</voice></note>"
+        )
+
+    back = "<backup><duration>4</duration></backup>"
+    one = note("C5", 4, ties=["start"]) + note("E5", 4, "<chord/>")
+    one += back + note("C4", 2, voice=2) + note("D4", 2, voice=2, ties=["start"])
+    two = note("C5", 2, ties=["stop"]) + note("E5", 2, "<chord/>") + note("G5", 2)
+    two += back + note("D4", 2, voice=2, ties=["stop"]) + note("D4", 2, voice=2)
+    [found] = said(tmp_path, score.format(one, two), "a.musicxml")
+    assert sorted(found.voices[0]) == [
+        (0, 2, 60), (0, 4, 76), (0, 6, 72), (2, 4, 62), (4, 2, 76), (6, 2, 62), (6, 2, 79)
+    ]  # fmt: skip
+
+
+def test_what_is_no_music_says_no_metre(tmp_path):
+    """A metre in brackets was taken out of titles and comments too, and the rest was notes."""
+    text = "A2B2 c2d2| % was [M:3/4] be\nw:la [M:3/4] la\ne2f2 g2a2|]\n"
+    head = HEAD.format("4/4").replace("made up", "a waltz [M:3/4] edge")
+    [found] = said(tmp_path, head + text)
+    assert found.meters == ((0.0, (4, 4)),)
+    assert [n.pitch for n in found.voices[0]] == [69, 71, 73, 74, 76, 78, 79, 81]
+
+
+@pytest.mark.parametrize("named", ["V:{}\n", "[V:{}]"])
+def test_voices_that_come_back(tmp_path, named):
+    """Each time they were another one; those named within lines were one voice in all."""
+    lines = ("A2B2 c2d2|", "A,2B,2 C2D2|", "e2f2 g2a2|]", "E2F2 G2A2|]")
+    text = "".join(f"{named.format(1 + i % 2)}{line}\n" for i, line in enumerate(lines))
+    [found] = said(tmp_path, HEAD.format("4/4") + "V:1 name=upper\nV:2\n" + text)
+    [upper, lower] = found.voices
+    assert [n.onset for n in upper] == [n.onset for n in lower] == list(range(8))
+    assert [n.pitch for n in lower] == [57, 59, 61, 62, 64, 66, 67, 69]

@@ -112,6 +112,10 @@ def test_pieces_in_one_file_follow_each_other():
         ({"tempo": 2}, "the tempo 2 is none"),
         ({"instruments": (("flute", 73),)}, "do not go with 0 voices"),
         ({"voices": ((),), "instruments": (("flute", 200),)}, "a program of 0 to 127"),
+        ({"voices": ((),), "instruments": ("flute",)}, "do not go with 1 voices"),
+        ({"voices": ((),), "instruments": ((5, 0),)}, "do not go with 1 voices"),
+        ({"voices": ((),), "instruments": 5}, "do not go with 1 voices"),
+        ({"name": 5}, "the name 5 is none"),
     ],
 )
 def test_what_is_no_piece(given, reason):
@@ -133,3 +137,18 @@ def test_lists_are_as_good_as_tuples():
 def test_no_pieces_are_not_written(tmp_path):
     with pytest.raises(OutputError, match="there are no pieces"):
         write([], tmp_path / "a.mid")
+
+
+@pytest.mark.parametrize("given", [["a.mid"], "a.mid", [None], 3])
+def test_what_is_no_piece_is_not_written(tmp_path, given):
+    for path in (tmp_path / "new", tmp_path / "a.mid"):
+        with pytest.raises(DataError, match=r"pieces .vt.music.Piece. are written, got"):
+            write(given, path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_piece_is_written_over_another(tmp_path):
+    """Of two pieces of one name the second was all that was there."""
+    with pytest.raises(OutputError, match="the name 'a' is there 2 times"):
+        write(tunes(2), tmp_path / "new", names=["a", "a"])
+    assert not list(tmp_path.iterdir())

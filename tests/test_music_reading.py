@@ -254,7 +254,8 @@ def test_bars_begin_anew_where_a_metre_is_said_off_a_bar_line(tmp_path):
     """What came after was read a beat beside its bar lines."""
     notes = [(i, 1, 60 + i * 3 % 7) for i in range(9 + 8)]
     path = midi(tmp_path / "a.mid", notes, meters=((0, 4, 4), (8, 4, 4), (9, 4, 4)))
-    windows, report = read(path, Wanted(2, clean=False, stride=2))
+    with pytest.warns(DataWarning, match="1 bar.s. at the end"):  # the beat from 8 to 9
+        windows, report = read(path, Wanted(2, clean=False, stride=2))
     assert windows.labels() == ["a.mid:1-2", "a.mid:3-4"]
     assert windows.symbols[1, 0, 0] == 2 + notes[9][2]
     assert "1 bars that begin anew off a bar line" in str(report)
@@ -301,7 +302,8 @@ def test_many_changes_of_metre_do_not_take_minutes(tmp_path):
     notes = [(0.5 * i, 0.5, 40 + i * 7 % 41) for i in range(28_000)]
     meters = [(7 * i, *((4, 4) if i % 2 else (3, 4))) for i in range(1_900)]
     start = time.perf_counter()
-    read(midi(tmp_path / "long.mid", notes, meters=meters), Wanted(1, clean=False, stride=1))
+    with pytest.warns(DataWarning, match="items are of one bar, and 1,899 bar.s. at the end"):
+        read(midi(tmp_path / "long.mid", notes, meters=meters), Wanted(1, clean=False, stride=1))
     assert time.perf_counter() - start < 20
 
 
@@ -309,3 +311,76 @@ def test_a_note_that_sounds_on_into_the_next_stretch_is_struck_there():
     line = Line([Note(0, 10, 60), Note(1, 1, 62), Note(8, 1, 64), Note(12, 1, 65)])
     stretch = Stretch(start=8.0, bars=1, first=2, meter=0)
     assert stretch.within(line)[:2] == [Note(0, 2, 60), Note(0, 1, 64)]
+
+
+@pytest.mark.parametrize("beats", [(4, 8), (4, 127), (0, 2)])
+def test_a_metre_that_is_none_costs_one_file(tmp_path, beats):
+    """A beat of 2^-8 came out as 4/0, and dividing by it ended the reading of all files."""
+    write(tunes(3), tmp_path / "tunes")
+    path = midi(tmp_path / "tunes" / "b.mid", EIGHT)
+    content, said = path.read_bytes(), bytes([0xFF, 0x58, 4])
+    at = content.index(said) + len(said)
+    path.write_bytes(content[:at] + bytes(beats) + content[at + 2 :])
+    with pytest.warns(DataWarning, match="b.mid: it says the metre .*, which is none"):
+        _, report = read(tmp_path / "tunes", Wanted())
+    assert report.files == 4
+    assert list(report.refused) == ["b.mid"]
+
+
+def test_files_of_one_name_are_told_apart(tmp_path):
+    """Of two that were refused one was counted, and the numbers did not add up."""
+    paths = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        paths.append(tmp_path / folder / "x.mid")
+        paths[-1].write_bytes(b"no music")
+    same = [Piece(((Note(0, 1, 60),),), name="tune 0") for _ in range(2)]
+    with pytest.warns(DataWarning, match="4 of 5 files are left out"):
+        windows, report = read([*paths, *same, tunes(1)[0]], Wanted())
+    assert list(report.refused) == [*map(str, paths), "tune 0", "tune 0 (2)"]
+    assert windows.labels()[0] == "tune 0 (3):1-2"
+    assert "1 of 5 files are read" in str(report)
+
+
+def test_files_and_pieces_stay_in_their_order(tmp_path):
+    """Pieces came before files: scores were given to others than they were of."""
+    first, second = tunes(2)
+    write(first, tmp_path / "first.mid")
+    windows, _ = read([tmp_path / "first.mid", second], Wanted(2, stride=2, clean=False))
+    assert windows.labels() == [
+        "first.mid:1-2", "first.mid:3-4", "tune 1:1-2", "tune 1:3-4"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("meters", "bars", "last"),
+    [
+        (((0, 4, 4), (8, 5, 4), (13, 4, 4)), 1, "4-5"),  # one bar of a metre that is not known
+        (((0, 5, 4), (15, 4, 4)), 1, "4-5"),  # three: one item, and a bar
+        (((0, 4, 4), (10, 4, 4)), 1, "3-4"),  # half a bar, and bars begin anew
+        (((0, 4, 4), (14, 4, 4)), 2, "4-5"),  # a bar, and half of one
+    ],
+)
+def test_each_bar_that_is_missing_from_scores_is_told(tmp_path, meters, bars, last):
+    """Bars that fill no item of a metre that is not known, and parts of bars, were not."""
+    end = meters[-1][0] + 8
+    path = midi(tmp_path / "a.mid", [(i, 1, 60 + i % 7) for i in range(end)], meters=meters)
+    with pytest.warns(DataWarning) as told:
+        windows, _ = read(path, Wanted(2, clean=False, stride=2))
+    assert windows.labels()[-1] == f"a.mid:{last}"
+    assert f"and {bars} bar(s) at the end" in " ".join(str(warning.message) for warning in told)
+
+
+def test_a_metre_that_begins_a_moment_early_costs_no_bar(tmp_path):
+    """The bar before it was no whole one, by a tick."""
+    notes = [(i, 1, 60 + i % 7) for i in range(8 + 6)]
+    meters = ((0, 4, 4), (8 - 1 / 480, 3, 4))
+    windows, _ = read(midi(tmp_path / "a.mid", notes, meters=meters), Wanted(2))
+    assert windows.labels() == ["a.mid:1-2", "a.mid:3-4"]
+    assert [int(s) for s in windows.symbols[1, :24:4, 0]] == [2 + 60 + i % 7 for i in range(8, 14)]
+
+
+def test_a_piece_of_no_notes_is_told_as_that():
+    """It was said to have no bars of one metre."""
+    with pytest.raises(DataError, match="it has no notes: piece 0"):
+        read([Piece(((),))], Wanted())

@@ -65,7 +65,7 @@ def course_of(estimator: Any, prepared: Prepared, course: Course) -> Iterator[Ev
         prepared.training,
         validation=prepared.validation,
         minutes=None if minutes is None else minutes * first_share(estimator.model_),
-        seed=estimator.seed,
+        seed=int(estimator.seed),  # NumPy's do not go where torch's generators are seeded
         device=estimator.device,
         precision=estimator.precision,
         checkpoint=course.checkpoint,

@@ -17,6 +17,8 @@ __all__ = [
     "at_least",
     "check_training",
     "expect_seed",
+    "finite",
+    "part",
     "share",
     "whole",
     "whole_from",
@@ -88,6 +90,16 @@ def whole_from(name: str, value: float, least: int = 1) -> None:
         raise OptionError(f"{name} must be a whole number, got {value!r}.")
 
 
+def finite(name: str, value: float) -> None:
+    """Refuse an option that is no finite number.
+
+    Raises:
+        OptionError: It is something else.
+    """
+    if not _holds(name, value, math.isfinite):
+        raise OptionError(f"{name} must be a finite number, got {value!r}.")
+
+
 def expect_seed(seed: Any) -> None:
     """Refuse a seed that not all generators take: torch's, NumPy's and scikit-learn's.
 
@@ -96,6 +108,16 @@ def expect_seed(seed: Any) -> None:
     """
     if not (isinstance(seed, Integral) and 0 <= int(seed) < SEEDS):
         raise OptionError(f"seed must be a whole number from 0 to {SEEDS - 1}, got {seed!r:.60}.")
+
+
+def part(name: str, value: float) -> None:
+    """Refuse an option that is not at least 0 and below 1.
+
+    Raises:
+        OptionError: It is something else, or NaN.
+    """
+    if not _holds(name, value, lambda number: 0 <= number < 1):
+        raise OptionError(f"{name} must be at least 0 and below 1, got {value!r}.")
 
 
 def share(name: str, value: float) -> None:

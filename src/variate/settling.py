@@ -76,9 +76,9 @@ def settle(estimator: Any, prepared: Prepared, course: Course) -> None:
     """
     prior = estimator.model_.prior
     if isinstance(prior, priors.Aggregate):
-        noise = mix(estimator.seed, _MIXTURE)
-        codes = verbs.codes(estimator.model_, prepared.many(), CODES, seed=noise)
-        prior.fit(codes, seed=estimator.seed)
+        seed = int(estimator.seed)
+        codes = verbs.codes(estimator.model_, prepared.many(), CODES, seed=mix(seed, _MIXTURE))
+        prior.fit(codes, seed=seed)
     elif isinstance(prior, priors.SecondStage):
         if estimator.facts_["stopped"] == "interrupted":
             warnings.warn(
@@ -106,7 +106,7 @@ def negative_log_density(prior: nn.Module, z: Tensor, moment: Moment) -> Loss:  
 def _second_stage(
     estimator: Any, prior: priors.SecondStage, prepared: Prepared, course: Course
 ) -> None:
-    model, seed = estimator.model_, estimator.seed
+    model, seed = estimator.model_, int(estimator.seed)
     z = _codes_of(model, prepared.training, seed)
     held_out = None
     if prepared.validation is not None:

@@ -116,10 +116,14 @@ def expect_code(direction: Any, latent: int) -> Floats:
     Raises:
         OptionError: It does not have one number for each latent dimension.
     """
-    given = np.asarray(direction, dtype=np.float64)
+    expected = (
+        f"the direction must be {latent} finite numbers, one for each latent dimension, as "
+        "`direction(items, labels)` gives them; got"
+    )
+    try:
+        given = np.asarray(direction, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise OptionError(f"{expected} {direction!r:.60}.") from None
     if given.shape != (latent,) or not np.isfinite(given).all():
-        raise OptionError(
-            f"the direction must be {latent} finite numbers, one for each latent dimension, as "
-            f"`direction(items, labels)` gives them; got the shape {list(given.shape)}."
-        )
+        raise OptionError(f"{expected} the shape {list(given.shape)}.")
     return given

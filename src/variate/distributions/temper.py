@@ -47,9 +47,13 @@ def temper(distribution: Distribution, temperature: float) -> Distribution:
     Raises:
         OptionError: The temperature is not a positive number, or the kind has no temperature.
     """
-    if not (temperature > 0 and math.isfinite(temperature)):
+    try:
+        fits = temperature > 0 and math.isfinite(temperature)
+    except TypeError:  # no number
+        fits = False
+    if not fits:
         raise OptionError(
-            f"the temperature must be a positive number; got {temperature}. "
+            f"the temperature must be a positive number; got {temperature!r}. "
             "Use a small one such as 0.01 for what is likeliest"
         )
     return distribution if temperature == 1 else tempered(distribution, temperature)

@@ -49,7 +49,7 @@ def weights(meter: tuple[int, int]) -> NDArray[np.int64]:
     """The weight of each step of a bar, 0 for its first.
 
     Raises:
-        DataError: The bar is no whole number of sixteenths.
+        DataError: The bar or the beat is no whole number of sixteenths.
     """
     levels = _parts(meter)
     found = np.full(bar_steps(meter), -len(levels))
@@ -67,6 +67,10 @@ def _parts(meter: tuple[int, int]) -> list[int]:
     if bar_of(meter) * STEPS_PER_QUARTER % 1:
         raise DataError(
             f"bars of {beats}/{unit} are no whole number of sixteenths, on which music is measured."
+        )
+    if unit > 16:
+        raise DataError(
+            f"bars of {beats}/{unit} have beats shorter than the sixteenths of the grid."
         )
     parts, below = [], 16 // unit  # sixteenths of a beat
     if unit >= 8 and beats % 3 == 0:

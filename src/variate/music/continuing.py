@@ -12,7 +12,7 @@ from typing import Any
 from variate.errors import OptionError
 from variate.music.pieces import Note, Piece, bar_of
 from variate.music.wholes import one_whole
-from variate.options import whole
+from variate.options import expect_seed, whole
 
 __all__ = ["lengthened"]
 
@@ -33,6 +33,8 @@ def lengthened(
             "those of a list one by one."
         )
     bar = bar_of(piece.meter)
+    if seed is not None:
+        expect_seed(seed)
     missing = bars
     piece = replace(piece, bars=round(piece.quarters / bar))
     while missing > 0:

@@ -39,7 +39,7 @@ from variate.music.intake import made_ready
 from variate.music.items import MusicItems
 from variate.music.layout import expect_parts, spans_of
 from variate.music.pieces import Piece
-from variate.music.presets import Preset, Sampling, dimensions, free_nats
+from variate.music.presets import Preset, dimensions, expect_preset, free_nats
 from variate.music.records import Rewritten
 from variate.music.sliders import Sliders
 from variate.music.targets import drawn_given, parsed
@@ -47,7 +47,7 @@ from variate.music.texture import Sizes, Texture
 from variate.music.textures import AnyMusic, expect_tracks, started, texture_of
 from variate.music.transposing import expect_transpose
 from variate.objectives import GroupFreeBits, WarmUp
-from variate.options import expect_seed, whole
+from variate.options import expect_seed, finite, part, whole
 from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
@@ -166,34 +166,31 @@ class MusicVAE(Estimator):
         for name, most in (("bars", MOST_BARS), ("voices", MOST_VOICES)):
             if (getattr(self, name) or 0) > most:
                 raise OptionError(f"{name} must be at most {most}, got {getattr(self, name)}.")
-        if self.preset is not None and not isinstance(self.preset, Preset):
-            raise OptionError(
-                "preset must be vt.music.Sampling() or vt.music.Fidelity(), got "
-                f"{self.preset!r:.60}."
-            )
+        part("dropout", self.dropout)
+        expect_preset(self.preset)
         expect_transpose(self.transpose)
 
     @property
     def _preset(self) -> Preset:
-        return self.preset or Sampling()
+        return expect_preset(self.preset)
 
     @property
     def _texture(self) -> Texture:
         return texture_of(self.codec_)
 
     def _prepare(self, X: Any, scratch: Path) -> Prepared:  # noqa: ARG002 - in memory
-        tracks = expect_tracks(self.tracks, self.voices)
-        move = expect_transpose(self.transpose)
-        codec, windows = started(self.bars, self.voices, tracks, move, X, show=self.verbose)
+        tracks, move = expect_tracks(self.tracks, self.voices), expect_transpose(self.transpose)
+        bars, voices = int(self.bars), self.voices and int(self.voices)
+        codec, windows = started(bars, voices, tracks, move, X, show=self.verbose)
         self.extraction_ = codec.extraction
-        return made_ready(codec, windows, self.seed)
+        return made_ready(codec, windows, int(self.seed))
 
     def _rows(self, X: Any) -> Tensor:
         return self.codec_.encode(X)
 
     def _network(self, codec: Codec, posterior: nn.Module, prior: nn.Module) -> VAE:
         hiding = self._preset.word_dropout
-        sizes = Sizes(self._latent(codec), self.width, self.hidden, self.dropout, hiding)
+        sizes = Sizes(self._latent(codec), int(self.width), int(self.hidden), self.dropout, hiding)
         return texture_of(codec).network(sizes, posterior, prior)
 
     def _objective(self) -> Objective:
@@ -221,7 +218,7 @@ class MusicVAE(Estimator):
         return Chain(spans, latent // spans) if spans > 1 else priors.Aggregate(latent)
 
     def _latent(self, codec: Codec) -> int:
-        return expect_parts(super()._latent(codec), self.bars)
+        return int(expect_parts(super()._latent(codec), self.bars))
 
     def _default_latent(self, codec: Codec) -> int:
         return dimensions(self._preset, self.bars, texture_of(codec).strands)
@@ -379,9 +376,13 @@ class MusicVAE(Estimator):
             X: The music.
             direction: `[D]`, from `direction`.
             strength: How far.
+
+        Raises:
+            OptionError: The direction or the strength is none.
         """
-        codes = self.encode(X).mean
-        moved: list[Piece] = self.decode(codes + strength * expect_code(direction, self.latent_))
+        towards = expect_code(direction, self.latent_)
+        finite("strength", strength)
+        moved: list[Piece] = self.decode(self.encode(X).mean + strength * towards)
         return moved
 
     def adapt(self, X: Any, *, spread: float = 0.5) -> Self:

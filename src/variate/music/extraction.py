@@ -54,6 +54,7 @@ MOST_VOICES = 6
 SAME_BARS = {(2, 2): (4, 4), (4, 8): (2, 4)}  # metres whose bars are as long as those of another
 FEWEST_NOTES = 3  # of a window
 MOST_OFF = 0.25  # of a window's onsets
+SLACK = 1e-3  # of a bar, by which a metre may begin beside a bar line
 ENOUGH = 0.6  # of the files have so many voices, to be read so
 
 REST = "bar(s) at the end of a piece or a metre, which fill no item"
@@ -123,19 +124,19 @@ def stretches_of(
     bar_number = 0
     for (start, named), until in _stretches(tracks, end):
         meter = SAME_BARS.get(named, named)
-        bars = int((until - start) / bar_of(named) + 1e-6)
+        length = (until - start) / bar_of(named)
+        bars = int(length + SLACK)
+        part = length - bars > SLACK  # of a bar, where bars begin anew
         if meter not in METERS:
-            if lost := _fitting(bars, wanted):
-                report.rejected[f"their metre is {named[0]}/{named[1]}"] += lost
-            bar_number += bars
-            continue
-        room = max(0, MOST_BARS - bar_number)
-        if bars > room:
+            if items := _fitting(bars, wanted):
+                report.rejected[f"their metre is {named[0]}/{named[1]}"] += items
+        elif bars > MOST_BARS - bar_number:
             report.notes[f"pieces cut after {MOST_BARS:,} bars"] += 1
-            bars = room
-        if wanted.stride == wanted.bars and bars % wanted.bars:
-            report.notes[REST] += bars % wanted.bars
-        yield Stretch(start, bars, bar_number, METERS.index(meter))
+            bars = max(0, MOST_BARS - bar_number)
+        if not wanted.clean and wanted.stride == wanted.bars:
+            report.notes[REST] += bars % wanted.bars + part
+        if meter in METERS:
+            yield Stretch(start, bars, bar_number, METERS.index(meter))
         bar_number += bars
         if bar_number >= MOST_BARS:
             return

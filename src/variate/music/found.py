@@ -122,4 +122,4 @@ def _count_met(tracks: Tracks, report: Extraction) -> None:
 
 def _why_none(tracks: Tracks, bars: int) -> str:
     """Why a file gave no window."""
-    return f"it has no {bars} bars of one metre" if tracks.voices else "it has no notes"
+    return f"it has no {bars} bars of one metre" if any(tracks.voices) else "it has no notes"

@@ -3,6 +3,7 @@
 This module does not know networks.
 """
 
+import numpy as np
 import torch
 from torch import Generator
 
@@ -43,5 +44,5 @@ def made_ready(codec: Codec, windows: Windows | TrackWindows, seed: int) -> Prep
         example=texture.transposed(x[training[some[:EXAMPLE]]], Generator().manual_seed(seed)),
         validation=None if validation is None else x[validation],
         held_out=None if held_out is None else x[held_out],
-        notes={"pieces": len(windows.names), "extraction": report.facts()},
+        notes={"pieces": len(np.unique(windows.pieces)), "extraction": report.facts()},
     )

@@ -93,14 +93,10 @@ def read_midi(path: Path) -> Tracks:
             length = note.duration / ticks if note.duration > 0 else SHORTEST
             voice.append(Note(note.time / ticks, length, int(note.pitch)))
         voices.append(tuple(sorted(voice)))
-    meters = [(m.time / ticks, (int(m.numerator), int(m.denominator)))
-              for m in score.time_signatures]  # fmt: skip
-    if not meters or meters[0][0] > 0:
-        meters.insert(0, (0.0, (4, 4)))  # what the format says of a file that says nothing
     tempos = [float(tempo.qpm) for tempo in score.tempos]
     return Tracks(
         tuple(voices),
-        tuple(meters),
+        _meters(score, ticks),
         tempo=min(FASTEST, max(SLOWEST, tempos[0])) if tempos else 120.0,
         tempos=len(tempos),
         drums=len(with_notes) - len(pitched),
@@ -108,6 +104,22 @@ def read_midi(path: Path) -> Tracks:
         length=max((mark.time / ticks for mark in score.markers if mark.text == END), default=0.0),
         instruments=tuple(Instrument(str(t.name), int(t.program)) for t in pitched),
     )
+
+
+def _meters(score: Any, ticks: float) -> tuple[tuple[float, tuple[int, int]], ...]:
+    """Where metres begin, in quarters, and which.
+
+    Raises:
+        DataError: One of them is none.
+    """
+    meters = [(m.time / ticks, (int(m.numerator), int(m.denominator)))
+              for m in score.time_signatures]  # fmt: skip
+    for _, (beats, unit) in meters:
+        if min(beats, unit) < 1:
+            raise DataError(f"it says the metre {beats}/{unit}, which is none")
+    if not meters or meters[0][0] > 0:
+        meters.insert(0, (0.0, (4, 4)))  # what the format says of a file that says nothing
+    return tuple(meters)
 
 
 def write_midi(piece: Piece, path: str | Path) -> Path:

@@ -1,7 +1,8 @@
 """Scores in MusicXML and ABC -> tracks of notes, by music21; and the chorales that it bundles.
 
 A part of a score is a track, at the pitch that it sounds at. Chords within a part stay in it (see
-`extraction`); ties are joined; grace notes, which take no time, are left out. Repeats are read
+`extraction`); notes that are tied are one (music21 joins chords as a whole, and not across voices,
+so that it is done here); grace notes, which take no time, are left out. Repeats are read
 once, as they are written. An upbeat is moved to the end of a bar of its own, so that bar lines are
 where the metre says; where they are not, as behind a first ending that is short of the upbeat, bars
 begin anew (the metre is said again).
@@ -13,19 +14,20 @@ This module does not know grids or windows.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from variate.errors import DataError, MissingExtraError
+from variate.music.books import tunes_of
 from variate.music.midi import Tracks
 from variate.music.pieces import FASTEST, SLOWEST, Instrument, Note, bar_of
 
 __all__ = ["bundled_chorales", "read_notation", "tracks_of"]
 
 LARGEST = 16 << 20  # bytes of a file
+TYING, TIED = ("start", "continue"), ("stop", "continue")  # ties that a note has
 
 Meter = tuple[int, int]
 
@@ -43,7 +45,7 @@ def read_notation(path: Path) -> list[tuple[str, Tracks | DataError]]:
     if path.suffix.lower() != ".abc":
         return [(path.name, _score(path))]
     found: list[Tracks | DataError] = []
-    tunes = _tunes(path.read_bytes())
+    tunes = tunes_of(path.read_bytes())
     for tune in tunes:
         try:
             found.append(_score(tune))
@@ -54,33 +56,6 @@ def read_notation(path: Path) -> list[tuple[str, Tracks | DataError]]:
     if len(found) == 1:
         return [(path.name, found[0])]
     return [(f"{path.name}#{n}", said) for n, said in enumerate(found, start=1)]
-
-
-def _tunes(content: bytes) -> list[str]:
-    """The tunes of a book in ABC, each with what is said before the first of them."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    lines = "\n".join(text.splitlines())  # however they end
-    head, *tunes = re.split(r"^(?=X:)", lines, flags=re.MULTILINE)
-    return [_with_lengths(head + tune) for tune in tunes or [""]]
-
-
-def _with_lengths(tune: str) -> str:
-    """A tune that says its unit of length behind each change of metre.
-
-    music21 does not see the change else, nor one that is said within a line.
-    """
-    lines: list[str] = []
-    unit, begun = "", False
-    for line in re.sub(r"\[([ML]:[^]\n]*)\]", r"\n\1\n", tune).splitlines():
-        if begun and lines[-1].startswith("M:") and not line.startswith("L:") and unit:
-            lines.append(unit)
-        lines.append(line)
-        unit = line if line.startswith("L:") else unit
-        begun = begun or line.startswith("K:")
-    return "\n".join(lines) + "\n"
 
 
 def _score(source: Path | str) -> Tracks:
@@ -133,15 +108,9 @@ def tracks_of(score: Any) -> Tracks:
     shift = _upbeat(parts[0], said[0.0])
     voices, instruments = [], []
     for part in parts:
-        flat = part.stripTies().flatten()
-        voice = [
-            Note(float(element.offset) + shift, float(element.duration.quarterLength), pitch.midi)
-            for element in flat.notes
-            if element.duration.quarterLength > 0
-            for pitch in element.pitches
-        ]
+        voice = _notes(part, shift)
         if voice:
-            voices.append(tuple(sorted(voice)))
+            voices.append(voice)
             instruments.append(_instrument(part))
     tempos = [
         float(quarters)
@@ -155,6 +124,29 @@ def tracks_of(score: Any) -> Tracks:
         tempos=len(tempos),
         instruments=tuple(instruments),
     )
+
+
+def _notes(part: Any, shift: float) -> tuple[Note, ...]:
+    """The notes of a part, in order; those that are tied are one."""
+    found: list[Note] = []
+    tied: dict[tuple[int, float], int] = {}  # where each note ends that goes on
+    for element in part.flatten().notes:
+        length = float(element.duration.quarterLength)
+        for said in getattr(element, "notes", (element,)):
+            if length <= 0 or not hasattr(said, "pitch"):  # a grace note, or a drum
+                continue
+            onset, pitch = float(element.offset) + shift, int(said.pitch.midi)
+            ties = said.tie.type if said.tie is not None else ""
+            number = tied.pop((pitch, round(onset, 4)), None) if ties in TIED else None
+            if number is None:
+                number = len(found)
+                found.append(Note(onset, length, pitch))
+            else:
+                begun = found[number]
+                found[number] = begun._replace(duration=onset + length - begun.onset)
+            if ties in TYING:
+                tied[pitch, round(onset + length, 4)] = number
+    return tuple(sorted(found))
 
 
 def _instrument(part: Any) -> Instrument:

@@ -108,14 +108,13 @@ class Piece:
                 f"{self.voices!r:.80} are no voices: give the notes of each, ((Note(…), …), …)."
             ) from None
         voices = tuple(tuple(map(_note, voice)) for voice in given)
-        instruments = tuple(Instrument(*instrument) for instrument in self.instruments)
-        if instruments and not (
-            len(instruments) == len(voices)
-            and all(_is_whole(i.program) and 0 <= i.program <= 127 for i in instruments)
-        ):
+        if not isinstance(self.name, str):
+            raise DataError(f"the name {self.name!r:.80} is none; give a text.")
+        instruments = _instruments(self.instruments)
+        if instruments is None or len(instruments) not in (0, len(voices)):
             raise DataError(
-                f"the instruments {instruments!r:.80} do not go with {len(voices)} voices: give "
-                "one for each, with a program of 0 to 127, or none."
+                f"the instruments {self.instruments!r:.80} do not go with {len(voices)} voices: "
+                "give one for each, a name and a program of 0 to 127, or none."
             )
         object.__setattr__(self, "voices", voices)
         object.__setattr__(self, "instruments", instruments)
@@ -157,6 +156,21 @@ def _note(given: Any) -> Note:
             f"quarters, below {FARTHEST:,.0f}), and pitches 0 to 127."
         )
     return given
+
+
+def _instruments(given: Any) -> tuple[Instrument, ...] | None:
+    """Instruments, or pairs that are such; None where they are none."""
+    if not isinstance(given, tuple | list):
+        return None
+    found = []
+    for one in given:
+        if not (isinstance(one, tuple | list) and len(one) in (1, 2) and isinstance(one[0], str)):
+            return None
+        instrument = Instrument(*one)
+        if not (_is_whole(instrument.program) and 0 <= instrument.program <= 127):
+            return None
+        found.append(instrument)
+    return tuple(found)
 
 
 def _is_meter(meter: Any) -> bool:

@@ -13,11 +13,13 @@ This module does not know networks.
 
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
 
 from variate.errors import OptionError
 from variate.music.layout import spans_of
 
-__all__ = ["Fidelity", "Preset", "Sampling", "dimensions", "free_nats"]
+__all__ = ["Fidelity", "Preset", "Sampling", "dimensions", "expect_preset", "free_nats"]
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,31 @@ class Preset:
     word_dropout: float
 
     def __post_init__(self) -> None:
-        if not (0 <= self.nats < math.inf and self.latent >= 1 and 0 <= self.word_dropout < 1):
+        numbers = all(isinstance(n, Real) for n in (self.nats, self.word_dropout))
+        if not (
+            numbers
+            and isinstance(self.latent, Integral)
+            and 0 <= self.nats < math.inf
+            and self.latent >= 1
+            and 0 <= self.word_dropout < 1
+        ):
             raise OptionError(
-                f"{self}: nats must be at least 0, latent at least 1, and word_dropout at least 0 "
-                "and below 1"
+                f"{self}: nats must be a number of at least 0, latent a whole number of at least "
+                "1, and word_dropout a number of at least 0 and below 1."
             )
+
+
+def expect_preset(given: Any) -> Preset:
+    """The option `preset`.
+
+    Raises:
+        OptionError: It is none.
+    """
+    if given is not None and not isinstance(given, Preset):
+        raise OptionError(
+            f"preset must be vt.music.Sampling() or vt.music.Fidelity(), got {given!r:.60}."
+        )
+    return given or Sampling()
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,8 @@ def _expect_some(windows: int, scores: Scores, report: Extraction, wanted: Wante
             DataWarning,
             stacklevel=3,
         )
-    lost = [f"items are of {report.bars} bars, and {n:,} {REST}" for n in [report.notes[REST]] if n]
+    bars = "one bar" if report.bars == 1 else f"{report.bars} bars"
+    lost = [f"items are of {bars}, and {n:,} {REST}" for n in [report.notes[REST]] if n]
     if not wanted.clean:  # nothing is learned from them, and yet they are missing
         lost += [f"{n:,} item(s), as {why}" for why, n in report.rejected.items()]
     for what in lost:
@@ -214,27 +215,14 @@ def _kept(windows: Windows, wanted: Wanted, *, choose: bool) -> tuple[Windows, E
 
 def _pieces(data: Any, report: Extraction, *, show: bool) -> Iterator[tuple[str, Tracks]]:
     """The pieces of data, by name; what cannot be read is told to the report."""
-    if not isinstance(data, str | Path | Piece | Iterable):
-        raise DataError(
-            f"music is files, folders, or pieces (vt.music.Piece), got {type(data).__name__}."
-        )
-    items = [data] if isinstance(data, str | Path | Piece) else list(data)
-    paths: list[tuple[str, Path]] = []
-    for number, item in enumerate(items):
-        if isinstance(item, Piece):
-            report.files += 1
-            yield item.name or f"piece {number}", _tracks(item, number)
-        elif isinstance(item, str | Path):
-            paths += _files(Path(item))
-        else:
-            raise DataError(
-                f"music is files, folders, or pieces (vt.music.Piece), got a "
-                f"{type(item).__name__} (number {number}, counted from 0)."
-            )
     with tally("scores read", show=show) as more:
-        for name, path in paths:
+        for name, item in _told_apart(_named(data)):
+            if isinstance(item, Tracks):
+                report.files += 1
+                yield name, item
+                continue
             try:
-                found = _scores(name, path, report)
+                found = _scores(name, item, report)
             except MissingExtraError:
                 raise
             except (DataError, OSError) as error:
@@ -246,6 +234,37 @@ def _pieces(data: Any, report: Extraction, *, show: bool) -> Iterator[tuple[str,
                 else:
                     yield inner, said
             more(1)
+
+
+def _named(data: Any) -> list[tuple[str, Path | Tracks]]:
+    """The files and the pieces of data, in their order, by name."""
+    if not isinstance(data, str | Path | Piece | Iterable):
+        raise DataError(
+            f"music is files, folders, or pieces (vt.music.Piece), got {type(data).__name__}."
+        )
+    items = [data] if isinstance(data, str | Path | Piece) else list(data)
+    named: list[tuple[str, Path | Tracks]] = []
+    for number, item in enumerate(items):
+        if isinstance(item, Piece):
+            named.append((item.name or f"piece {number}", _tracks(item, number)))
+        elif isinstance(item, str | Path):
+            named += _files(Path(item))
+        else:
+            raise DataError(
+                f"music is files, folders, or pieces (vt.music.Piece), got a "
+                f"{type(item).__name__} (number {number}, counted from 0)."
+            )
+    return named
+
+
+def _told_apart(named: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The same by names of their own: files of one name by their paths, others by a number."""
+    common = Counter(name for name, _ in named)
+    taken: Counter[str] = Counter()
+    for name, item in named:
+        own = str(item) if isinstance(item, Path) and common[name] > 1 else name
+        taken[own] += 1
+        yield own if taken[own] == 1 else f"{own} ({taken[own]})", item
 
 
 def _scores(name: str, path: Path, report: Extraction) -> list[tuple[str, Tracks | DataError]]:

@@ -6,11 +6,13 @@
 This module does not know models.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from variate.errors import OutputError
+from variate.errors import DataError, OutputError
 from variate.music.engraving import engrave
 from variate.music.midi import write_midi
 from variate.music.pieces import Note, Piece, bar_of
@@ -42,13 +44,17 @@ def write(
         The files written.
 
     Raises:
-        OutputError: The folder is not empty, the names are not as many as the pieces, or a file
-            cannot be written.
+        OutputError: The folder is not empty, the names are not as many as the pieces or two are
+            the same, or a file cannot be written.
+        DataError: They are no pieces.
     """
     path = Path(path)
-    pieces = [pieces] if isinstance(pieces, Piece) else pieces
+    pieces = _expect_pieces(pieces)
     if names is not None and len(names) != len(pieces):
         raise OutputError(f"there are {len(pieces)} pieces and {len(names)} names; give as many.")
+    name, count = next(iter(Counter(names or ()).most_common(1)), ("", 0))
+    if count > 1:
+        raise OutputError(f"the name {name!r} is there {count} times; give each piece its own.")
     if path.suffix.lower() in (".mid", ".midi"):
         return _all_of(joined(pieces), path, score, audio)
     if path.suffix:
@@ -70,6 +76,23 @@ def write(
         name = f"{number:05d}" if names is None else names[number]
         written += _all_of(piece, path / f"{name}.mid", score, audio)
     return written
+
+
+def _expect_pieces(given: Any) -> Sequence[Piece]:
+    """One piece or several as a list.
+
+    Raises:
+        DataError: There is something else.
+    """
+    if isinstance(given, Piece):
+        return [given]
+    pieces = list(given) if isinstance(given, Iterable) else [given]
+    for other in pieces:
+        if not isinstance(other, Piece):
+            raise DataError(
+                f"pieces (vt.music.Piece) are written, got a {type(other).__name__}: {other!r:.60}."
+            )
+    return pieces
 
 
 def joined(pieces: Sequence[Piece]) -> Piece:
