@@ -15,8 +15,9 @@ from variate.music.engraving import engrave
 from variate.music.midi import write_midi
 from variate.music.pieces import Note, Piece, bar_of
 from variate.music.sound import write_audio
+from variate.output import ADVICE
 
-__all__ = ["joined", "write"]
+__all__ = ["expect_place", "joined", "write"]
 
 GAP = 1  # bars of silence between pieces in one file
 
@@ -49,12 +50,9 @@ def write(
     pieces = [pieces] if isinstance(pieces, Piece) else pieces
     if names is not None and len(names) != len(pieces):
         raise OutputError(f"there are {len(pieces)} pieces and {len(names)} names; give as many.")
-    if path.suffix.lower() in (".mid", ".midi"):
-        return _all_of(joined(pieces), path, score, audio)
+    expect_place(path)
     if path.suffix:
-        raise OutputError(
-            f"cannot write {path}: music is written to a new folder, or to a file ending in .mid."
-        )
+        return _all_of(joined(pieces), path, score, audio)
     try:
         path.mkdir(exist_ok=True)
         if any(path.iterdir()):
@@ -64,12 +62,25 @@ def write(
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError(f"cannot make the folder {path}: {error.strerror}.") from error
+        reason = ADVICE.get(error.errno or 0, error.strerror)
+        raise OutputError(f"cannot make the folder {path}: {reason}.") from error
     written: list[Path] = []
     for number, piece in enumerate(pieces):
         name = f"{number:05d}" if names is None else names[number]
         written += _all_of(piece, path / f"{name}.mid", score, audio)
     return written
+
+
+def expect_place(path: str | Path) -> None:
+    """Refuse what is neither a folder nor a MIDI file, by its name.
+
+    Raises:
+        OutputError: It has another ending.
+    """
+    if Path(path).suffix.lower() not in ("", ".mid", ".midi"):
+        raise OutputError(
+            f"cannot write {path}: music is written to a new folder, or to a file ending in .mid."
+        )
 
 
 def joined(pieces: Sequence[Piece]) -> Piece:
