@@ -58,6 +58,7 @@ OVER = {
     "decide": ["decide", "t.variate", "t.csv", "--spec", "s.toml", "--out", "t.csv"],
     "labels": ["direction", "i.variate", "p.npy", "--labels", "l.json", "--out", "l.json"],
     "evaluate": ["evaluate", "i.variate", "p.html", "--out", "p.html"],
+    "one of a folder": ["vary", "i.variate", ".", "--out", "p.png"],
     "adapt": ["adapt", "i.variate", "p.npy", "--out", "i.variate"],
 }  # fmt: skip
 

@@ -192,7 +192,7 @@ def _would_lose(path: Path, out: Path) -> bool:
     if not path.is_dir() or out.is_dir():
         return os.path.samefile(path, out)
     from variate.image.files import SUFFIXES as PICTURES
-    from variate.music.intake import SUFFIXES as MUSIC
+    from variate.music.reading import SUFFIXES as MUSIC
 
     inside = Path(os.path.realpath(out)).is_relative_to(os.path.realpath(path))
     return inside and out.suffix.lower() in {*PICTURES, *MUSIC, ".parquet", ".txt"}
