@@ -7,8 +7,9 @@ import sys
 import pytest
 from training_tiny import Bound, correlated, digest, tiny
 
-from variate.errors import MissingExtraError
-from variate.training import Started, Step, interruptible, tensorboard, train
+from variate.diary import follow
+from variate.errors import MissingExtraError, OutputError
+from variate.training import Finished, Started, Step, interruptible, tensorboard, train
 
 X = correlated(200)
 
@@ -48,6 +49,33 @@ def test_ctrl_c_completes_the_step_closes_the_run_and_then_interrupts(tmp_path):
     assert events[0].resumed == 9
     list(train(whole, Bound(), X, **OPTIONS))
     assert digest(resumed) == digest(whole)
+
+
+def test_what_is_remembered_of_an_interrupted_run_is_true():
+    """It was said to have stopped after 0 steps and 0.0 s, with a beta of None."""
+    facts, history = {}, []
+
+    def pressed():
+        for event in events(tiny()):
+            if isinstance(event, Finished):
+                raise KeyboardInterrupt
+            yield event
+
+    with pytest.raises(KeyboardInterrupt):
+        follow(pressed(), facts, history, show=False)
+    assert facts["stopped"] == "interrupted"
+    assert facts["steps"] == 40
+    assert facts["best_step"] == max(history, key=lambda record: record["figure"])["step"]
+    assert facts["beta"] == history[-1].get("beta")
+    assert facts["seconds"] > 0
+
+
+def test_the_step_in_which_ctrl_c_was_pressed_is_told():
+    told = []
+    with pytest.raises(KeyboardInterrupt):
+        told.extend(interruptible(train(tiny(), Pressing(1), X, **OPTIONS)))
+    assert isinstance(told[-1], Step)
+    assert told[-1].step == 9
 
 
 def test_a_second_ctrl_c_interrupts_at_once(tmp_path):
@@ -95,3 +123,11 @@ def test_tensorboard_that_is_not_installed_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'variate\[tensorboard\]'"):
         next(tensorboard(events(tiny()), tmp_path))
+
+
+def test_a_folder_of_event_files_that_cannot_be_made_is_named(tmp_path):
+    """It was a traceback of TensorBoard's."""
+    pytest.importorskip("tensorboard")
+    (tmp_path / "file").write_text("words")
+    with pytest.raises(OutputError, match=r"cannot write TensorBoard files to .*file"):
+        list(tensorboard(events(tiny()), tmp_path / "file"))

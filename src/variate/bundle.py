@@ -35,7 +35,7 @@ from torch import Tensor
 
 from variate._version import __version__
 from variate.errors import ModelFileError, NewerFormatError, OutputError
-from variate.output import replacing
+from variate.output import expect_file, replacing
 
 __all__ = ["FORMAT", "MIGRATIONS", "Migration", "expect_replaceable", "read", "write"]
 
@@ -74,6 +74,12 @@ def expect_replaceable(path: str | Path) -> None:
         OutputError: There is such a file.
     """
     place = Path(path)
+    expect_file(place)
+    if place.is_dir():
+        raise OutputError(
+            f"cannot write {path}: it is a folder; name a file, as in "
+            f"{place.with_name(place.name + ENDING)}."
+        )
     if place.suffix == ENDING or not place.is_file() or not place.stat().st_size:
         return
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from variate.progress import watch
-from variate.training import Event, Finished, Started, Validated, interruptible
+from variate.training import Event, Finished, Started, Step, Validated, interruptible
 
 __all__ = ["follow"]
 
@@ -20,8 +20,8 @@ def follow(
 
     Args:
         events: What `train` yields.
-        facts: Gains `parameters`, `processes`, `rank`, and at the end `stopped` (why), `steps`,
-            `best_step`, `beta` (the weight of the KL in force at the end), `seconds` and
+        facts: Gains `parameters`, `processes`, `rank`, and at the end or an interruption `stopped`
+            (why), `steps`, `best_step`, `beta` (the weight of the KL in force), `seconds` and
             `cpu_seconds`.
         history: Gains one record per validation: `step`, `figure` and the objective's terms.
         show: Whether progress is shown on standard error.
@@ -46,6 +46,13 @@ def _note(event: Event, facts: dict[str, Any], history: list[dict[str, Any]]) ->
             facts["processes"], facts["rank"] = event.processes, event.rank
         case Validated():
             history.append({"step": event.step, "figure": event.figure, **event.terms})
+            facts["beta"] = event.terms.get("beta")
+            if event.best:
+                facts["best_step"] = event.step
+        case Step():  # what an interruption leaves is true
+            facts["steps"] = event.step
+            facts["seconds"] = round(event.seconds, 3)
+            facts["cpu_seconds"] = round(event.cpu_seconds, 3)
         case Finished():
             facts["stopped"] = event.reason
             facts["steps"], facts["best_step"] = event.step, event.best_step

@@ -249,6 +249,8 @@ class Estimator(Options, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             raise OptionError(
                 f"z must have the shape [N, {self.latent_}], got {list(codes.shape)}."
             )
+        if not codes.isfinite().all():
+            raise OptionError("z must be finite numbers, and some of it is infinite or NaN.")
         return self.codec_.decode(verbs.decode(self.model_, codes, self._point))
 
     def reconstruct(self, X: Any) -> Any:

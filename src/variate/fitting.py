@@ -14,6 +14,7 @@ from variate import alarms
 from variate.diary import follow
 from variate.errors import VariateWarning
 from variate.preparation import Prepared
+from variate.progress import announce
 from variate.randomness import isolated
 from variate.settling import Course, first_share, settle
 from variate.training import Event, tensorboard, train
@@ -106,6 +107,11 @@ def _conclude(estimator: Any, prepared: Prepared, course: Course) -> None:
     estimator.model_.eval()
     if "stopped" not in estimator.facts_:
         return
+    if estimator.facts_["stopped"] == "interrupted":
+        announce(
+            "stopping: the best model so far is measured; Ctrl-C again leaves that out",
+            show=estimator.verbose and estimator.facts_["rank"] == 0,
+        )
     with _said_once(estimator.facts_["rank"]):
         try:
             settle(estimator, prepared, course)

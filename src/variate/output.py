@@ -9,6 +9,7 @@ This module does not know what is written.
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from typing import BinaryIO
 
 from variate.errors import OutputError
 
-__all__ = ["replacing", "scratch_folder"]
+__all__ = ["ADVICE", "expect_file", "replacing", "scratch_folder"]
 
 ADVICE = {
     errno.ENOSPC: "the disk is full; free some space or write elsewhere",
@@ -28,8 +29,21 @@ ADVICE = {
     errno.EACCES: "the folder may not be written to; choose another",
     errno.EPERM: "the folder may not be written to; choose another",
     errno.EROFS: "the file system is read-only; write elsewhere",
+    errno.EEXIST: "something else is there; name a new folder",
     errno.ENAMETOOLONG: "its name is too long",
 }
+SHORT = re.compile(r"\d+ requested and \d+ written")  # how NumPy says that a disk is full
+
+
+def expect_file(path: str | Path) -> None:
+    """Refuse what is there and is neither a file nor a folder: a file would take its place.
+
+    Raises:
+        OutputError: It is a device, a pipe or a socket.
+    """
+    place = Path(path)
+    if place.exists() and not place.is_file() and not place.is_dir():
+        raise OutputError(f"cannot write {path}: it is no file, but a device or a pipe; name one.")
 
 
 @contextmanager
@@ -46,6 +60,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        expect_file(path)
         with open(draft, "wb") as file:
             yield file
             file.flush()
@@ -55,7 +70,8 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     except OutputError:
         raise
     except OSError as error:
-        reason = ADVICE.get(error.errno or 0, error.strerror or str(error))
+        number = error.errno or (errno.ENOSPC if SHORT.fullmatch(str(error)) else 0)
+        reason = ADVICE.get(number, error.strerror or str(error))
         raise OutputError(f"cannot write {path}: {reason}.") from error
     finally:
         with suppress(OSError):

@@ -24,8 +24,8 @@ from variate.cli.steering import direction, move
 from variate.cli.telling import constraints, demo, evaluate, info
 from variate.cli.training import fit
 from variate.cli.using import balance, encode, interpolate, reconstruct, sample, score, vary
-from variate.console import say, show_warning
-from variate.errors import OptionError, VariateError
+from variate.console import flush, mute, say, show_warning
+from variate.errors import OptionError, OutputError, VariateError
 
 __all__ = [
     "accompany",
@@ -63,6 +63,7 @@ def main() -> None:
     warnings.showwarning = show_warning
     try:
         app(sys.argv[1:], exit_on_error=False, print_error=False)
+        flush()
     except CycloptsError as error:
         say(f"usage: {error}")
         say("`variate --help` and `variate VERB --help` show how it is used.")
@@ -70,11 +71,19 @@ def main() -> None:
     except OptionError as error:
         say(f"error: {error}")
         raise SystemExit(2) from None
+    except BrokenPipeError:
+        mute()
+        raise SystemExit(1) from None
+    except OutputError as error:
+        say(f"error: {error}")
+        mute()
+        raise SystemExit(1) from None
     except VariateError as error:
         say(f"error: {error}")
         raise SystemExit(1) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # of the machine: a full disk under --help, say
+        say(f"error: {error}")
+        mute()
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         say("interrupted")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, load
-from variate.cli.music import Audio, Score, deliver_music, pieces_of
+from variate.cli.music import Audio, Score, deliver_music, expect_pieces, pieces_of
 from variate.console import expect_writable, report, say
 from variate.errors import OptionError
 
@@ -41,8 +41,9 @@ def accompany(
 
     Example: `variate accompany chorales.variate tune.mid --score svg --out harmonised/`
     """
-    expect_writable(out)
+    expect_writable(out, model, data)
     fitted = _music(model, "accompany")
+    expect_pieces(out)
     count = 1 if draws is None else draws
     made = fitted.accompany(data, draws=count, temperature=temperature, seed=seed)
     deliver_music(pieces_of(made, draws), out, (score, audio), json=json)
@@ -69,8 +70,9 @@ def continue_(
     """
     from variate.music.wholes import wholes
 
-    expect_writable(out)
+    expect_writable(out, model, data)
     fitted = _music(model, "continue")
+    expect_pieces(out)
     pieces = wholes(fitted.codec_, data)
     if item is not None:
         if not 0 <= item < len(pieces):
@@ -99,7 +101,10 @@ def adapt(
     Example: `variate adapt tunes.variate mine/ --out mine.variate`, then
     `variate sample mine.variate -n 8 --out new/`
     """
-    expect_writable(out)
+    from variate.bundle import expect_replaceable
+
+    expect_writable(out, model, data)
+    expect_replaceable(out)
     fitted = _music(model, "adapt")
     made = fitted.adapt(data, spread=spread)
     made.save(out)

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, load
-from variate.console import deliver, expect_writable
+from variate.console import deliver, expect_table, expect_writable
 
 __all__ = ["decide"]
 
@@ -36,7 +36,8 @@ def decide(
     from variate.table import files
     from variate.table.decision_files import read_decision
 
-    expect_writable(out)
+    expect_writable(out, model, data, spec)
+    expect_table(out)
     fitted = load(model)
     expect_kind(fitted, "table", "decide")
     decision = read_decision(spec)

@@ -3,7 +3,6 @@
 This module does not know any mathematics.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +13,16 @@ from variate.cli.detectors import looked_at
 from variate.cli.music import alarms_of
 from variate.cli.pictures import detect_pictures
 from variate.cli.sentences import detect_sentences
-from variate.console import deliver, expect_writable, print_json, report, say
+from variate.console import (
+    deliver,
+    expect_apart,
+    expect_table,
+    expect_writable,
+    print_json,
+    report,
+    say,
+    write,
+)
 from variate.errors import OptionError
 
 __all__ = ["detect", "recalibrate"]
@@ -57,7 +65,9 @@ def detect(
     from variate.table.parts import text_parts, write_parts
 
     for path in (out, heat):
-        expect_writable(path)
+        expect_writable(path, model, data, normal)
+    expect_apart(out, heat)
+    expect_table(out)
     fitted = load(model, detectors=True)
     _expect_pictures(fitted, heat)
     if fitted.kind in ("image", "series", "text", "music"):
@@ -84,7 +94,7 @@ def detect(
             )
         else:
             for text in text_parts(tables, ".csv"):
-                sys.stdout.write(text.decode())
+                write(text.decode())
 
 
 @app.command
@@ -119,7 +129,7 @@ def recalibrate(
     from variate.table import cross_calibrate, files
 
     out = model if out is None else out
-    expect_writable(out)
+    expect_writable(out, data)
     expect_replaceable(out)
     fitted = load(model, detectors=True)
     if folds is not None:
@@ -150,8 +160,11 @@ def recalibrate(
 
 
 def _expect_pictures(fitted: Any, heat: Path | None) -> None:
+    from variate.image.pictures import expect_picture
+
     if heat is not None:
         expect_kind(fitted, "image", "--heat")
+        expect_picture(heat)
 
 
 def _rows(fitted: Any, data: Path) -> Any:

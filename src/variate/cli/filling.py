@@ -9,9 +9,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, load
+from variate.cli.forms import expect_form
 from variate.cli.music import Audio, Score, deliver_music, rewrite
 from variate.cli.pictures import deliver_pictures, mask_of
-from variate.console import deliver, expect_writable, say
+from variate.console import deliver, expect_apart, expect_table, expect_writable, say
 from variate.errors import OptionError
 
 __all__ = ["impute"]
@@ -62,7 +63,9 @@ def impute(  # noqa: PLR0913 - what belongs to each kind
     from variate.table import files
 
     for path in (out, intervals):
-        expect_writable(path)
+        expect_writable(path, model, data, mask)
+    expect_apart(out, intervals)
+    expect_table(intervals)
     if not 0 < level < 1:
         raise OptionError(f"--level must lie between 0 and 1, got {level}.")
     fitted = load(model)
@@ -70,6 +73,7 @@ def impute(  # noqa: PLR0913 - what belongs to each kind
         "--intervals": intervals, "--mask": mask, "--bars": bars, "--voices": voices,
         "--tracks": tracks, "--score": score, "--audio": audio,
     })  # fmt: skip
+    expect_form(fitted, out)
     if fitted.kind == "image":
         _pictures(fitted, data, mask, draws, seed, out, json=json)
         return
@@ -120,7 +124,7 @@ def _pictures(
 
     codec = fitted.codec_
     missing = mask_of(mask, codec.size)
-    made = fitted.impute(data, missing, draws=draws or 1, seed=seed)
+    made = fitted.impute(data, missing, draws=1 if draws is None else draws, seed=seed)
     if draws is None:
         deliver_pictures(fitted, made.filled, out, json=json)
         return

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, Seed, app, load
-from variate.console import deliver, expect_writable
+from variate.console import deliver, expect_table, expect_writable
 from variate.errors import OptionError
 
 __all__ = ["forecast"]
@@ -30,7 +30,8 @@ def forecast(
 
     Example: `variate forecast load.variate load.csv --steps 48 --seed 0 --out ahead.csv`
     """
-    expect_writable(out)
+    expect_writable(out, model, data)
+    expect_table(out)
     fitted = load(model)
     if fitted.kind != "series":
         raise OptionError(

@@ -18,6 +18,7 @@ __all__ = [
     "Written",
     "alarms_of",
     "deliver_music",
+    "expect_pieces",
     "numbers",
     "pieces_of",
     "rewrite",
@@ -31,6 +32,7 @@ Score = Annotated[
 Audio = Annotated[
     Literal["wav", "ogg", "flac"] | None, Parameter(help="Of music: render each piece as well.")
 ]
+MANY = 10_000  # bars
 Written = tuple[str | None, str | None]  # --score and --audio
 
 
@@ -42,18 +44,28 @@ def deliver_music(pieces: Sequence[Any], out: Path | None, written: Written, *, 
         out: A folder that is new or empty, or an .mid file.
         written: The endings of scores and of sound, or None.
         json: Whether what is said of it is JSON.
-
-    Raises:
-        OptionError: There is no `--out`.
     """
     from variate.music import write
 
-    if out is None:
-        raise OptionError("music needs --out: a new folder, or an .mid file for all pieces.")
     score, audio = written
-    files = write(pieces, out, score=score, audio=audio)
+    files = write(pieces, expect_pieces(out), score=score, audio=audio)
     say(f"wrote {out}")
     report({"pieces": len(pieces), "files": len(files), "out": str(out)}, json=json)
+
+
+def expect_pieces(out: Path | None) -> Path:
+    """Find out before the work, not after it, whether music can be written as `--out` says.
+
+    Raises:
+        OptionError: There is no `--out`.
+        OutputError: The ending is of no music.
+    """
+    from variate.music.writing import expect_place
+
+    if out is None:
+        raise OptionError("music needs --out: a new folder, or an .mid file for all pieces.")
+    expect_place(out)
+    return out
 
 
 def rewrite(
@@ -123,6 +135,8 @@ def numbers(text: str | None) -> list[int] | None:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise OptionError(f"{text!r} must be numbers, such as 3, 2-4 or 1,3.")
+        if int(last or first) - int(first) >= MANY:
+            raise OptionError(f"{text!r} are more numbers than there are bars, voices or tracks.")
         found += range(int(first), int(last or first) + 1)
     return found
 

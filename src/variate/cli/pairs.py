@@ -6,7 +6,15 @@ This module does not know any mathematics.
 from pathlib import Path
 from typing import Any
 
-from variate.console import expect_writable, print_json, report, say, write_line
+from variate.console import (
+    expect_apart,
+    expect_table,
+    expect_writable,
+    print_json,
+    report,
+    say,
+    write_line,
+)
 from variate.errors import OptionError
 
 __all__ = ["expect_pair", "fit_pair", "sample_pair", "show_pair"]
@@ -126,6 +134,8 @@ def sample_pair(
 
     for out in outs:
         expect_writable(out)
+        expect_table(out)
+    expect_apart(*outs)
     conditions = pair.parents_.conditions(given) if given else None
     written = {}
     for name, table, out in zip(

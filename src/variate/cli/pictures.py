@@ -13,7 +13,14 @@ from variate.cli.app import Data, Json, Model, Out, app, expect_kind, item_of, l
 from variate.console import deliver, expect_writable, report, say
 from variate.errors import DataError, OptionError
 
-__all__ = ["deliver_pictures", "detect_pictures", "mask_of", "named", "traverse"]
+__all__ = [
+    "deliver_pictures",
+    "detect_pictures",
+    "expect_pictures",
+    "mask_of",
+    "named",
+    "traverse",
+]
 
 
 @app.command
@@ -37,9 +44,10 @@ def traverse(
 
     Example: `variate traverse digits.variate --out dimensions.png`
     """
-    expect_writable(out)
+    expect_writable(out, model, data)
     fitted = load(model)
     expect_kind(fitted, "image", "traverse")
+    expect_pictures(out, animate=animate)
     start = None if data is None else item_of(fitted, data, item)
     moved = fitted.traverse(start, steps=steps, extent=extent)
     deliver_pictures(fitted, moved, out, columns=steps, animate=animate, json=json)
@@ -79,6 +87,8 @@ def detect_pictures(
         rows = stacked(first, again, heat(fitted.heat(chosen)))
         write_picture(grid(rows, len(strange)), sheet)
         say(f"wrote {sheet}")
+    elif sheet is not None:
+        say(f"there is no alarm to show, and {sheet} is not written")
     deliver(named(pictures, columns | {"reasons": found.reasons}), out, json=json)
 
 
@@ -105,18 +115,11 @@ def deliver_pictures(
         above: Pictures to show above these in a grid, in rows.
         animate: Whether .webp is an animation.
         json: Whether what is said of it is JSON.
-
-    Raises:
-        OptionError: There is no `--out`.
     """
     from variate.image import pictures as written
     from variate.output import replacing
 
-    if out is None:
-        raise OptionError(
-            "pictures need --out: a new folder, a grid (.png, .webp, .jpg), an animation (.gif), "
-            "or an array (.npy)."
-        )
+    out = expect_pictures(out, animate=animate)
     suffix = out.suffix.lower()
     shown = model.codec_.eight_bits(pictures)
     if suffix == ".npy":
@@ -127,8 +130,6 @@ def deliver_pictures(
     elif suffix == ".gif" or (animate and suffix == ".webp"):
         frames = shown if columns is None else _side_by_side(shown, columns)
         written.animate(frames, out, there_and_back=columns is not None)
-    elif animate:
-        raise OptionError(f"{out}: animations end in .gif or .webp.")
     elif above is not None:
         first = model.codec_.eight_bits(above)
         written.write_picture(_in_pairs(first, shown), out)
@@ -136,6 +137,32 @@ def deliver_pictures(
         written.write_picture(written.grid(shown, columns), out)
     say(f"wrote {out}")
     report({"pictures": len(shown), "out": str(out)}, json=json)
+
+
+def expect_pictures(out: Path | None, *, animate: bool = False) -> Path:
+    """Find out before the work, not after it, whether pictures can be written as `--out` says.
+
+    Args:
+        out: The place.
+        animate: Whether .webp is an animation.
+
+    Raises:
+        OptionError: There is no `--out`, or no animation has its ending.
+        OutputError: No pictures have its ending.
+    """
+    from variate.image.pictures import expect_picture
+
+    if out is None:
+        raise OptionError(
+            "pictures need --out: a new folder, a grid (.png, .webp, .jpg), an animation (.gif), "
+            "or an array (.npy)."
+        )
+    suffix = out.suffix.lower()
+    if animate and suffix not in (".gif", ".webp"):
+        raise OptionError(f"{out}: animations end in .gif or .webp.")
+    if suffix not in ("", ".npy", ".gif"):
+        expect_picture(out)
+    return out
 
 
 def named(pictures: Any, columns: dict[str, Any]) -> Any:

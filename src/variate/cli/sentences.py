@@ -4,19 +4,18 @@ This module does not know any mathematics.
 """
 
 import re
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from variate.console import deliver, report, say
+from variate.console import deliver, report, say, write
 from variate.errors import OptionError, OutputError
 
 __all__ = [
     "column_of",
     "deliver_sentences",
     "detect_sentences",
-    "expect_form",
+    "expect_sentences",
     "item_of_text",
     "label_of",
     "preset_of",
@@ -78,11 +77,10 @@ def item_of_text(model: Any, data: Path, index: int) -> Any:
     return texts.part([index])
 
 
-def expect_form(fitted: Any, out: Path | None) -> None:
+def expect_sentences(out: Path | None) -> None:
     """Find out before the work, not after it, whether sentences can be written as `--out` says.
 
     Args:
-        fitted: The model; those of other kinds are not looked at.
         out: The file.
 
     Raises:
@@ -90,7 +88,7 @@ def expect_form(fitted: Any, out: Path | None) -> None:
     """
     from variate.reading import files
 
-    if fitted.kind != "text" or out is None or out.suffix.lower() == LINES:
+    if out is None or out.suffix.lower() == LINES:
         return
     if files.suffix_of(out) is None:
         raise OutputError(
@@ -125,7 +123,7 @@ def deliver_sentences(
         say(f"{broken} of {len(items)} sentences have line breaks, which are written as spaces")
     text = "".join(BREAK.sub(" ", item) + "\n" for item in items)
     if out is None:
-        sys.stdout.write(text)
+        write(text)
         return
     with replacing(out) as file:
         file.write(text.encode())

@@ -8,6 +8,7 @@ This module does not know any mathematics.
 
 import hashlib
 import json as json_text
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +16,11 @@ import numpy as np
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, app, expect_kind, item_of, load
+from variate.cli.forms import expect_form
 from variate.cli.labelling import labels_of
 from variate.cli.pictures import deliver_pictures
-from variate.cli.sentences import deliver_sentences, expect_form
-from variate.console import deliver, expect_writable, report, say
+from variate.cli.sentences import deliver_sentences
+from variate.console import deliver, expect_ending, expect_writable, report, say
 from variate.errors import DataError, OptionError
 
 __all__ = ["direction", "move"]
@@ -51,7 +53,8 @@ def direction(
 
     Example: `variate direction faces.variate faces/ --labels smiles.csv --to yes --out smile.json`
     """
-    expect_writable(out)
+    expect_writable(out, model, data, labels)
+    expect_ending(out, ".json")
     fitted = load(model)
     _expect_steering(fitted, "direction")
     items = _items(fitted, data)
@@ -95,12 +98,14 @@ def move(
 
     Example: `variate move faces.variate faces/ --direction smile.json --steps 9 --out smiles.png`
     """
-    expect_writable(out)
+    expect_writable(out, model, data, direction)
+    if not math.isfinite(strength):
+        raise OptionError(f"strength must be a finite number, got {strength}.")
     fitted = load(model)
     _expect_steering(fitted, "move")
-    expect_form(fitted, out)
     if animate:
         expect_kind(fitted, "image", "--animate")
+    expect_form(fitted, out, animate=animate)
     way = _read(direction, fitted)
     items = _items(fitted, data) if item is None else item_of(fitted, data, item)
     if steps is None:

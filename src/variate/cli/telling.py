@@ -76,7 +76,7 @@ def evaluate(
 
     Example: `variate evaluate people.variate test.csv --out report.html`
     """
-    expect_writable(out)
+    expect_writable(out, model, data, train, labels)
     expect_ending(out, ".html")
     fitted = load(model)
     fitted.verbose = without_z  # the second training is worth a bar
@@ -152,7 +152,7 @@ def constraints(
     from variate.table import files, propose_constraints
     from variate.table.constraints import write
 
-    expect_writable(out)
+    expect_writable(out, data)
     expect_ending(out, ".toml")
     with files.naming(data):
         found = propose_constraints(files.read(data))

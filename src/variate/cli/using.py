@@ -10,11 +10,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, Seed, app, expect_kind, item_of, load
+from variate.cli.forms import expect_form
 from variate.cli.music import Audio, Score, deliver_music
 from variate.cli.pairs import sample_pair
 from variate.cli.pictures import deliver_pictures, named
-from variate.cli.sentences import deliver_sentences, expect_form, label_of
-from variate.console import deliver, expect_writable
+from variate.cli.sentences import deliver_sentences, label_of
+from variate.console import deliver, expect_table, expect_writable
 from variate.errors import OptionError
 
 __all__ = ["balance", "encode", "interpolate", "reconstruct", "sample", "score", "vary"]
@@ -59,7 +60,7 @@ def sample(
     `variate sample digits.variate -n 64 --out grid.png`, or
     `variate sample tunes.variate -n 8 --given density=9 --score svg --out drawn`
     """
-    expect_writable(out)
+    expect_writable(out, model, rows)
     fitted = load(model, pairs=True)
     if rows is not None and (n is not None or given or temperature != 1 or children):
         raise OptionError(
@@ -118,7 +119,8 @@ def balance(
     """
     from variate import table
 
-    expect_writable(out)
+    expect_writable(out, model, data)
+    expect_table(out)
     fitted = load(model)
     expect_kind(fitted, "table", "balance")
     rows = table.balance(fitted, data, column, ratio=ratio, temperature=temperature, seed=seed)
@@ -142,7 +144,7 @@ def reconstruct(
 
     Example: `variate reconstruct people.variate people.csv --out again.csv`
     """
-    expect_writable(out)
+    expect_writable(out, model, data)
     fitted = load(model)
     _expect_music(fitted, score, audio)
     expect_form(fitted, out)
@@ -172,7 +174,8 @@ def encode(model: Model, data: Data, /, *, out: Out = None, json: Json = False) 
     """
     import pyarrow as pa
 
-    expect_writable(out)
+    expect_writable(out, model, data)
+    expect_table(out)
     fitted = load(model)
     items: Any = fitted.codec_.received(data) if fitted.kind in ("image", "music") else data
     if fitted.kind == "image" and _is_discrete(fitted):
@@ -208,7 +211,8 @@ def score(
     """
     from variate.table import files
 
-    expect_writable(out)
+    expect_writable(out, model, data)
+    expect_table(out)
     fitted = load(model)
     if fitted.kind in ("series", "image", "text", "music"):
         deliver(fitted.score_table(data, draws=draws), out, json=json)
@@ -248,7 +252,7 @@ def vary(
     """
     from variate.table import files
 
-    expect_writable(out)
+    expect_writable(out, model, data)
     fitted = load(model)
     if keep is not None:
         expect_kind(fitted, "image", "--keep")
@@ -294,12 +298,12 @@ def interpolate(
     """
     from variate.table import files
 
-    expect_writable(out)
+    expect_writable(out, model, data)
     fitted = load(model)
     _expect_music(fitted, score, audio)
-    expect_form(fitted, out)
     if animate:
         expect_kind(fitted, "image", "--animate")
+    expect_form(fitted, out, animate=animate)
     ends = item_of(fitted, data, start), item_of(fitted, data, end)
     with files.naming(data):
         way = fitted.interpolate(*ends, steps=steps)

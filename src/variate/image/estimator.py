@@ -37,7 +37,7 @@ from variate.image.reading import Pictures
 from variate.image.records import Inpainted
 from variate.inference import Objective
 from variate.models import VAE, priors
-from variate.options import at_least, expect_seed, whole, whole_from
+from variate.options import above_zero, at_least, expect_seed, whole, whole_from
 from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
@@ -324,6 +324,7 @@ class ImageVAE(Estimator):
         check_is_fitted(self)
         self._design().expect_dimensions()
         whole_from("steps", steps, 2)
+        above_zero("extent", extent)
         center = np.zeros(self.latent_) if X is None else only(self.encode(X).mean)
         order = self.dimensions_by_use()[:ROWS] if dimensions is None else dimensions
         return self.decode(along(center, order, np.linspace(-extent, extent, steps)))

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from variate.errors import OutputError
 from variate.image.decoding import pillow
-from variate.output import replacing
+from variate.output import ADVICE, replacing
 
-__all__ = ["FORMATS", "animate", "grid", "heat", "write_folder", "write_picture"]
+__all__ = ["FORMATS", "animate", "expect_picture", "grid", "heat", "write_folder", "write_picture"]
 
 FORMATS = {".png": "PNG", ".webp": "WEBP", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP",
            ".tif": "TIFF", ".tiff": "TIFF"}  # fmt: skip
@@ -79,18 +79,28 @@ def write_picture(pixels: Bytes, path: str | Path) -> Path:
         OutputError: The ending is of no such format, or the file cannot be written.
     """
     path = Path(path)
-    kind = FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise OutputError(
-            f"cannot write {path}: pictures end in {', '.join(FORMATS)} (a grid), .gif (an "
-            "animation), .npy, or in nothing (a folder)."
-        )
+    kind = expect_picture(path)
     image = _image(pixels)
     if kind in ("JPEG", "BMP") and image.mode == "RGBA":
         image = image.convert("RGB")
     with replacing(path) as file:
         image.save(file, kind, **({"lossless": True} if kind == "WEBP" else {}))
     return path
+
+
+def expect_picture(path: Path) -> str:
+    """The format of a picture, by the ending of its file.
+
+    Raises:
+        OutputError: The ending is of no such format.
+    """
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise OutputError(
+            f"cannot write {path}: pictures end in {', '.join(FORMATS)} (a grid), .gif (an "
+            "animation), .npy, or in nothing (a folder)."
+        )
+    return kind
 
 
 def write_folder(pictures: Bytes, path: str | Path, names: Sequence[str] | None = None) -> Path:
@@ -109,7 +119,8 @@ def write_folder(pictures: Bytes, path: str | Path, names: Sequence[str] | None 
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}.") from error
+        reason = ADVICE.get(error.errno or 0, error.strerror)
+        raise OutputError(f"cannot make the folder {folder}: {reason}.") from error
     digits = max(5, len(str(len(pictures))))
     for n, picture in enumerate(pictures):
         name = f"{n:0{digits}d}" if names is None else names[n]

@@ -17,8 +17,9 @@ from variate.music.engraving import engrave
 from variate.music.midi import write_midi
 from variate.music.pieces import Note, Piece, bar_of
 from variate.music.sound import write_audio
+from variate.output import ADVICE
 
-__all__ = ["joined", "write"]
+__all__ = ["expect_place", "joined", "write"]
 
 GAP = 1  # bars of silence between pieces in one file
 
@@ -55,12 +56,9 @@ def write(
     name, count = next(iter(Counter(names or ()).most_common(1)), ("", 0))
     if count > 1:
         raise OutputError(f"the name {name!r} is there {count} times; give each piece its own.")
-    if path.suffix.lower() in (".mid", ".midi"):
-        return _all_of(joined(pieces), path, score, audio)
+    expect_place(path)
     if path.suffix:
-        raise OutputError(
-            f"cannot write {path}: music is written to a new folder, or to a file ending in .mid."
-        )
+        return _all_of(joined(pieces), path, score, audio)
     try:
         path.mkdir(exist_ok=True)
         if any(path.iterdir()):
@@ -70,7 +68,8 @@ def write(
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError(f"cannot make the folder {path}: {error.strerror}.") from error
+        reason = ADVICE.get(error.errno or 0, error.strerror)
+        raise OutputError(f"cannot make the folder {path}: {reason}.") from error
     written: list[Path] = []
     for number, piece in enumerate(pieces):
         name = f"{number:05d}" if names is None else names[number]
@@ -93,6 +92,18 @@ def _expect_pieces(given: Any) -> Sequence[Piece]:
                 f"pieces (vt.music.Piece) are written, got a {type(other).__name__}: {other!r:.60}."
             )
     return pieces
+
+
+def expect_place(path: str | Path) -> None:
+    """Refuse what is neither a folder nor a MIDI file, by its name.
+
+    Raises:
+        OutputError: It has another ending.
+    """
+    if Path(path).suffix.lower() not in ("", ".mid", ".midi"):
+        raise OutputError(
+            f"cannot write {path}: music is written to a new folder, or to a file ending in .mid."
+        )
 
 
 def joined(pieces: Sequence[Piece]) -> Piece:

@@ -45,6 +45,7 @@ __all__ = [
     "SUFFIXES",
     "beginning",
     "columns",
+    "expect_suffix",
     "in_memory",
     "is_frame",
     "naming",
@@ -68,11 +69,7 @@ def write(table: Any, path: str | Path) -> Path:
         OutputError: The ending is unknown, a column has a type that the format cannot hold, or the
             file cannot be written.
     """
-    suffix = suffix_of(path)
-    if suffix is None:
-        raise OutputError(
-            f"cannot write {path}: the ending says how, and variate writes {', '.join(SUFFIXES)}."
-        )
+    suffix = expect_suffix(path)
     rows = to_arrow(table)
     with replacing(path) as file:
         if suffix.endswith(".gz"):
@@ -81,6 +78,20 @@ def write(table: Any, path: str | Path) -> Path:
         else:
             _write(rows, file, suffix)
     return Path(path)
+
+
+def expect_suffix(path: str | Path) -> str:
+    """The ending that says how a table is written.
+
+    Raises:
+        OutputError: The ending is unknown.
+    """
+    suffix = suffix_of(path)
+    if suffix is None:
+        raise OutputError(
+            f"cannot write {path}: the ending says how, and variate writes {', '.join(SUFFIXES)}."
+        )
+    return suffix
 
 
 def to_csv(table: Any) -> str:

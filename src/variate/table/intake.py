@@ -42,6 +42,8 @@ def received(estimator: Any, X: Any, *, reset: bool) -> Any:
         X = files.read(X)
     if isinstance(X, Tensor):
         X = X.detach().cpu().numpy()
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "fiu":  # else what is masked comes back
+        X = np.ma.filled(X.astype(np.float64), np.nan)
     if is_frame(X):
         if reset:
             _remember_names(estimator, to_arrow(X).column_names)

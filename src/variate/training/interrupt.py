@@ -38,9 +38,7 @@ def interruptible(events: Iterator[Event]) -> Generates[Event, None, None]:
     before = signal.signal(signal.SIGINT, press)
     try:
         for event in events:
-            if pressed:
-                break
-            yield event
+            yield event  # also of the step in which it was pressed, which is done
             if pressed:
                 break
     finally:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from variate.errors import MissingExtraError
+from variate.errors import MissingExtraError, OutputError
 from variate.training.events import Event, Started, Step, Validated
 
 __all__ = ["tensorboard"]
@@ -29,6 +29,7 @@ def tensorboard(events: Iterator[Event], folder: str | Path) -> Generates[Event,
 
     Raises:
         MissingExtraError: TensorBoard is not installed.
+        OutputError: The folder cannot be made or written to.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -40,7 +41,7 @@ def tensorboard(events: Iterator[Event], folder: str | Path) -> Generates[Event,
     try:
         for event in events:
             if isinstance(event, Started) and event.rank == 0:
-                writer = SummaryWriter(str(folder))
+                writer = _writer(SummaryWriter, folder)
             elif writer is None:
                 pass
             elif isinstance(event, Step) and event.seconds - written >= _SECONDS:
@@ -54,6 +55,17 @@ def tensorboard(events: Iterator[Event], folder: str | Path) -> Generates[Event,
             writer.close()
         if isinstance(events, Generates):
             events.close()
+
+
+def _writer(kind: Any, folder: str | Path) -> Any:
+    try:
+        return kind(str(folder))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot write TensorBoard files to {folder}: {reason}; name a folder that can be made "
+            "or written to."
+        ) from error
 
 
 def _write_step(writer: Any, event: Step) -> None:
