@@ -9,10 +9,11 @@ import variate as vt
 from variate.models import SequenceDecoder
 from variate.music.chain import Chain
 from variate.music.codec import MusicCodec
-from variate.music.grid import sounding
+from variate.music.grid import HOLD, PITCH, REST, sounding
 from variate.music.infilling import infilled
 from variate.music.layout import heard, layout_of
 from variate.music.network import MusicDecoder
+from variate.music.pieces import Note, Piece
 from variate.music.rewriting import mask_of
 from variate.music.summary import MusicEncoder
 
@@ -22,6 +23,7 @@ PIECES = {
     "six bars": tunes(8, bars=6) + tunes(4, bars=6, meter=(3, 4)),
 }
 BARS = {"six bars": 6}
+NOTES = torch.tensor([-torch.inf, -torch.inf, 0, 0, 0])  # of a law of three notes
 
 
 @pytest.fixture(params=PIECES)
@@ -99,12 +101,48 @@ def test_what_is_given_stays_and_the_rest_is_written(model):
     mask = mask_of(codec, x[:3], [2], None)
     found = infilled(made, x[:3], mask, voices=codec.voices, draws=4, seed=0)
     assert found.draws.shape == (4, 3, codec.length)
+    bars = [part[:, 1:].unflatten(1, (-1, codec.voices)) for part in (x[:3], mask)]
     for drawn in (*found.draws, found.likeliest):
         assert (drawn[~mask] == x[:3][~mask]).all()
+        written = drawn[:, 1:].unflatten(1, (-1, codec.voices))
+        assert (heard(written)[~bars[1]] == heard(bars[0])[~bars[1]]).all()
         grammar = made.decoder.grammar
         assert (grammar.moves[grammar.states(drawn), drawn] >= 0).all()
     again = infilled(made, x[:3], mask, voices=codec.voices, draws=4, seed=0)
     assert (again.draws == found.draws).all()
+
+
+def test_what_is_given_sounds_as_it_did_behind_what_is_written():
+    """A bar that began with silence held the last note written before it, and one a tied note."""
+    silent = ((Note(0.0, 2.0, 60), Note(6.0, 2.0, 64)),)  # from the third beat to the sixth
+    tied = ((Note(0.0, 2.0, 60), Note(2.0, 4.0, 67), Note(6.0, 2.0, 64)),)
+    rested = ((Note(0.0, 4.0, 60), Note(6.0, 2.0, 64)),)  # a rest at the bar line
+    pieces = [Piece(voices, (4, 4)) for voices in (silent, tied, rested)]
+    codec = MusicCodec(2).fit(PIECES["one voice"] + pieces)
+    net = MusicDecoder(layout_of(codec), latent=6, width=6, hidden=10).eval()
+    net.out.bias.data[REST] = 3.0  # silence about as often as not
+    decoder = SequenceDecoder(net, codec.length, grammar=codec.grammar())
+    made = vt.VAE(Six(), decoder, vt.priors.StandardNormal(6))
+    x = codec.encode(pieces)
+    found = infilled(made, x, mask_of(codec, x, [1], None), voices=1, draws=20, seed=0)
+    given = heard(x[:, 1:, None])[:, 16:]
+    first = found.draws[..., 17]
+    for drawn in found.draws:
+        assert (heard(drawn[:, 1:, None])[:, 16:] == given).all()
+        assert (drawn[:, 18:] == x[:, 18:]).all()
+    sounds = heard(found.draws[..., 1:, None])[:, :, 15, 0]
+    assert (first[sounds == given[:, 0, 0]] == HOLD).all()
+    assert (first == HOLD).any()
+    assert (first == REST).any()
+    assert (first >= PITCH).any()
+
+
+class Six(torch.nn.Module):
+    """A posterior of six units that has learned nothing."""
+
+    def forward(self, x):
+        zero = torch.zeros(len(x), 6)
+        return Independent(Normal(zero, zero + 1), 1)
 
 
 class Nothing(torch.nn.Module):
@@ -119,13 +157,13 @@ def test_particles_are_drawn_as_the_posterior_is():
     """A model of a fair and a loaded beginning: what follows tells which, by Bayes' rule."""
 
     class Net(torch.nn.Module):
-        """Symbols 0 and 1, the second as the first with probability 0.9, whatever z."""
+        """Two notes, the second as the first with probability 0.9, whatever z."""
 
-        size = 2
+        size = PITCH + 2
 
         def __init__(self):
             super().__init__()
-            self.first = torch.nn.Parameter(torch.tensor([0.5, 0.5]).log())
+            self.first = torch.nn.Parameter(torch.tensor([0, 0, 0.5, 0.5]).log())
 
         def read(self, z, x):
             raise NotImplementedError
@@ -141,17 +179,17 @@ def test_particles_are_drawn_as_the_posterior_is():
 
         def step(self, memory, before):
             if before is None:
-                return self.first.expand(len(memory[1]), 2), memory
-            table = torch.tensor([[0.9, 0.1], [0.1, 0.9]]).log()
-            return table[before], memory
+                return self.first.expand(len(memory[1]), 4), memory
+            table = torch.tensor([[0, 0, 0.9, 0.1], [0, 0, 0.1, 0.9]]).log()
+            return table[before - PITCH], memory
 
     model = vt.VAE(Nothing(), SequenceDecoder(Net(), 3), vt.priors.StandardNormal(1))
-    x = torch.tensor([[0, 0, 1]])
+    x = PITCH + torch.tensor([[0, 0, 1]])
     mask = torch.tensor([[True, True, False]])
     found = infilled(model, x.expand(400, 3), mask.expand(400, 3), voices=1, draws=1, seed=0)
-    share = (found.draws[0, :, 1] == 1).float().mean().item()
+    share = (found.draws[0, :, 1] == PITCH + 1).float().mean().item()
     assert share == pytest.approx(0.9, abs=0.05)  # p(x_2 = 1 | x_3 = 1)
-    first = (found.draws[0, :, 0] == 1).float().mean().item()
+    first = (found.draws[0, :, 0] == PITCH + 1).float().mean().item()
     assert first == pytest.approx(0.82, abs=0.06)
 
 
@@ -159,9 +197,9 @@ def test_the_likeliest_is_so_by_all_that_is_given():
     """Particles were drawn anew after the last symbol too, and all were equally likely then."""
 
     class Net(torch.nn.Module):
-        """The second symbol is 0 with a probability that the first one says."""
+        """The second of three notes is the lowest with a probability that the first one says."""
 
-        size = 3
+        size = PITCH + 3
 
         def __init__(self):
             super().__init__()
@@ -175,15 +213,17 @@ def test_the_likeliest_is_so_by_all_that_is_given():
 
         def step(self, memory, before):
             if before is None:
-                return memory.new_zeros(len(memory), 3), memory
-            zero = self.zero[before]
-            return torch.stack([zero, (1 - zero) / 2, (1 - zero) / 2], 1).log(), memory
+                return memory.new_zeros(len(memory), 5).log_softmax(1) + NOTES, memory
+            zero = self.zero[before - PITCH]
+            return NOTES + torch.stack(
+                [zero, zero, zero, (1 - zero) / 2, (1 - zero) / 2], 1
+            ).log(), memory
 
     model = vt.VAE(Nothing(), SequenceDecoder(Net(), 2), vt.priors.StandardNormal(1))
-    x, missing = torch.zeros(50, 2, dtype=torch.int64), torch.tensor([[True, False]]).expand(50, 2)
+    x, missing = torch.full((50, 2), PITCH), torch.tensor([[True, False]]).expand(50, 2)
     found = infilled(model, x, missing, voices=1, draws=1, seed=0)
-    assert (found.likeliest[:, 0] == 0).all()
-    assert (found.draws[0, :, 0] == 1).any()
+    assert (found.likeliest[:, 0] == PITCH).all()
+    assert (found.draws[0, :, 0] == PITCH + 1).any()
 
 
 def test_each_part_has_a_code_of_its_own():
