@@ -59,6 +59,38 @@ def test_what_says_nothing_of_its_kind_is_told_the_endings(tmp_path):
         kind_of(tmp_path / "x.bin")
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (None, "NoneType is no data"),
+        ({"a": [1, 2]}, r"dict is no data: .*DataFrame\(data\)"),
+        ([{"a": 1}], r"a list of dict is no data: .*DataFrame\(data\)"),
+        ((number for number in range(3)), "generator is no data"),
+        (b"a,b", "bytes is no data"),
+        ([1, 2, 3], "a list of int is no data"),
+        ([], "the list is empty"),
+    ],
+)
+def test_what_is_no_data_is_told_what_is(data, said):
+    """It was scikit-learn's "Expected 2D array, got scalar array instead"."""
+    with pytest.raises(DataError, match=said):
+        kind_of(data)
+
+
+@pytest.mark.parametrize("rows", [[[1.0, 2.0], [3.0, 4.0]], [(1, "a")], np.zeros((2, 2))])
+def test_rows_are_a_table(rows):
+    assert kind_of(rows) == "table"
+
+
+def test_there_is_nothing_to_resume(places, run, tmp_path):
+    """It was promised to be said, and was not."""
+    words = ("fit", places / "t.csv", "--epochs", 1, "--latent", 2, "--resume", "--quiet")
+    status, _, said = run(*words, "--out", tmp_path / "a.variate")
+    assert status == 0
+    assert "no " in said
+    assert "afresh" in said
+
+
 def test_text_is_one_column(tmp_path, monkeypatch, capsys):
     (tmp_path / "a.csv").write_text("said,also\nyes,no\n")
     asked = ["--kind", "text", "--column", "said", "--column", "also"]

@@ -3,7 +3,9 @@
 A kind is imported when it is asked for. This module does not know what a kind does.
 """
 
+from collections.abc import Iterator, Mapping, Set
 from importlib import import_module
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from variate.image.recognition import are_pictures
 from variate.music.recognition import is_music
 from variate.reading.files import exists
 from variate.table import files
+from variate.table.frames import is_frame
 from variate.text import reading as texts
 
 __all__ = ["KINDS", "estimator_class", "fit", "kind_of", "load"]
@@ -108,7 +111,8 @@ def kind_of(data: Any) -> str:
     """The kind of data: pictures, text or music if it looks so, else a table; never a series.
 
     Raises:
-        DataError: A path whose ending says nothing, or that is not there.
+        DataError: A path whose ending says nothing, or that is not there; an object that is no
+            data.
     """
     if isinstance(data, str | Path) and not exists(data):
         raise DataError(f"{str(data)!r:.120} does not exist.")
@@ -119,6 +123,7 @@ def kind_of(data: Any) -> str:
     if texts.is_text(data):
         return "text"
     if not isinstance(data, str | Path):
+        _expect_rows(data)
         return "table"
     path = Path(data)
     if files.suffix_of(path) is not None or (path.is_dir() and any(path.glob("**/*.parquet"))):
@@ -135,3 +140,20 @@ def kind_of(data: Any) -> str:
         "a folder or file of scores. Neither series nor a column of text is guessed: say "
         "kind='series' or kind='text' (--kind)."
     )
+
+
+def _expect_rows(data: Any) -> None:
+    """Refuse objects that are commonly taken for tables, and are none."""
+    if is_frame(data):
+        return
+    listed = isinstance(data, list | tuple)
+    if listed and not len(data):
+        raise DataError(f"the {type(data).__name__} is empty: there is nothing to learn from.")
+    of = data[0] if listed else data
+    if of is None or isinstance(of, Mapping | Set | bytes | Number | Iterator):
+        found = f"a {type(data).__name__} of {type(of).__name__}" if listed else type(of).__name__
+        frame = ", as pandas.DataFrame(data) makes it" if isinstance(of, Mapping) else ""
+        raise DataError(
+            f"{found} is no data: give a frame{frame}, an array [N, C] of rows or [N, H, W] of "
+            "pictures, a list of str, a list of pieces of music, or a path."
+        )

@@ -10,22 +10,20 @@ This module does not know what labels are for.
 """
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from variate.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["labels_of"]
 
 FOLDERS = "folders"
 NAMES = ("picture", "item", "name", "file")
 
-Labels = NDArray[Any]
 
-
-def labels_of(source: str, data: Path, items: Any) -> Labels:
+def labels_of(source: str, data: Path, items: Any) -> "NDArray[Any]":
     """A label for each item.
 
     Args:
@@ -40,6 +38,8 @@ def labels_of(source: str, data: Path, items: Any) -> Labels:
         DataError: The labels cannot be read, or are not one for each item.
         OptionError: There are no such labels.
     """
+    import numpy as np
+
     from variate.reading import files
 
     names = [str(name) for name in items.labels()] if callable(_labels(items)) else None
@@ -59,7 +59,9 @@ def labels_of(source: str, data: Path, items: Any) -> Labels:
     )  # fmt: skip
 
 
-def _array(path: Path) -> Labels:
+def _array(path: Path) -> "NDArray[Any]":
+    import numpy as np
+
     try:
         found = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -69,8 +71,10 @@ def _array(path: Path) -> Labels:
     return found
 
 
-def _of_file(path: Path, names: list[str] | None) -> Labels:
+def _of_file(path: Path, names: list[str] | None) -> "NDArray[Any]":
     """Labels from a table of their own, by name if it has names."""
+    import numpy as np
+
     from variate.reading import files
 
     table = files.read(path)
@@ -111,7 +115,7 @@ def _rows(items: Any, names: list[str] | None) -> list[int] | None:
     return items.rows() if hasattr(items, "rows") else None
 
 
-def _of_column(name: str, data: Path, rows: list[int] | None) -> Labels:
+def _of_column(name: str, data: Path, rows: list[int] | None) -> "NDArray[Any]":
     """A column of the data, of those rows that are items."""
     from variate.reading import files
 
@@ -123,7 +127,9 @@ def _of_column(name: str, data: Path, rows: list[int] | None) -> Labels:
     return _column(table if rows is None else table.take(rows), name, data, rows)
 
 
-def _column(table: Any, name: str, path: Path, rows: list[int] | None = None) -> Labels:
+def _column(table: Any, name: str, path: Path, rows: list[int] | None = None) -> "NDArray[Any]":
+    import numpy as np
+
     values = table[name].to_pylist()
     if None in values:
         number = values.index(None)
@@ -135,7 +141,7 @@ def _column(table: Any, name: str, path: Path, rows: list[int] | None = None) ->
     return np.array(values)
 
 
-def _as_many(labels: Labels, names: list[str] | None, path: Path) -> Labels:
+def _as_many(labels: "NDArray[Any]", names: list[str] | None, path: Path) -> "NDArray[Any]":
     if names is not None and len(labels) != len(names):
         raise DataError(f"{path} has {len(labels):,} labels, and there are {len(names):,} items.")
     return labels

@@ -6,7 +6,6 @@ This module does not know any mathematics.
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, app, expect_kind, item_of, load
@@ -72,6 +71,8 @@ def detect_pictures(
         draws: For the scores.
         json: Whether to print JSON.
     """
+    import numpy as np
+
     from variate.image.illustrations import stacked
     from variate.image.pictures import grid, heat, write_picture
 
@@ -116,6 +117,8 @@ def deliver_pictures(
         animate: Whether .webp is an animation.
         json: Whether what is said of it is JSON.
     """
+    import numpy as np
+
     from variate.image import pictures as written
     from variate.output import replacing
 
@@ -179,6 +182,8 @@ def mask_of(path: Path | None, size: tuple[int, int]) -> Any:
         OptionError: There is none.
         DataError: It cannot be read.
     """
+    import numpy as np
+
     from variate.image.decoding import Form, decode
 
     if path is None:
@@ -196,6 +201,8 @@ def mask_of(path: Path | None, size: tuple[int, int]) -> Any:
 
 def _in_pairs(first: Any, second: Any) -> Any:
     """A grid in which each row of the one is followed by the same row of the other."""
+    import numpy as np
+
     from variate.image.pictures import grid
 
     columns = min(16, len(first))
@@ -209,6 +216,8 @@ def _in_pairs(first: Any, second: Any) -> Any:
 
 def _side_by_side(pictures: Any, columns: int) -> Any:
     """Rows of so many pictures as so many frames, each a grid of one picture of every row."""
+    import numpy as np
+
     from variate.image.pictures import grid
 
     if len(pictures) <= columns:

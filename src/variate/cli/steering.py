@@ -12,7 +12,6 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from cyclopts import Parameter
 
 from variate.cli.app import Data, Json, Model, Out, app, expect_kind, item_of, load
@@ -53,6 +52,8 @@ def direction(
 
     Example: `variate direction faces.variate faces/ --labels smiles.csv --to yes --out smile.json`
     """
+    import numpy as np
+
     expect_writable(out, model, data, labels)
     expect_ending(out, ".json")
     fitted = load(model)
@@ -98,6 +99,8 @@ def move(
 
     Example: `variate move faces.variate faces/ --direction smile.json --steps 9 --out smiles.png`
     """
+    import numpy as np
+
     expect_writable(out, model, data, direction)
     if not math.isfinite(strength):
         raise OptionError(f"strength must be a finite number, got {strength}.")
@@ -147,6 +150,8 @@ def _chosen(labels: Any, start: str | None, to: str | None) -> tuple[Any, Any]:
         DataError: No item has a label that is asked for.
         OptionError: It is not said which label, and labels are not true and false.
     """
+    import numpy as np
+
     said = np.array([_said(label) for label in labels])
     known = sorted(set(said))
     if to is None:
@@ -169,6 +174,8 @@ def _chosen(labels: Any, start: str | None, to: str | None) -> tuple[Any, Any]:
 
 def _said(label: Any) -> str:
     """A label in words: 3.0 is 3."""
+    import numpy as np
+
     value = label.item() if isinstance(label, np.generic) else label
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
@@ -195,6 +202,8 @@ def _read(path: Path, fitted: Any) -> Any:
     Raises:
         DataError: It is no direction, or of another model.
     """
+    import numpy as np
+
     try:
         told = json_text.loads(path.read_text(encoding="utf-8"))
         way = np.asarray(told["direction"], dtype=np.float64)

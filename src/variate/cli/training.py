@@ -224,7 +224,7 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
     options = options_of(kind, chosen, defaults)
     estimator = estimator_class(kind)(**options)
     checkpoint = None if epsilon is not None else out.with_name(out.name + ".checkpoint")
-    resume = resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    resume = _resumes(checkpoint, asked=resume)
     if "WORLD_SIZE" not in os.environ:  # a group's launcher ends its processes by SIGTERM
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
@@ -242,6 +242,14 @@ def fit(  # noqa: PLR0913 - the constructor's arguments are the options
         if kind == "music" and not json:
             say(str(estimator.extraction_))
         report({"model": str(out), **estimator.facts_}, json=json)
+
+
+def _resumes(checkpoint: Path | None, *, asked: bool) -> bool:
+    """Whether to go on from a checkpoint: if asked to, or started again by a launcher."""
+    again = asked or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    if again and checkpoint is not None and not checkpoint.exists():
+        say(f"there is no {checkpoint} to go on from: training starts afresh")
+    return again
 
 
 def _named_after(data: Path) -> Path:

@@ -57,6 +57,7 @@ MOST_OFF = 0.25  # of a window's onsets
 SLACK = 1e-3  # of a bar, by which a metre may begin beside a bar line
 ENOUGH = 0.6  # of the files have so many voices, to be read so
 
+CUT = f"pieces cut after {MOST_BARS:,} bars"
 REST = "bar(s) at the end of a piece or a metre, which fill no item"
 
 Symbols = NDArray[np.int16]
@@ -131,7 +132,7 @@ def stretches_of(
             if items := _fitting(bars, wanted):
                 report.rejected[f"their metre is {named[0]}/{named[1]}"] += items
         elif bars > MOST_BARS - bar_number:
-            report.notes[f"pieces cut after {MOST_BARS:,} bars"] += 1
+            report.notes[CUT] += 1
             bars = max(0, MOST_BARS - bar_number)
         if not wanted.clean and wanted.stride == wanted.bars:
             report.notes[REST] += bars % wanted.bars + part

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from variate.errors import DataError, DataWarning, MissingExtraError
-from variate.music.extraction import REST, Wanted, extract, suitable_voices
+from variate.music.extraction import CUT, REST, Wanted, extract, suitable_voices
 from variate.music.midi import Tracks, read_midi
 from variate.music.notation import read_notation
 from variate.music.phase import on_the_grid
@@ -198,6 +198,10 @@ def _expect_some(windows: int, scores: Scores, report: Extraction, wanted: Wante
         lost += [f"{n:,} item(s), as {why}" for why, n in report.rejected.items()]
     for what in lost:
         warnings.warn(f"{scores.place}: {what}, are left out.", DataWarning, stacklevel=3)
+    if cut := report.notes[CUT]:
+        warnings.warn(
+            f"{scores.place}: {cut:,} {CUT}, and the rest is left out.", DataWarning, stacklevel=3
+        )
 
 
 def _kept(windows: Windows, wanted: Wanted, *, choose: bool) -> tuple[Windows, Extraction]:
