@@ -198,7 +198,7 @@ def _expect_some(windows: int, scores: Scores, report: Extraction, wanted: Wante
         lost += [f"{n:,} item(s), as {why}" for why, n in report.rejected.items()]
     for what in lost:
         warnings.warn(f"{scores.place}: {what}, are left out.", DataWarning, stacklevel=3)
-    if cut := report.notes[CUT]:
+    if (cut := report.notes[CUT]) and not wanted.clean:
         warnings.warn(
             f"{scores.place}: {cut:,} {CUT}, and the rest is left out.", DataWarning, stacklevel=3
         )
