@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from variate import TableVAE, cli
+from variate.cli.music import numbers
 from variate.cli.pictures import mask_of
 from variate.cli.training import _named_after
-from variate.errors import DataError
+from variate.errors import DataError, OptionError
 from variate.kinds import kind_of
 
 
@@ -80,6 +81,13 @@ def test_what_is_no_data_is_told_what_is(data, said):
 @pytest.mark.parametrize("rows", [[[1.0, 2.0], [3.0, 4.0]], [(1, "a")], np.zeros((2, 2))])
 def test_rows_are_a_table(rows):
     assert kind_of(rows) == "table"
+
+
+def test_bars_are_not_more_than_there_can_be():
+    """A list of so many was made."""
+    with pytest.raises(OptionError, match="more numbers than there are bars"):
+        numbers("1-99999999999")
+    assert numbers("1-3,5") == [1, 2, 3, 5]
 
 
 def test_there_is_nothing_to_resume(places, run, tmp_path):

@@ -237,6 +237,8 @@ def test_traverse_and_move(model):
         model.direction(X[:9], [True])
     with pytest.raises(OptionError, match="6 finite numbers"):
         model.move(X[:2], np.zeros(3))
+    with pytest.raises(OptionError, match="strength must be a finite number, got nan"):
+        model.move(X[:2], towards, np.nan)
 
 
 def test_filled_pixels_are_better_than_the_mean_picture(binary):

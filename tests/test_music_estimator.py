@@ -279,12 +279,20 @@ def test_a_dropout_is_a_share(dropout):
         MusicVAE(dropout=dropout).fit("there is no such folder")
 
 
+@pytest.mark.parametrize("preset", [Fidelity, vt.text.Sampling, vt.text.Fidelity])
 @pytest.mark.parametrize(
-    "wrong", [{"nats": "many"}, {"nats": np.nan}, {"latent": 2.5}, {"word_dropout": None}]
+    ("wrong", "told"),
+    [
+        ({"nats": "many"}, "nats must be a number, got 'many'"),
+        ({"nats": np.nan}, "nats must be at least 0, got nan"),
+        ({"latent": 2.5}, "latent must be a whole number, got 2.5"),
+        ({"word_dropout": None}, "word_dropout must be a number, got None"),
+        ({"word_dropout": 1}, "word_dropout must be at least 0 and below 1, got 1"),
+    ],
 )
-def test_a_preset_is_of_numbers(wrong):
-    with pytest.raises(OptionError, match="nats must be a number"):
-        Fidelity(**wrong)
+def test_a_preset_is_of_numbers(preset, wrong, told):
+    with pytest.raises(OptionError, match=told):
+        preset(**wrong)
 
 
 def test_pieces_are_those_that_windows_are_of():

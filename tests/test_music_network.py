@@ -122,7 +122,7 @@ def test_what_is_given_sounds_as_it_did_behind_what_is_written():
     net = MusicDecoder(layout_of(codec), latent=6, width=6, hidden=10).eval()
     net.out.bias.data[REST] = 3.0  # silence about as often as not
     decoder = SequenceDecoder(net, codec.length, grammar=codec.grammar())
-    made = vt.VAE(Six(), decoder, vt.priors.StandardNormal(6))
+    made = vt.VAE(Nothing(6), decoder, vt.priors.StandardNormal(6))
     x = codec.encode(pieces)
     found = infilled(made, x, mask_of(codec, x, [1], None), voices=1, draws=20, seed=0)
     given = heard(x[:, 1:, None])[:, 16:]
@@ -137,19 +137,15 @@ def test_what_is_given_sounds_as_it_did_behind_what_is_written():
     assert (first >= PITCH).any()
 
 
-class Six(torch.nn.Module):
-    """A posterior of six units that has learned nothing."""
-
-    def forward(self, x):
-        zero = torch.zeros(len(x), 6)
-        return Independent(Normal(zero, zero + 1), 1)
-
-
 class Nothing(torch.nn.Module):
     """A posterior that has learned nothing."""
 
+    def __init__(self, units=1):
+        super().__init__()
+        self.units = units
+
     def forward(self, x):
-        zero = torch.zeros(len(x), 1)
+        zero = torch.zeros(len(x), self.units)
         return Independent(Normal(zero, zero + 1), 1)
 
 

@@ -117,6 +117,9 @@ def test_a_direction_leads_from_one_sort_to_another(model):
         model.direction(TEST, [True] * 60)
     with pytest.raises(OptionError, match="the direction must be 8 finite numbers"):
         model.move(TEST, np.zeros(3))
+    for strength in (np.nan, np.inf, "far"):
+        with pytest.raises(OptionError, match="strength must be a"):
+            model.move(TEST, np.zeros(model.latent_), strength)
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ def expect_replaceable(path: str | Path) -> None:
     """Refuse to write a model over a file of another kind: the data that it was fitted on, say.
 
     Raises:
-        OutputError: There is such a file.
+        OutputError: There is such a file, or a folder, a device or a pipe.
     """
     place = Path(path)
     expect_file(place)

@@ -52,9 +52,11 @@ def above_zero(name: str, value: float | None) -> None:
     Raises:
         OptionError: It is zero, negative, infinite or NaN.
     """
-    if value is not None and not _holds(name, value, lambda number: number > 0):
+    if value is None:
+        return
+    if not _holds(name, value, lambda number: number > 0):
         raise OptionError(f"{name} must be greater than 0, got {value!r}.")
-    _finite(name, value)
+    finite(name, value)
 
 
 def whole(name: str, value: float | None) -> None:
@@ -76,7 +78,7 @@ def at_least(name: str, value: float, least: float) -> None:
     """
     if not _holds(name, value, lambda number: number >= least):
         raise OptionError(f"{name} must be at least {least}, got {value!r}.")
-    _finite(name, value)
+    finite(name, value)
 
 
 def whole_from(name: str, value: float, least: int = 1) -> None:
@@ -128,11 +130,6 @@ def share(name: str, value: float) -> None:
     """
     if not _holds(name, value, lambda number: 0 < number < 1):
         raise OptionError(f"{name} must be between 0 and 1, both excluded, got {value!r}.")
-
-
-def _finite(name: str, value: float | None) -> None:
-    if value is not None and math.isinf(value):
-        raise OptionError(f"{name} must be a finite number, got {value!r}.")
 
 
 def _holds(name: str, value: Any, condition: Callable[[Any], bool]) -> bool:

@@ -8,7 +8,6 @@ This module does not know any mathematics.
 
 import hashlib
 import json as json_text
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from variate.cli.pictures import deliver_pictures
 from variate.cli.sentences import deliver_sentences
 from variate.console import deliver, expect_ending, expect_writable, report, say
 from variate.errors import DataError, OptionError
+from variate.options import finite
 
 __all__ = ["direction", "move"]
 
@@ -102,8 +102,7 @@ def move(
     import numpy as np
 
     expect_writable(out, model, data, direction)
-    if not math.isfinite(strength):
-        raise OptionError(f"strength must be a finite number, got {strength}.")
+    finite("--strength", strength)
     fitted = load(model)
     _expect_steering(fitted, "move")
     if animate:

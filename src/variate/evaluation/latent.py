@@ -38,6 +38,7 @@ This module does not know what the units mean, nor whether information is wanted
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -48,7 +49,6 @@ from torch.distributions import (
     LowRankMultivariateNormal,
     MultivariateNormal,
     Normal,
-    kl_divergence,
 )
 
 from variate.errors import OptionError
@@ -329,14 +329,9 @@ def _kl_of_all(latent: Latent) -> Tensor:
     One draw of an item is off by the root of its dimensions, so that few items at a small KL would
     have one below zero.
     """
-    try:
-        return kl_divergence(latent.posterior, latent.prior).expand(latent.z.shape[:2]).mean(0)
-    except NotImplementedError:
-        pass
-    if len(latent.posterior.batch_shape) > 1:  # given the draws of other groups
-        return latent.kl().mean(0)
-    z = latent.posterior.sample(torch.Size((KL_DRAWS,)))
-    return (latent.posterior.log_prob(z) - latent.prior.log_prob(z)).mean(0)
+    if len(latent.posterior.batch_shape) == 1:  # else it is given the draws of other groups
+        latent = replace(latent, z=latent.posterior.sample(torch.Size((KL_DRAWS,))))
+    return latent.kl().mean(0)
 
 
 def _means_and_errors(

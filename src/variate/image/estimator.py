@@ -37,7 +37,7 @@ from variate.image.reading import Pictures
 from variate.image.records import Inpainted
 from variate.inference import Objective
 from variate.models import VAE, priors
-from variate.options import above_zero, at_least, expect_seed, whole, whole_from
+from variate.options import above_zero, at_least, expect_seed, finite, whole, whole_from
 from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
@@ -356,8 +356,9 @@ class ImageVAE(Estimator):
             direction: `[D]`, from `direction`.
             strength: How far: 1 is from the middle of those without to the middle of those with.
         """
-        codes = self.encode(X).mean
-        return self.decode(codes + strength * expect_code(direction, self.latent_))
+        towards = expect_code(direction, self.latent_)
+        finite("strength", strength)
+        return self.decode(self.encode(X).mean + strength * towards)
 
     def impute(self, X: Any, mask: Any, *, draws: int = 1, seed: int | None = None) -> Inpainted:
         """Missing pixels filled, given the others; docs/images.md says how.

@@ -13,11 +13,11 @@ This module does not know networks.
 
 import math
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
 
 from variate.errors import OptionError
 from variate.music.layout import spans_of
+from variate.options import at_least, part, whole_from
 
 __all__ = ["Fidelity", "Preset", "Sampling", "dimensions", "expect_preset", "free_nats"]
 
@@ -40,18 +40,9 @@ class Preset:
     word_dropout: float
 
     def __post_init__(self) -> None:
-        numbers = all(isinstance(n, Real) for n in (self.nats, self.word_dropout))
-        if not (
-            numbers
-            and isinstance(self.latent, Integral)
-            and 0 <= self.nats < math.inf
-            and self.latent >= 1
-            and 0 <= self.word_dropout < 1
-        ):
-            raise OptionError(
-                f"{self}: nats must be a number of at least 0, latent a whole number of at least "
-                "1, and word_dropout a number of at least 0 and below 1."
-            )
+        at_least("nats", self.nats, 0)
+        whole_from("latent", self.latent)
+        part("word_dropout", self.word_dropout)
 
 
 def expect_preset(given: Any) -> Preset:

@@ -30,7 +30,7 @@ from variate.inference import Objective
 from variate.models import VAE, priors
 from variate.models.readers import Architecture, Recurrent
 from variate.objectives import GroupFreeBits, Opening, WarmUp
-from variate.options import above_zero, at_least, expect_seed, whole, whole_from
+from variate.options import above_zero, at_least, expect_seed, finite, whole, whole_from
 from variate.preparation import Prepared
 from variate.records import Evaluation
 from variate.report import Section
@@ -393,5 +393,6 @@ class TextVAE(Estimator):
             strength: How far; 1 is from the middle of those without to the middle of those with.
         """
         towards = torch.from_numpy(expect_code(direction, self.latent_))
+        finite("strength", strength)
         codes, symbols = coded(self, X)
         return self.codec_.decode(written(self, codes + strength * towards, symbols))

@@ -16,7 +16,7 @@ This module does not know how a model is trained.
 from dataclasses import dataclass
 from typing import Protocol
 
-from variate.errors import OptionError
+from variate.options import at_least, part, whole_from
 
 __all__ = ["Fidelity", "Preset", "Sampling"]
 
@@ -73,8 +73,6 @@ class Fidelity:
 
 
 def _expect(preset: Preset) -> None:
-    if not (preset.nats >= 0 and preset.latent >= 1 and 0 <= preset.word_dropout < 1):
-        raise OptionError(
-            f"{preset}: nats must be at least 0, latent at least 1, and word_dropout at least 0 "
-            "and below 1"
-        )
+    at_least("nats", preset.nats, 0)
+    whole_from("latent", preset.latent)
+    part("word_dropout", preset.word_dropout)
